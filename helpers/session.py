@@ -1,0 +1,165 @@
+"""The session of a notebook: which SageMaker it talks to, and where its things lie in S3.
+
+This is the only module that knows whether the target is Amazon SageMaker or the stand-in on this machine.
+"""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+TARGETS = ("local", "aws")
+MODEL_SLUGS = ("cifar", "sign-language")
+_connected_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A way to SageMaker, and the S3 locations that the notebooks hand over through.
+
+    Attributes:
+        target: ``"local"`` or ``"aws"``.
+        region: AWS Region.
+        bucket: S3 bucket for everything the series stores.
+        prefix: Key prefix in that bucket.
+        role_arn: Execution role of jobs and models.
+        boto: boto3 session.
+        sagemaker: SageMaker Python SDK session.
+    """
+
+    target: str
+    region: str
+    bucket: str
+    prefix: str
+    role_arn: str
+    boto: Any = field(repr=False)
+    sagemaker: Any = field(repr=False)
+
+    @property
+    def base_uri(self) -> str:
+        """S3 URI below which the series keeps everything."""
+        return f"s3://{self.bucket}/{self.prefix}/"
+
+    @property
+    def jobs_uri(self) -> str:
+        """S3 URI that training jobs write their artifacts to."""
+        return f"{self.base_uri}jobs/"
+
+    @property
+    def models_uri(self) -> str:
+        """S3 URI of the archives behind the multi-model endpoint."""
+        return f"{self.base_uri}mme/"
+
+    @property
+    def weights_uri(self) -> str:
+        """S3 URI of the pretrained VGG16 base."""
+        return f"{self.base_uri}weights/vgg16/"
+
+    def dataset_uri(self, slug: str) -> str:
+        """Return the S3 URI of a data set."""
+        return f"{self.base_uri}datasets/{slug}/"
+
+    def model_uri(self, slug: str) -> str:
+        """Return the S3 URI of a published model archive."""
+        return f"{self.models_uri}{slug}.tar.gz"
+
+    @property
+    def poll_seconds(self) -> float:
+        """Seconds between two looks at something that takes long."""
+        return 0.5 if self.target == "local" else 10.0
+
+    @property
+    def where(self) -> str:
+        """A phrase that says where work runs, for titles and records."""
+        return "on this machine (local_sagemaker)" if self.target == "local" else f"on Amazon SageMaker ({self.region})"
+
+
+def connect(target: str = "local", *, prefix: str = "multi-model-endpoint") -> Connection:
+    """Connect to SageMaker.
+
+    ``"local"`` starts the stand-in if it is not running and points the SDK at it. ``"aws"`` uses the account, the
+    Region and the role of Studio, or of the AWS profile (the role then from ``SAGEMAKER_ROLE_ARN``).
+
+    Args:
+        target: ``"local"`` or ``"aws"``.
+        prefix: Key prefix for everything that is stored in S3.
+
+    Raises:
+        ValueError: If the target is unknown, or this process is connected to the other one.
+        RuntimeError: If there is no Region or no role to use.
+    """
+    global _connected_to
+    _check_target(target)
+    if _connected_to not in (None, target):
+        raise ValueError(
+            f"This kernel is connected to {_connected_to!r}, and AWS clients keep their address. "
+            f"Restart the kernel to use {target!r}."
+        )
+    role_arn, bucket = _point_at_local() if target == "local" else (os.environ.get("SAGEMAKER_ROLE_ARN"), None)
+    _connected_to = target
+    return _open(target, prefix.strip("/"), role_arn, bucket)
+
+
+@contextlib.contextmanager
+def running(target: str) -> Iterator[None]:
+    """Keep the target running for a block: the stand-in is started if needed, and stopped if this started it."""
+    _check_target(target)
+    if target == "aws":
+        yield
+        return
+    from local_sagemaker import daemon
+
+    started_here = daemon.status() is None
+    daemon.start()
+    try:
+        yield
+    finally:
+        if started_here:
+            daemon.stop()
+
+
+def _check_target(target: str) -> None:
+    if target not in TARGETS:
+        raise ValueError(f"The target {target!r} is unknown. Set TARGET to one of: {', '.join(TARGETS)}.")
+
+
+def _point_at_local() -> tuple[str, str]:
+    from local_sagemaker import daemon
+
+    server = daemon.start()
+    for name in (
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+    ):  # they would win over, or be sent with, the local credentials
+        os.environ.pop(name, None)
+    os.environ.update(server.environment)
+    account = server.role_arn.split(":")[4]
+    return server.role_arn, f"sagemaker-{server.environment['AWS_REGION']}-{account}"
+
+
+def _open(target: str, prefix: str, role_arn: str | None, bucket: str | None) -> Connection:
+    # Imported after the environment is set, because the SDK's clients keep the address they first see; and quietly,
+    # because the SDK's progress messages drown a notebook's own.
+    import boto3
+
+    boto = boto3.Session()
+    if boto.region_name is None:
+        raise RuntimeError("No AWS Region is set. Run `aws configure`, or set AWS_DEFAULT_REGION.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from sagemaker.core.helper.session_helper import Session, get_execution_role
+
+        for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.config"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        sdk = Session(boto_session=boto, default_bucket=bucket)
+    if role_arn is None:
+        try:
+            role_arn = get_execution_role(sdk)
+        except ValueError as error:
+            raise RuntimeError(
+                "The AWS profile is not an execution role. Set SAGEMAKER_ROLE_ARN to a role that SageMaker may assume."
+            ) from error
+    return Connection(target, boto.region_name, sdk.default_bucket(), prefix, role_arn, boto, sdk)

@@ -1,0 +1,204 @@
+"""Training jobs through the SDK's ``ModelTrainer``: start, follow, read what they leave, publish."""
+
+import io
+import json
+import re
+import tarfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from helpers import storage
+from helpers.session import Connection
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"
+# AWS's own tests pair this training image with the serving image of helpers.endpoint.
+IMAGE_VERSION, IMAGE_PYTHON = "2.21", "py312"
+_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+_EPOCH = re.compile(r"epoch (\d+)/(\d+) (.*)")
+_SHELL_TRACE = re.compile(r"\++ |[A-Z_]+=|Traceback \(most recent call last\):$")
+
+
+class TrainingError(RuntimeError):
+    """The training job did not complete; the message has its failure reason and the end of its log."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a completed training job left.
+
+    Attributes:
+        job_name: Name of the job.
+        model_uri: S3 URI of ``model.tar.gz``.
+        history: Per-epoch lists: epoch, loss, accuracy, val_loss, val_accuracy, seconds.
+        evaluation: Accuracy and count of validation and test, the confusion matrix, and the class names.
+        provenance: Data, weights, seed, hyperparameters and versions that the model comes from.
+        training_seconds: Seconds the instances spent on training.
+    """
+
+    job_name: str
+    model_uri: str
+    history: dict[str, list[float]]
+    evaluation: dict[str, Any]
+    provenance: dict[str, Any]
+    training_seconds: int
+
+
+def train(
+    connection: Connection,
+    slug: str,
+    *,
+    entry_script: str,
+    channels: Mapping[str, str],
+    hyperparameters: Mapping[str, Any],
+    instance_type: str,
+    instance_count: int = 1,
+    image: str | None = None,
+    max_run_seconds: int = 3600,
+) -> TrainingResult:
+    """Run a training script as a SageMaker training job and wait for it, with a progress bar of its epochs.
+
+    Interrupting the wait stops the job.
+
+    Args:
+        connection: The session.
+        slug: Model slug; the job's name starts with it.
+        entry_script: Script in ``training_scripts/``.
+        channels: S3 URI by channel name.
+        hyperparameters: Passed to the script as ``--name value``.
+        instance_type: Such as ``"ml.c5.2xlarge"``.
+        instance_count: Number of instances.
+        image: Training image; by default AWS's TensorFlow training image for the instance type.
+        max_run_seconds: The job is stopped after this time, in seconds.
+
+    Raises:
+        TrainingError: If the job fails or is stopped.
+    """
+    from sagemaker.core.shapes import OutputDataConfig, StoppingCondition
+    from sagemaker.train import ModelTrainer
+    from sagemaker.train.configs import Compute, InputData, SourceCode
+
+    trainer = ModelTrainer(
+        training_image=image or training_image(connection, instance_type),
+        source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
+        compute=Compute(instance_type=instance_type, instance_count=instance_count),
+        hyperparameters=dict(hyperparameters),
+        base_job_name=slug,
+        input_s3_key_prefix=f"{connection.prefix}/jobs",
+        output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri),
+        stopping_condition=StoppingCondition(max_runtime_in_seconds=max_run_seconds),
+        role=connection.role_arn,
+        sagemaker_session=connection.sagemaker,
+    )
+    inputs = [InputData(channel_name=name, data_source=uri) for name, uri in channels.items()]
+    trainer.train(input_data_config=inputs, wait=False, logs=False)
+    job_name = trainer._latest_training_job.training_job_name
+    try:
+        description = _follow(connection, job_name)
+    except KeyboardInterrupt:
+        connection.boto.client("sagemaker").stop_training_job(TrainingJobName=job_name)
+        raise
+    return _result(connection, description)
+
+
+def training_image(connection: Connection, instance_type: str) -> str:
+    """Return the address of AWS's TensorFlow training image."""
+    from sagemaker.core import image_uris
+
+    return image_uris.retrieve(
+        framework="tensorflow",
+        region=connection.region,
+        version=IMAGE_VERSION,
+        py_version=IMAGE_PYTHON,
+        instance_type=instance_type,
+        image_scope="training",
+    )
+
+
+def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str:
+    """Copy a trained model's archive below the multi-model endpoint's prefix and return its S3 URI."""
+    return storage.copy(connection, result.model_uri, connection.model_uri(slug))
+
+
+def script_source(entry_script: str) -> str:
+    """Return the text of a training script, for notebooks that show it."""
+    return (SCRIPTS / entry_script).read_text(encoding="utf-8")
+
+
+def _follow(connection: Connection, job_name: str) -> dict[str, Any]:
+    client = connection.boto.client("sagemaker")
+    log = _LogReader(connection, job_name)
+    tail: list[str] = []
+    with tqdm(total=None, unit="epoch", desc=f"{job_name}: Starting") as bar:
+        while True:
+            description = client.describe_training_job(TrainingJobName=job_name)
+            for line in log.new_lines():
+                tail = [*tail[-19:], line]
+                match = _EPOCH.fullmatch(line)
+                if match:
+                    bar.total = int(match[2])
+                    bar.update(int(match[1]) - bar.n)
+                    bar.set_postfix_str(match[3])
+            bar.set_description(f"{job_name}: {description['SecondaryStatus']}")
+            if description["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+                break
+            time.sleep(connection.poll_seconds)
+    if description["TrainingJobStatus"] != "Completed":
+        tail += log.new_lines()
+        reason = description.get("FailureReason", "no reason given")
+        end = "\n".join(line for line in tail[-20:] if not _SHELL_TRACE.match(line))
+        raise TrainingError(
+            f"Training job {job_name} ended as {description['TrainingJobStatus']} "
+            f"({description['SecondaryStatus']}): {reason}\nThe end of its log:\n{end}"
+        )
+    return description
+
+
+class _LogReader:
+    """Reads what a job newly wrote to CloudWatch Logs."""
+
+    def __init__(self, connection: Connection, job_name: str) -> None:
+        self._client = connection.boto.client("logs")
+        self._prefix = f"{job_name}/"
+        self._tokens: dict[str, str] = {}
+
+    def new_lines(self) -> Iterator[str]:
+        try:
+            streams = self._client.describe_log_streams(logGroupName=_LOG_GROUP, logStreamNamePrefix=self._prefix)
+        except self._client.exceptions.ResourceNotFoundException:
+            return  # the group appears with the account's first line
+        for stream in streams["logStreams"]:
+            yield from self._stream_lines(stream["logStreamName"])
+
+    def _stream_lines(self, name: str) -> Iterator[str]:
+        while True:
+            position = {"nextToken": self._tokens[name]} if name in self._tokens else {}
+            page = self._client.get_log_events(
+                logGroupName=_LOG_GROUP, logStreamName=name, startFromHead=True, **position
+            )
+            self._tokens[name] = page["nextForwardToken"]
+            if not page["events"]:
+                return
+            yield from (event["message"] for event in page["events"])
+
+
+def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:
+    job_name = description["TrainingJobName"]
+    output_uri = f"{connection.jobs_uri}{job_name}/output/output.tar.gz"
+    bucket, key = storage.split_uri(output_uri)
+    body = connection.boto.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    documents = {}
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
+        for name in ("history", "evaluation", "provenance"):
+            member = archive.extractfile(f"{name}.json")
+            documents[name] = json.load(member) if member else {}
+    return TrainingResult(
+        job_name=job_name,
+        model_uri=description["ModelArtifacts"]["S3ModelArtifacts"],
+        training_seconds=description.get("TrainingTimeInSeconds", 0),
+        **documents,
+    )

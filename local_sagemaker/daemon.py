@@ -1,0 +1,251 @@
+"""The server as a background process: start, stop, status, reset."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from local_sagemaker import signing
+from local_sagemaker.clients import client_environment
+from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings
+
+START_SECONDS = 60
+
+
+class DaemonError(RuntimeError):
+    """The server cannot be started, reached or stopped; the message names the next step."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running server.
+
+    Attributes:
+        pid: Process id.
+        port: Port on 127.0.0.1.
+        home: Home folder.
+        environment: Variables that point boto3, the SDK and the AWS CLI at the server.
+        role_arn: Execution role for jobs and models.
+    """
+
+    pid: int
+    port: int
+    home: Path
+    environment: dict[str, str]
+    role_arn: str = ROLE_ARN
+
+
+def status(home: Path | None = None) -> Status | None:
+    """Return the running server of a home folder, or None."""
+    home = home or Settings().home
+    try:
+        document = json.loads((home / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if not _is_locked(home):
+        return None
+    environment = client_environment(signing.load_credentials(home), document["port"])
+    region = {"AWS_REGION": DEFAULT_REGION, "AWS_DEFAULT_REGION": DEFAULT_REGION}
+    sdk = {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(home / "sagemaker-sdk.yaml")}
+    return Status(document["pid"], document["port"], home, environment | region | sdk)
+
+
+def start(home: Path | None = None, *, port: int = 0) -> Status:
+    """Start the server in the background, or return the one that runs.
+
+    Args:
+        home: Home folder; by default that of the environment.
+        port: Port on 127.0.0.1; 0 takes the previous one if it is free, else any free one.
+
+    Raises:
+        DaemonError: If the home folder cannot be written, the port is in use, or the server does not come up.
+    """
+    home = home or Settings().home
+    prepare_home(home)
+    running = status(home)
+    if running:
+        if port not in (0, running.port):
+            raise DaemonError(
+                f"The server of {home} already runs at port {running.port}. "
+                "Stop it first: python -m local_sagemaker stop"
+            )
+        return running
+    if port:
+        _check_port(port)
+    log = home / "server.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local_sagemaker", "serve", "--port", str(port)],
+            env=os.environ | {"LOCAL_SAGEMAKER_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        running = status(home)
+        if running and _answers(running.port):
+            return running
+        if process.poll() is not None and not _is_locked(home):  # if locked, another start was quicker: wait for it
+            break
+        time.sleep(0.05)
+    process.kill()
+    tail = log.read_text(errors="replace").strip().splitlines()[-1:]
+    raise DaemonError(f"The server did not start: {' '.join(tail)} The whole log is in {log}.")
+
+
+def stop(home: Path | None = None, *, seconds: float = 30) -> bool:
+    """Stop the server; return whether one was running.
+
+    Args:
+        home: Home folder.
+        seconds: How long it may take to end its jobs and containers before it is killed.
+    """
+    home = home or Settings().home
+    running = status(home)
+    if running is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while _is_locked(home):
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(running.pid, signal.SIGKILL)
+            deadline += seconds
+        time.sleep(0.05)
+    return True
+
+
+def reset(home: Path | None = None) -> None:
+    """Stop the server and delete all its state, credentials included."""
+    home = home or Settings().home
+    stop(home)
+    for name in ("objects", "jobs", "endpoints"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    for pattern in ("state.sqlite*", "*.json", "*.log", "*.lock", "*.yaml"):
+        for path in home.glob(pattern):
+            path.unlink()
+
+
+def serve(home: Path | None = None, *, port: int = 0) -> None:
+    """Run the server in this process until SIGTERM or Ctrl-C.
+
+    Raises:
+        DaemonError: If the home folder is in use or cannot be written, or the port is in use.
+    """
+    # Imported here: they take seconds, and only this process needs them.
+    import uvicorn
+
+    from local_sagemaker.records import HomeVersionError
+    from local_sagemaker.server import Server, configure_logging
+
+    home = home or Settings().home
+    prepare_home(home)
+    configure_logging()
+    with _lock(home), _listen(home, port) as listener:
+        port = listener.getsockname()[1]
+        try:
+            server = Server(Settings(home=home), port=port)
+        except HomeVersionError as error:
+            raise DaemonError(str(error)) from error
+        (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
+        config = uvicorn.Config(server, log_config=None, access_log=False, log_level="warning", lifespan="on")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def prepare_home(home: Path) -> None:
+    """Create the home folder, for its owner only, with the SDK's settings in it.
+
+    Raises:
+        DaemonError: If it cannot be written.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The SDK reports usage to AWS unless it is told not to.
+        document = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+        (home / "sagemaker-sdk.yaml").write_text(document)
+    except OSError as error:
+        raise DaemonError(
+            f"The home folder {home} cannot be written ({error.strerror}). "
+            "Set LOCAL_SAGEMAKER_HOME to a folder you own."
+        ) from error
+
+
+@contextlib.contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    """Hold the home folder's lock, which the system releases however the process ends."""
+    with (home / "server.lock").open("w") as file:
+        deadline = time.monotonic() + 2
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # a status call holds it for an instant, another server for its life
+                if time.monotonic() > deadline:
+                    raise DaemonError(f"Another server uses {home}. See: python -m local_sagemaker status") from None
+                time.sleep(0.02)
+        yield
+
+
+def _is_locked(home: Path) -> bool:
+    try:
+        file: IO[str]
+        with (home / "server.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def _listen(home: Path, port: int) -> Iterator[socket.socket]:
+    previous = 0
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        previous = json.loads((home / "server.json").read_text())["port"]
+        (home / "server.json").unlink()  # until this server listens, nobody shall find its predecessor's port
+    for candidate in [port] if port else [previous, 0]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+        except OSError as error:
+            listener.close()
+            if port:
+                raise _port_in_use(port) from error
+            continue
+        with listener:
+            yield listener
+        return
+
+
+def _check_port(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise _port_in_use(port) from error
+
+
+def _port_in_use(port: int) -> DaemonError:
+    return DaemonError(f"Port {port} on {HOST} is in use. Name another, or leave --port out to take a free one.")
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False

@@ -1,0 +1,64 @@
+"""Filters, order and pages of the List actions."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any
+
+from local_sagemaker.errors import validation
+
+_ORDER_KEYS = {"CreationTime": "CreationTime", "LastModifiedTime": "LastModifiedTime"}
+
+
+def page(
+    documents: list[dict[str, Any]], request: dict[str, Any], *, name: str, status: str = ""
+) -> tuple[list[dict[str, Any]], str]:
+    """Return one page of the documents that a List request asks for.
+
+    Args:
+        documents: All resources of the kind.
+        request: The request: ``NameContains``, ``CreationTimeAfter`` …, ``SortBy``, ``SortOrder``, ``MaxResults``
+            and ``NextToken``.
+        name: Member with the resource's name.
+        status: Member with the resource's status, if the kind has one.
+
+    Returns:
+        The documents and the token of the next page, empty on the last one.
+
+    Raises:
+        ServiceError: ``ValidationException`` for a token that no page gave.
+    """
+    found = [document for document in documents if _matches(document, request, name, status)]
+    order = request.get("SortBy", "CreationTime")
+    member = status if order == "Status" else name if order == "Name" else _ORDER_KEYS.get(order, "CreationTime")
+    descending = request.get("SortOrder", "Descending") == "Descending"
+    found.sort(key=lambda document: (document[member], document[name]), reverse=descending)
+    start = _position(request.get("NextToken", ""))
+    end = start + request.get("MaxResults", 10)
+    token = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(found) else ""
+    return found[start:end], token
+
+
+def _matches(document: dict[str, Any], request: dict[str, Any], name: str, status: str) -> bool:
+    if request.get("NameContains", "").lower() not in document[name].lower():
+        return False
+    if status and request.get("StatusEquals", document[status]) != document[status]:
+        return False
+    for member in ("CreationTime", "LastModifiedTime"):
+        after, before = request.get(f"{member}After"), request.get(f"{member}Before")
+        if after is not None and document[member] <= _moment(after):
+            return False
+        if before is not None and document[member] >= _moment(before):
+            return False
+    return True
+
+
+def _moment(value: float | str) -> datetime:
+    return datetime.fromtimestamp(float(value), UTC)
+
+
+def _position(token: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(token)) if token else 0
+    except (binascii.Error, ValueError):
+        raise validation("The NextToken is not valid. Use the one of the previous page.") from None

@@ -1,0 +1,140 @@
+"""The ``/opt/ml`` folder of one training instance, laid out in a private place.
+
+A training container finds its channels, configuration and outputs below ``/opt/ml``. Here each instance has its own
+folder instead, and the text ``/opt/ml`` in the SDK's driver scripts, the user's source, the arguments and the
+hyperparameters is replaced by its path. That needs no privileges and works wherever Python does.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.objects import Objects, parse_uri
+
+CONTAINER_PATH = "/opt/ml"
+_SOURCE_CHANNELS = ("code", "sm_drivers")
+_TEXT_SUFFIXES = {".py", ".sh", ".json", ".yaml", ".yml", ".txt", ".cfg", ".toml"}
+
+
+class InputError(ValueError):
+    """The input of a training job cannot be provided; the message is its failure reason."""
+
+
+class OptMl:
+    """One instance's private ``/opt/ml``."""
+
+    def __init__(self, root: Path) -> None:
+        """Name the folder; nothing is created yet."""
+        self.root = root
+
+    @property
+    def model(self) -> Path:
+        """What becomes ``model.tar.gz``."""
+        return self.root / "model"
+
+    @property
+    def output_data(self) -> Path:
+        """What becomes ``output.tar.gz``."""
+        return self.root / "output" / "data"
+
+    @property
+    def code(self) -> Path:
+        """The working folder of the job."""
+        return self.root / "code"
+
+    def localise(self, text: str) -> str:
+        """Replace ``/opt/ml`` in a text by the private folder."""
+        return text.replace(CONTAINER_PATH, str(self.root))
+
+    def create(self, job: dict[str, Any], host: str, hosts: list[str]) -> None:
+        """Create the folders and the configuration files of a training job.
+
+        Args:
+            job: The job's record.
+            host: Name of this instance, such as ``algo-1``.
+            hosts: Names of all instances.
+        """
+        for folder in (
+            self.root / "input/config",
+            self.root / "input/data",
+            self.model,
+            self.output_data,
+            self.code,
+        ):
+            folder.mkdir(parents=True)
+        instance_type = job["ResourceConfig"]["InstanceType"]
+        resources = {
+            "current_host": host,
+            "current_instance_type": instance_type,
+            "current_group_name": "homogeneousCluster",
+            "hosts": hosts,
+            "instance_groups": [
+                {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": hosts}
+            ],
+            "network_interface_name": "lo",
+        }
+        channels = {
+            channel["ChannelName"]: {
+                "TrainingInputMode": "File",
+                "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
+                    "S3DataDistributionType", "FullyReplicated"
+                ),
+                "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+            }
+            for channel in job.get("InputDataConfig", [])
+        }
+        hyperparameters = {name: self.localise(value) for name, value in job.get("HyperParameters", {}).items()}
+        for name, content in (
+            ("resourceconfig", resources),
+            ("inputdataconfig", channels),
+            ("hyperparameters", hyperparameters),
+        ):
+            (self.root / "input/config" / f"{name}.json").write_text(json.dumps(content))
+
+    def download(self, channel: dict[str, Any], objects: Objects) -> None:
+        """Copy a channel's S3 objects below ``input/data``.
+
+        Raises:
+            InputError: If nothing lies at the channel's address, or a key would leave the folder.
+        """
+        name = channel["ChannelName"]
+        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+        bucket, prefix = parse_uri(uri)
+        folder = self.root / "input/data" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        found = False
+        for stored in objects.list(bucket, prefix):
+            found = True
+            relative = _relative_key(stored.key, prefix)
+            target = (folder / relative).resolve()
+            if not target.is_relative_to(folder.resolve()):
+                raise InputError(f"ClientError: The key {stored.key!r} of channel {name} leaves the channel's folder.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(stored.path, target)
+            if name in _SOURCE_CHANNELS and target.suffix in _TEXT_SUFFIXES:
+                self._localise_file(target)
+        if not found:
+            raise InputError(
+                f"ClientError: Data download failed: no S3 objects found under S3 URL {uri!r} given in input data "
+                f"source of channel {name!r}. Please ensure that the bucket exists and that objects lie under it."
+            )
+
+    def failure_text(self) -> str:
+        """Return what the job wrote to ``/opt/ml/output/failure``, at most its last 1,024 characters."""
+        path = self.root / "output" / "failure"
+        return path.read_text(errors="replace")[-1024:].strip() if path.is_file() else ""
+
+    def _localise_file(self, path: Path) -> None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return
+        if CONTAINER_PATH in text:
+            path.write_text(self.localise(text), encoding="utf-8")
+
+
+def _relative_key(key: str, prefix: str) -> str:
+    """Return where below the channel's folder an object belongs, as SageMaker's ``S3Prefix`` input places it."""
+    folder_prefix = prefix if prefix.endswith("/") or not prefix else prefix + "/"
+    return key.removeprefix(folder_prefix) if key.startswith(folder_prefix) else key.rpartition("/")[2]

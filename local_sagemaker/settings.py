@@ -1,0 +1,94 @@
+"""Every limit, path and name of the stand-in, in one place."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+HOST = "127.0.0.1"
+ACCOUNT_ID = "123456789012"  # moto's default account: what it creates for any credentials
+PARTITION = "aws"
+ROLE_NAME = "LocalSageMakerRole"
+DEFAULT_REGION = "us-east-1"
+MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
+
+
+def default_home() -> Path:
+    """Return the folder that holds all state: ``LOCAL_SAGEMAKER_HOME``, else the user's data folder."""
+    configured = os.environ.get("LOCAL_SAGEMAKER_HOME")
+    return Path(configured).expanduser().absolute() if configured else user_data_path("local_sagemaker")
+
+
+def _number(name: str, default: float) -> float:
+    text = os.environ.get(f"LOCAL_SAGEMAKER_{name}")
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if value <= 0:
+        raise ValueError(f"LOCAL_SAGEMAKER_{name} is {text!r}. Set it to a positive number, or unset it.")
+    return value
+
+
+def _count(name: str, default: int) -> int:
+    return int(_number(name, default))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of one server. Sizes are in bytes, times in seconds.
+
+    Each limit can be set through the environment variable named beside it, prefixed ``LOCAL_SAGEMAKER_``.
+    """
+
+    home: Path = field(default_factory=default_home)
+    max_request_bytes: int = field(default_factory=lambda: _count("MAX_REQUEST_BYTES", 512 * MEBIBYTE))
+    # The documented body limit of InvokeEndpoint.
+    max_invocation_bytes: int = field(default_factory=lambda: _count("MAX_INVOCATION_BYTES", 6 * MEBIBYTE))
+    # Memory for the loaded models of one instance, as measured by their weights.
+    instance_memory_bytes: int = field(default_factory=lambda: _count("INSTANCE_MEMORY_BYTES", 4 * GIBIBYTE))
+    # Disk for the unpacked models of one instance.
+    instance_disk_bytes: int = field(default_factory=lambda: _count("INSTANCE_DISK_BYTES", 16 * GIBIBYTE))
+    # SageMaker answers a cold call within 60 s, or with ModelNotReadyException.
+    cold_start_seconds: float = field(default_factory=lambda: _number("COLD_START_SECONDS", 60))
+    # ... and goes on loading for up to 360 s.
+    model_load_seconds: float = field(default_factory=lambda: _number("MODEL_LOAD_SECONDS", 360))
+    invocation_seconds: float = field(default_factory=lambda: _number("INVOCATION_SECONDS", 60))
+    container_start_seconds: float = field(default_factory=lambda: _number("CONTAINER_START_SECONDS", 180))
+    # What a training job gets between SIGTERM and SIGKILL when it is stopped.
+    stop_grace_seconds: float = field(default_factory=lambda: _number("STOP_GRACE_SECONDS", 120))
+    # A model archive: what it may unpack to, and into how many files.
+    max_archive_bytes: int = field(default_factory=lambda: _count("MAX_ARCHIVE_BYTES", 8 * GIBIBYTE))
+    max_archive_members: int = field(default_factory=lambda: _count("MAX_ARCHIVE_MEMBERS", 10_000))
+
+    @property
+    def database(self) -> Path:
+        """SQLite file with all SageMaker resources and the index of S3 objects."""
+        return self.home / "state.sqlite"
+
+    @property
+    def objects(self) -> Path:
+        """Folder with the bytes of every S3 object."""
+        return self.home / "objects"
+
+    @property
+    def jobs(self) -> Path:
+        """Folder with one ``/opt/ml`` per instance of each training job."""
+        return self.home / "jobs"
+
+    @property
+    def endpoints(self) -> Path:
+        """Folder with the disks of the serving instances."""
+        return self.home / "endpoints"
+
+
+def arn(service: str, resource: str, *, region: str = DEFAULT_REGION) -> str:
+    """Return the Amazon resource name of a resource in the stand-in's account."""
+    return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
+
+
+ROLE_ARN = f"arn:{PARTITION}:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"
