@@ -1,0 +1,114 @@
+"""The look that all figures share: colours, fonts, title above, source below.
+
+The colours are those of Okabe and Ito, which people with any colour vision can tell apart, and two greys; the
+background is white, so that a figure reads the same on light and dark pages.
+"""
+
+import io
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY, STEEL, INK = "#0072b2", "#d55e00", "#b9bfc7", "#7b838e", "#24292f"
+
+STYLE = {
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": STEEL,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e6ea",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "legend.frameon": False,
+}
+
+Arguments = ParamSpec("Arguments")
+
+
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot, which would show it twice and keep it in memory."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Put the house style in force while a function draws."""
+
+    @wraps(draw)
+    def drawn(*arguments: Arguments.args, **options: Arguments.kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return draw(*arguments, **options)
+
+    return drawn
+
+
+def new_figure(
+    rows: int, columns: int, *, width: float, height: float, ratios: Sequence[float] | None = None
+) -> tuple[Figure, np.ndarray]:
+    """Return an empty figure, and its axes as an array.
+
+    Args:
+        rows: Rows of axes.
+        columns: Columns of axes.
+        width: Of the figure, in inches.
+        height: Of the axes, in inches; title and source come on top.
+        ratios: Relative widths of the columns.
+
+    Returns:
+        The figure and an array of axes of shape (rows, columns).
+    """
+    figure = Picture(figsize=(width, height + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.06)
+    return figure, figure.subplots(rows, columns, squeeze=False, width_ratios=ratios)
+
+
+def finished(figure: Figure, title: str, source: str) -> Figure:
+    """Write the title above and the source below, both at the left edge and wrapped to the figure's width."""
+    width = figure.get_figwidth()
+    heading = textwrap.fill(title, max(20, int(width / 0.125)))
+    stamp = textwrap.fill(f"Source: {source}", max(30, int(width / 0.072)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * heading.count("\n") + 0.13 * stamp.count("\n"))
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    figure.supxlabel(stamp, x=0.01, ha="left", fontsize=8, color="#5c6370")
+    return figure
+
+
+def hide(axis: Axes) -> None:
+    """Remove the frame and the ticks around a picture."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+
+
+def check_lengths(**values: Sequence) -> None:
+    """Raise a ValueError unless all values have the same number of entries, at least one."""
+    lengths = {name: len(value) for name, value in values.items()}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ValueError(f"A figure needs lists of one length, at least one entry each. Given are {listed}.")

@@ -1,0 +1,174 @@
+"""What a run of the series leaves for people and programs: `summary.json`, and `index.html` with its pages.
+
+The page needs no server and no network: pictures are embedded, and each executed notebook is a page beside it.
+"""
+
+import datetime
+import importlib.metadata
+import json
+import platform
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import nbformat
+
+from helpers import results
+from helpers.progress import duration
+
+SUMMARY, PAGE = "summary.json", "index.html"
+KEPT = "keep_output"
+GATHERED = {"data_sources": "_source", "weights": "_weights", "accuracies": "_accuracy", "predictions": "_prediction"}
+PACKAGES = ("tensorflow", "keras", "numpy", "sagemaker", "boto3", "papermill")
+
+
+def title(notebook_path: Path) -> str:
+    """Return the first heading of a notebook, or its name."""
+    for cell in nbformat.read(notebook_path, as_version=4).cells:
+        heading = re.search(r"^# (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+        if heading:
+            return heading[1].strip()
+    return notebook_path.stem
+
+
+def notebook_entry(
+    executed: Path,
+    *,
+    title_from: Path,
+    status: str,
+    seconds: float,
+    values: Mapping[str, object],
+    error: Mapping[str, str] | None,
+) -> dict:
+    """Return a notebook's entry of the summary, with what it recorded.
+
+    Args:
+        executed: The executed copy, which may be missing if the kernel never started.
+        title_from: The notebook as written.
+        status: "completed", "failed" or "interrupted".
+        seconds: Wall time.
+        values: The parameters that it was given.
+        error: section, name and message of what stopped it.
+    """
+    try:
+        recorded = results.read(executed)
+    except (FileNotFoundError, ValueError):
+        # Stopped before its Check section, or has none.
+        recorded = {}
+    return {
+        "name": executed.stem,
+        "title": title(title_from),
+        "file": executed.name,
+        "status": status,
+        "seconds": round(seconds, 1),
+        "parameters": dict(values),
+        "results": recorded,
+        "error": dict(error) if error else None,
+    }
+
+
+def write(output: Path, *, status: str, started: datetime.datetime, target: str, entries: Sequence[dict]) -> dict:
+    """Write the summary, the page and a page for each executed notebook, and return the summary.
+
+    Entries that an earlier run left in the folder stay, unless this run repeated them: that is how a resumed run
+    ends with the summary of the whole series.
+
+    Args:
+        output: The folder of the run.
+        status: How this run ended: "completed", "failed" or "interrupted".
+        started: When it began, in UTC.
+        target: "local" or "aws".
+        entries: What `notebook_entry` returned, in order.
+    """
+    merged = {entry["name"]: entry for entry in [*_earlier(output), *entries]}
+    notebooks = [merged[name] for name in sorted(merged)]
+    if status == "completed" and any(entry["status"] != "completed" for entry in notebooks):
+        status = "failed"
+    recorded = {name: value for entry in notebooks for name, value in entry["results"].items()}
+    summary = {
+        "status": status,
+        "target": target,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(sum(entry["seconds"] for entry in notebooks), 1),
+        "parameters": {name: value for entry in notebooks for name, value in entry["parameters"].items()},
+        **{
+            key: {name.removesuffix(ending): value for name, value in recorded.items() if name.endswith(ending)}
+            for key, ending in GATHERED.items()
+        },
+        "notebooks": notebooks,
+        "versions": _versions(),
+    }
+    # The summary first: if a page cannot be made, the numbers are there.
+    (output / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    pages = {entry["name"]: page for entry in notebooks if (page := _notebook_page(output / entry["file"]))}
+    (output / PAGE).write_text(_render(summary, output, pages), encoding="utf-8")
+    return summary
+
+
+def pictures(executed: Path) -> list[dict[str, str]]:
+    """Return the pictures of the cells tagged `keep_output`.
+
+    Returns:
+        For each picture, `section` (the heading above it) and `png` (base64).
+    """
+    found, section = [], ""
+    for cell in nbformat.read(executed, as_version=4).cells:
+        heading = re.match(r"#+ (.+)", cell.source) if cell.cell_type == "markdown" else None
+        if heading:
+            section = heading[1].strip()
+        if cell.cell_type == "code" and KEPT in cell.metadata.get("tags", []):
+            images = [output.get("data", {}).get("image/png") for output in cell.outputs]
+            found += [{"section": section, "png": image.replace("\n", "")} for image in images if image]
+    return found
+
+
+def _earlier(output: Path) -> list[dict]:
+    """Return the entries of an earlier run in the folder, if there are any that can be read."""
+    try:
+        return json.loads((output / SUMMARY).read_text(encoding="utf-8"))["notebooks"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _notebook_page(executed: Path) -> str | None:
+    """Write an executed notebook as HTML beside it; return the page's name, or None without a notebook."""
+    # Late, because nbconvert takes a second to import and only the end of a run needs it.
+    from nbconvert import HTMLExporter
+
+    if not executed.is_file():
+        return None
+    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
+    with warnings.catch_warnings():
+        # Pictures made by matplotlib carry no alternative text; the section above says what they show.
+        warnings.filterwarnings("ignore", message="Alternative text is missing")
+        html, _ = exporter.from_filename(str(executed))
+    page = executed.with_suffix(".html")
+    # What is left of the scripts that the template would fetch: formulas and live widgets, which no page has.
+    page.write_text(re.sub(r'<script src="[^"]*">\s*</script>', "", html), encoding="utf-8")
+    return page.name
+
+
+def _render(summary: dict, output: Path, pages: Mapping[str, str]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("helpers"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"duration": duration, "shown": results.shown, "words": lambda s: s.replace("_", " ")}
+    return environment.get_template("report.html").render(
+        run=summary,
+        pages=pages,
+        pictures={name: pictures(output / f"{name}.ipynb") for name in pages},
+        longest=max((entry["seconds"] for entry in summary["notebooks"]), default=0) or 1,
+        started=datetime.datetime.fromisoformat(summary["started"]).strftime("%d %B %Y, %H:%M UTC"),
+    )

@@ -1,0 +1,111 @@
+"""Fixtures that more than one test module uses."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import matplotlib
+import nbformat
+import pytest
+from nbformat import v4
+
+from helpers import session
+from local_sagemaker import daemon
+from local_sagemaker.archives import pack
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture
+def write_notebook(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a small notebook into a folder of its own and returns the file's path."""
+
+    def write(name: str, code: Sequence[str], *, parameters: str = "", keep: Sequence[int] = ()) -> Path:
+        cells = [v4.new_markdown_cell(f"# {name}")]
+        if parameters:
+            cells.append(v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+        for index, source in enumerate(code):
+            cells.append(v4.new_markdown_cell(f"## Section {index + 1}"))
+            tags = {"tags": ["keep_output"]} if index in keep else {}
+            cells.append(v4.new_code_cell(source, metadata=tags))
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = tmp_path / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
+    """One server of local_sagemaker for all tests; only what this yields leads to it."""
+    home = tmp_path_factory.mktemp("local-sagemaker")
+    yield daemon.start(home)
+    daemon.stop(home)
+
+
+@pytest.fixture(scope="module")
+def connection(local_server: daemon.Status) -> Iterator[session.Connection]:
+    """The connection of a notebook to the shared server; afterwards the environment is as it was."""
+    before = dict(os.environ)
+    os.environ["LOCAL_SAGEMAKER_HOME"] = str(local_server.home)
+    try:
+        yield session.connect("local", prefix=f"series-{uuid.uuid4().hex[:8]}")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        session._connected_to = None
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Archives of two image classifiers of different architecture, by name, that tell bright images from dark ones.
+
+    Both have the signatures and outputs of the series' models. "dense" takes images of 4×4 pixels, "convolution" of
+    8×8.
+    """
+    folder = tmp_path_factory.mktemp("classifiers")
+    paths = {}
+    for name, size in (("dense", 4), ("convolution", 8)):
+        _save_classifier(folder / name / "1", size, convolution=name == "convolution")
+        paths[name] = folder / f"{name}.tar.gz"
+        pack(folder / name, paths[name])
+    return paths
+
+
+def _save_classifier(folder: Path, size: int, *, convolution: bool) -> None:
+    import tensorflow as tf  # imported only by the tests that need it: it takes seconds
+
+    class Classifier(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = tf.Variable(tf.ones((3, 3, 3, 1)) / 27)
+            self.steepness = tf.Variable(8.0)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "instances")])
+        def from_pixels(self, instances):
+            features = tf.nn.conv2d(instances, self.kernel, 1, "SAME") if convolution else instances
+            brightness = tf.reduce_mean(features, axis=[1, 2, 3]) / 255
+            bright = tf.sigmoid(self.steepness * (brightness - 0.4))
+            labels = tf.where(bright > 0.5, "bright", "dark")
+            return {"label": labels, "probabilities": tf.stack([1 - bright, bright], axis=1)}
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+        def from_files(self, image_bytes):
+            def decode(encoded):
+                image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+                return tf.image.resize(tf.cast(image, tf.float32), (size, size))
+
+            form = tf.TensorSpec((size, size, 3), tf.float32)
+            return self.from_pixels(tf.map_fn(decode, image_bytes, fn_output_signature=form))
+
+    model = Classifier()
+    signatures = {"serving_default": model.from_pixels, "serving_bytes": model.from_files}
+    tf.saved_model.save(model, str(folder), signatures=signatures)

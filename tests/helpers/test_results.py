@@ -1,0 +1,90 @@
+import math
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from IPython.utils.capture import capture_output
+from nbformat import v4
+
+from helpers import results
+
+
+def executed(folder: Path, *tables: dict) -> Path:
+    """Write a notebook whose cells hold what record(…) displayed for each table of values."""
+    cells = []
+    for values in tables:
+        with capture_output() as captured:
+            results.record(**values)
+        outputs = [v4.new_output("display_data", data=output.data) for output in captured.outputs]
+        cells.append(v4.new_code_cell("results.record(…)", outputs=outputs))
+    path = folder / "executed.ipynb"
+    nbformat.write(v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def shell():
+    """Displaying outputs as a notebook does needs IPython's shell, which the tests run without."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_values_come_back_as_they_were_recorded(tmp_path):
+    values = {
+        "cifar_test_accuracy": 0.8125,
+        "cifar_source": "generated sample",
+        "models": ["cifar", "x"],
+        "n": 3,
+    }
+    assert results.read(executed(tmp_path, values)) == values
+
+
+def test_numpy_values_become_plain_ones(tmp_path):
+    path = executed(
+        tmp_path, {"accuracy": np.float32(0.5), "count": np.int64(7), "right": np.bool_(True), "m": np.eye(2)}
+    )
+    values = results.read(path)
+    assert values == {"accuracy": 0.5, "count": 7, "right": True, "m": [[1.0, 0.0], [0.0, 1.0]]}
+    assert type(values["right"]) is bool
+
+
+def test_tables_of_several_cells_are_merged_and_the_last_value_wins(tmp_path):
+    assert results.read(executed(tmp_path, {"a": 1, "b": 1}, {"b": 2, "c": 3})) == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, np.float32("nan"), [0.1, math.nan], {"x": -math.inf}])
+def test_a_number_that_is_not_finite_is_refused_by_name(bad):
+    with pytest.raises(ValueError, match=r"test_accuracy.* is -?(nan|inf)"):
+        results.record(test_accuracy=bad)
+
+
+def test_a_value_without_json_form_is_refused_by_name():
+    with pytest.raises(TypeError, match="model is of type object"):
+        results.record(model=object())
+
+
+def test_recording_nothing_is_refused():
+    with pytest.raises(ValueError, match="Nothing to record"):
+        results.record()
+
+
+def test_the_table_is_readable_as_text_and_escaped_as_html():
+    with capture_output() as captured:
+        results.record(cifar_source="<b>CIFAR-10</b>", count=50000, accuracy=0.81234)
+    data = captured.outputs[0].data
+    assert "count         50,000" in data["text/plain"]
+    assert "0.8123" in data["text/plain"]
+    assert "&lt;b&gt;CIFAR-10" in data["text/html"]
+
+
+def test_a_notebook_without_results_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"executed\.ipynb holds no recorded results\. Execute it"):
+        results.read(executed(tmp_path))
+
+
+def test_a_missing_notebook_names_the_next_step(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Run the series first"):
+        results.read(tmp_path / "none.ipynb")

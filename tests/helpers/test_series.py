@@ -1,0 +1,216 @@
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import types
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import helpers
+from helpers import report, series
+
+RECORD = "from helpers import results\nresults.record(cifar_test_accuracy=0.9, cifar_source=SOURCE)"
+
+
+@pytest.fixture
+def targets(monkeypatch):
+    """Replace the session, which would start a server, and note the targets that runs asked for."""
+    entered = []
+
+    @contextmanager
+    def running(target):
+        entered.append(target)
+        yield
+        entered.append("left")
+
+    stand_in = types.SimpleNamespace(running=running)
+    monkeypatch.setitem(sys.modules, "helpers.session", stand_in)
+    monkeypatch.setattr(helpers, "session", stand_in, raising=False)
+    return entered
+
+
+@pytest.fixture(autouse=True)
+def child_processes_find_the_project(project, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(project))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+
+def run(folder: Path, output: Path, *arguments: str) -> int:
+    return series.main(["run", "--notebooks", str(folder), "--output", str(output), *arguments])
+
+
+def summary(output: Path) -> dict:
+    return json.loads((output / "summary.json").read_text())
+
+
+def test_the_notebooks_run_in_order_with_the_parameters_they_declare(write_notebook, tmp_path, targets, capfd):
+    folder = write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'").parent
+    write_notebook(
+        "02_train",
+        ["from pathlib import Path\nfrom helpers import results", "results.record(here=Path.cwd().name, n=EPOCHS)"],
+        parameters="EPOCHS = 5",
+    )
+    output = tmp_path / "out"
+    assert run(folder, output, "-p", "EPOCHS", "2", "-p", "SOURCE", "sample") == 0
+    written = summary(output)
+    assert written["status"] == "completed"
+    assert [entry["name"] for entry in written["notebooks"]] == ["01_data", "02_train"]
+    assert written["notebooks"][1]["results"] == {"here": "notebooks", "n": 2}
+    assert written["parameters"] == {"EPOCHS": 2, "SOURCE": "sample"}
+    assert written["accuracies"] == {"cifar_test": 0.9}
+    assert written["data_sources"] == {"cifar": "sample"}
+    assert all(entry["seconds"] > 0 for entry in written["notebooks"])
+    assert {"python", "tensorflow", "sagemaker"} <= set(written["versions"])
+    assert targets == ["local", "left"]
+    assert (output / "01_data.html").is_file()
+    assert "02_train  completed after" in capfd.readouterr().out
+
+
+def test_the_target_comes_from_the_parameters(write_notebook, tmp_path, targets):
+    folder = write_notebook("01_data", ["1"], parameters="TARGET = 'local'").parent
+    assert run(folder, tmp_path / "out", "-p", "TARGET", "aws") == 0
+    assert targets == ["aws", "left"]
+    assert summary(tmp_path / "out")["target"] == "aws"
+
+
+def test_the_kernel_is_this_python_whatever_the_user_registered(write_notebook, tmp_path, targets, monkeypatch):
+    spec = tmp_path / "user" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["/bin/false"], "display_name": "wrong", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "user"))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "user"))
+    cell = "import sys\nfrom helpers import results\nresults.record(prefix=sys.prefix)"
+    folder = write_notebook("01_data", [cell]).parent
+    assert run(folder, tmp_path / "out") == 0
+    assert summary(tmp_path / "out")["notebooks"][0]["results"] == {"prefix": sys.prefix}
+    assert os.environ["JUPYTER_PATH"] == str(tmp_path / "user")
+
+
+def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
+    write_notebook, tmp_path, targets, capfd, monkeypatch
+):
+    ready = tmp_path / "model.txt"
+    check = "from pathlib import Path\nif not Path(MODEL).exists():\n    raise FileNotFoundError('No model. Run 01.')"
+    folder = write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'").parent
+    write_notebook("02_train", ["1", check], parameters=f"MODEL = {str(ready)!r}\nEPOCHS = 1")
+    write_notebook("03_deploy", ["1"])
+    output = tmp_path / "out put"
+    assert run(folder, output, "-p", "SOURCE", "sample", "-p", "EPOCHS", "2") == 1
+    written = summary(output)
+    assert written["status"] == "failed"
+    assert [entry["status"] for entry in written["notebooks"]] == ["completed", "failed"]
+    assert written["notebooks"][1]["error"] == {
+        "section": "Section 2",
+        "name": "FileNotFoundError",
+        "message": "No model. Run 01.",
+    }
+    assert targets == ["local", "left"]
+    message = capfd.readouterr().err
+    assert "In section “Section 2”:\n    FileNotFoundError: No model. Run 01." in message
+    assert str(output / "02_train.ipynb") in message
+    assert "FileNotFoundError: No model. Run 01." in (output / "index.html").read_text()
+
+    (command,) = [line for line in message.splitlines() if line.startswith("Resume with:")]
+    assert "--only 02 03 --output" in command
+    assert "-p EPOCHS 2" in command and "SOURCE" not in command
+    ready.touch()
+    assert series.main(shlex.split(command.partition("helpers.series ")[2])) == 0
+    written = summary(output)
+    assert written["status"] == "completed"
+    assert [entry["name"] for entry in written["notebooks"]] == ["01_data", "02_train", "03_deploy"]
+    assert written["data_sources"] == {"cifar": "sample"}
+
+
+def test_a_kernel_that_dies_is_a_failure_with_its_last_words(write_notebook, tmp_path, targets):
+    die = "import os\nos.write(2, b'Illegal instruction')\nos._exit(9)"
+    folder = write_notebook("01_data", [die]).parent
+    output = tmp_path / "out"
+    assert run(folder, output) == 1
+    error = summary(output)["notebooks"][0]["error"]
+    assert error["name"] == "DeadKernelError"
+    assert "Illegal instruction" in error["message"]
+    assert list(output.glob("*.log")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", "EPOCH", "1"), "No notebook declares a parameter EPOCH. Did you mean EPOCHS?"),
+        (("-p", "EPOCHS", "many"), "EPOCHS takes a value of type int, like 5."),
+        (("--only", "07"), "No notebook 07. The series has 01_data."),
+        (("--parameters", "none.yaml"), "No parameter file at none.yaml."),
+    ],
+)
+def test_bad_arguments_end_before_anything_runs(write_notebook, tmp_path, targets, capsys, arguments, message):
+    folder = write_notebook("01_data", ["1"], parameters="EPOCHS = 5").parent
+    assert run(folder, tmp_path / "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert targets == []
+
+
+def test_a_folder_without_notebooks_is_an_error(tmp_path, capsys):
+    assert series.main(["list", "--notebooks", str(tmp_path)]) == 2
+    assert "No notebooks like 01_prepare_data.ipynb" in capsys.readouterr().err
+
+
+def test_the_list_shows_titles_and_parameters(write_notebook, capsys):
+    folder = write_notebook("01_data", ["1"], parameters="EPOCHS = 5\nSOURCE = 'auto'").parent
+    assert series.main(["list", "--notebooks", str(folder)]) == 0
+    assert capsys.readouterr().out == "01_data: 01_data\n    EPOCHS = 5\n    SOURCE = 'auto'\n"
+
+
+def test_notebooks_are_chosen_by_number_or_name_and_run_in_series_order():
+    names = ["01_data", "02_train", "03_deploy"]
+    assert series.select(names, ["03_deploy", "01"]) == ["01_data", "03_deploy"]
+    assert series.select(names, []) == names
+
+
+SCRIPT = """
+import contextlib, sys, types
+stand_in = types.ModuleType("helpers.session")
+stand_in.running = lambda target: contextlib.nullcontext()
+sys.modules["helpers.session"] = stand_in
+import helpers
+helpers.session = stand_in
+from helpers import series
+sys.exit(series.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tmp_path, number):
+    fifo = tmp_path / "kernel.pid"
+    os.mkfifo(fifo)
+    wait = f"import os, time\nwith open({str(fifo)!r}, 'w') as pipe:\n    pipe.write(str(os.getpid()))\ntime.sleep(600)"
+    folder = write_notebook("01_data", ["1", wait]).parent
+    write_notebook("02_train", ["1"])
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", SCRIPT, "run", "--notebooks", str(folder), "--output", str(output)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        kernel = int(fifo.read_text())
+        process.send_signal(number)
+        _, message = process.communicate(timeout=120)
+    assert process.returncode == 130, message
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
+    written = summary(output)
+    assert written["status"] == "interrupted"
+    assert [entry["status"] for entry in written["notebooks"]] == ["interrupted"]
+    assert "--only 01 02" in message
+    assert "Traceback" not in message
+
+
+def test_plain_papermill_runs_a_notebook_of_the_series_too(write_notebook, tmp_path):
+    path = write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'")
+    executed = tmp_path / "executed.ipynb"
+    command = [sys.executable, "-m", "papermill", str(path), str(executed), "-p", "SOURCE", "sample"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert report.results.read(executed)["cifar_source"] == "sample"
+    assert nbformat.read(executed, as_version=4).cells

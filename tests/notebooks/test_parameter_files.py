@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+
+from helpers import parameters, series
+
+FILES = sorted((series.NOTEBOOKS / "parameters").glob("*.yaml"))
+
+
+def test_the_three_files_are_there():
+    assert [path.stem for path in FILES] == ["aws", "full", "quick"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_parameter_is_one_that_a_notebook_declares_with_that_type(path: Path):
+    declared = {name: parameters.declared(notebook) for name, notebook in series.find().items()}
+    assigned = parameters.assign(parameters.read_file(path), declared)
+    targets = {values["TARGET"] for values in assigned.values()}
+    assert targets == {"aws" if path.stem == "aws" else "local"}
+
+
+def test_a_parameter_has_one_default_in_the_whole_series():
+    defaults: dict[str, set[str]] = {}
+    for notebook in series.find().values():
+        for name, value in parameters.declared(notebook).items():
+            defaults.setdefault(name, set()).add(repr(value))
+    assert {name: values for name, values in defaults.items() if len(values) > 1} == {}
