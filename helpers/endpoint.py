@@ -120,9 +120,17 @@ class MultiModelEndpoint:
         probabilities = np.array([row["probabilities"] for row in rows])
         return Predictions([row["label"] for row in rows], probabilities, seconds)
 
+    def time_calls(self, images: np.ndarray | Sequence[bytes], *, target_model: str, count: int) -> list[float]:
+        """Make the same call several times and return how long each took, in seconds."""
+        return [self.predict(images, target_model=target_model).seconds for _ in range(count)]
+
     def describe(self) -> dict[str, Any]:
         """Return what ``DescribeEndpoint`` says."""
         return self._client.describe_endpoint(EndpointName=self.name)
+
+    def describe_container(self) -> dict[str, Any]:
+        """Return the container definition of the endpoint's model: image, mode and where the archives lie."""
+        return self._client.describe_model(ModelName=self.name)["PrimaryContainer"]
 
     def metric(self, name: str, *, minutes: int = 60) -> dict[str, float]:
         """Read one of the endpoint's CloudWatch metrics.

@@ -52,6 +52,12 @@ def download(connection: Connection, uri: str, path: Path) -> Path:
     return path
 
 
+def read(connection: Connection, uri: str) -> bytes:
+    """Return the bytes of one object."""
+    bucket, key = split_uri(uri)
+    return connection.boto.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
 def copy(connection: Connection, source: str, target: str) -> str:
     """Copy an object inside S3 and return the target's URI."""
     source_bucket, source_key = split_uri(source)
@@ -89,6 +95,17 @@ def require(connection: Connection, uri: str, *, what: str, notebook: str) -> st
     return uri
 
 
+def size(connection: Connection, uri: str) -> int:
+    """Return the size of one object, in bytes."""
+    bucket, key = split_uri(uri)
+    return connection.boto.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
+
+
+def count(connection: Connection, uri: str) -> int:
+    """Return the number of objects below an S3 URI."""
+    return len(list_names(connection, uri))
+
+
 def list_names(connection: Connection, uri: str) -> list[str]:
     """Return the names of the objects below an S3 URI, relative to it, sorted."""
     bucket, prefix = split_uri(uri)
@@ -106,10 +123,10 @@ def delete(connection: Connection, uri: str) -> int:
     bucket, prefix = split_uri(uri)
     if not prefix.strip("/"):
         raise ValueError(f"{uri} is a whole bucket. Name a prefix below it to delete.")
-    names = list_names(connection, uri)
+    found = count(connection, uri)
     objects = connection.boto.resource("s3").Bucket(bucket).objects.filter(Prefix=prefix)
     objects.delete()
-    return len(names)
+    return found
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"
 IMAGE_VERSION, IMAGE_PYTHON = "2.21", "py312"
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _EPOCH = re.compile(r"epoch (\d+)/(\d+) (.*)")
+_STEP = re.compile(r"\w+ \d+/\d+")  # progress before the first epoch, such as "features 640/1712"
 _SHELL_TRACE = re.compile(r"\++ |[A-Z_]+=|Traceback \(most recent call last\):$")
 
 
@@ -143,6 +144,8 @@ def _follow(connection: Connection, job_name: str) -> dict[str, Any]:
                     bar.total = int(match[2])
                     bar.update(int(match[1]) - bar.n)
                     bar.set_postfix_str(match[3])
+                elif _STEP.fullmatch(line):
+                    bar.set_postfix_str(line)
             bar.set_description(f"{job_name}: {description['SecondaryStatus']}")
             if description["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
                 break
@@ -189,8 +192,7 @@ class _LogReader:
 def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:
     job_name = description["TrainingJobName"]
     output_uri = f"{connection.jobs_uri}{job_name}/output/output.tar.gz"
-    bucket, key = storage.split_uri(output_uri)
-    body = connection.boto.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    body = storage.read(connection, output_uri)
     documents = {}
     with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
         for name in ("history", "evaluation", "provenance"):

@@ -1,0 +1,277 @@
+"""Data sets: load and divide their images, store them for a training job, read them back."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from helpers import origins, splits
+from helpers.origins import Origin, Pool
+from helpers.sample_images import hands, objects
+
+SEED = 2021
+SPLITS = ("train", "validation", "test")
+RECORD = "dataset.json"
+CIFAR = "cifar"
+SIGN_LANGUAGE = "sign-language"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        images: uint8 array (N, size, size, 3), RGB.
+        labels: int64 array (N,), index of each image's class.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images in three parts, and where they come from.
+
+    Attributes:
+        name: Slug of the model they train: "cifar" or "sign-language".
+        title: What a reader calls them.
+        source: A sentence that says which images these are.
+        is_real: False for the generated sample.
+        class_names: Names in the order of the labels.
+        split: How the parts came about: "random", "by_student" or "original".
+        seed: Seed of the division, and of the drawing if the images are drawn.
+        train: Images to train on.
+        validation: Images to watch the training with.
+        test: Images to judge the result with.
+    """
+
+    name: str
+    title: str
+    source: str
+    is_real: bool
+    class_names: tuple[str, ...]
+    split: str
+    seed: int
+    train: Split
+    validation: Split
+    test: Split
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all arrays, in hexadecimal: the same for the same images, labels and division."""
+        digest = hashlib.sha256()
+        for part in SPLITS:
+            for array in (getattr(self, part).images, getattr(self, part).labels):
+                digest.update(f"{part} {array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of each image in pixels."""
+        return self.train.images.shape[1]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images in each part."""
+        return {part: len(getattr(self, part)) for part in SPLITS}
+
+    @property
+    def description(self) -> str:
+        """Two sentences to show beside results: what the images are, and how many."""
+        counts = self.counts
+        return (
+            f"{self.source} {counts['train']:,} images to train on, {counts['validation']:,} to validate, "
+            f"{counts['test']:,} to test, {self.image_size}×{self.image_size} pixels, split: {self.split}."
+        )
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `dataset.json` says, as plain values."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "source": self.source,
+            "is_real": self.is_real,
+            "class_names": list(self.class_names),
+            "image_size": self.image_size,
+            "counts": self.counts,
+            "split": self.split,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+        }
+
+
+def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = None) -> Dataset:
+    """Load CIFAR-10 or its stand-in.
+
+    CIFAR-10: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Args:
+        source: "auto" (CIFAR-10 if Keras has it in its cache or can download it, else the generated sample,
+            with a warning), "download" (CIFAR-10 or an error), "sample", or a folder with one folder of
+            images per class, or with `train` and `test`, which hold one each.
+        seed: Seed of the division, and of the generated sample.
+        limit: Most training images; the other parts shrink with it.
+
+    Returns:
+        Images of 32x32 pixels in ten classes. CIFAR-10 itself: 45,000, 5,000 and 10,000.
+
+    Raises:
+        ConnectionError: If the source is "download" and the download fails.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the source or the limit is not understood, or the folder is not of that form.
+    """
+    origin = origins.cifar(source, seed=seed)
+    return _assemble(origin, CIFAR, objects.CLASS_NAMES, split="random", seed=seed, limit=limit)
+
+
+def load_sign_language(
+    source: str | Path = "auto",
+    *,
+    split: Literal["random", "by_student"] = "random",
+    seed: int = SEED,
+    limit: int | None = None,
+) -> Dataset:
+    """Load the Sign Language Digits (Mavi and Dikle, arXiv:2011.08927) or their stand-in.
+
+    Args:
+        source: As for `load_cifar`; the download is the archive of the authors' GitHub repository.
+        split: "random", or "by_student": nobody's hand is in two parts.
+        seed: Seed of the division, and of the generated sample.
+        limit: Most training images; the other parts shrink with it.
+
+    Returns:
+        Images of 100x100 pixels in ten classes, 1,712, 300 and 50 of them in the full set.
+
+    Raises:
+        ConnectionError: If the source is "download" and the download fails.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If an argument is not understood, or the folder or the archive is not of the expected
+            form.
+    """
+    if split not in ("random", "by_student"):
+        raise ValueError(f'The split is {split!r}; it must be "random" or "by_student".')
+    origin = origins.sign_language(source, seed=seed, by_student=split == "by_student")
+    return _assemble(origin, SIGN_LANGUAGE, hands.CLASS_NAMES, split=split, seed=seed, limit=limit)
+
+
+def _assemble(
+    origin: Origin, name: str, class_names: tuple[str, ...], *, split: str, seed: int, limit: int | None
+) -> Dataset:
+    """Divide what was found, and read or draw the images that are wanted."""
+    pool, test_pool = origin.images, origin.test or origin.images
+    indices = splits.divide(
+        pool.labels,
+        validation=origin.validation_share,
+        test=origin.test_share,
+        seed=seed,
+        students=pool.students if split == "by_student" else None,
+    )
+    if origin.test:
+        split = "original"
+        order = np.random.default_rng(seed).permutation(len(test_pool.labels))
+        indices = indices._replace(test=order)
+    if limit is not None:
+        indices = splits.limit_images(indices, pool.labels, test_pool.labels, limit=limit)
+    return Dataset(
+        name=name,
+        title=origin.title,
+        source=origin.source,
+        is_real=origin.is_real,
+        class_names=class_names,
+        split=split,
+        seed=seed,
+        train=_take(pool, indices.train),
+        validation=_take(pool, indices.validation),
+        test=_take(test_pool, indices.test),
+    )
+
+
+def _take(pool: Pool, indices: np.ndarray) -> Split:
+    return Split(images=pool.read(indices), labels=pool.labels[indices])
+
+
+def save(dataset: Dataset, folder: str | Path) -> Path:
+    """Write a data set as the files that the training job reads.
+
+    Args:
+        dataset: What to write.
+        folder: Where; made if missing. Files of an earlier data set are replaced.
+
+    Returns:
+        The folder, now with `train.npz`, `validation.npz`, `test.npz` and `dataset.json`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / RECORD
+    # The record comes last and goes first: where it is, the arrays beside it are complete.
+    record.unlink(missing_ok=True)
+    for part in SPLITS:
+        split: Split = getattr(dataset, part)
+        np.savez(folder / f"{part}.npz", images=split.images, labels=split.labels)
+    record.write_text(json.dumps(dataset.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return folder
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """Read what a stored data set says of itself, without its arrays.
+
+    Args:
+        folder: Where `save` wrote it.
+
+    Returns:
+        The content of `dataset.json`.
+
+    Raises:
+        FileNotFoundError: If no data set is there.
+        ValueError: If the file is damaged.
+    """
+    file = Path(folder) / RECORD
+    if not file.exists():
+        raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}). Run 01_prepare_data again.") from error
+
+
+def read(folder: str | Path) -> Dataset:
+    """Read a stored data set.
+
+    Args:
+        folder: Where `save` wrote it.
+
+    Returns:
+        The data set.
+
+    Raises:
+        FileNotFoundError: If no data set is there.
+        ValueError: If a file is damaged or does not belong to the others.
+    """
+    folder, record = Path(folder), read_record(folder)
+    try:
+        parts = {part: _read_split(folder / f"{part}.npz") for part in SPLITS}
+        fields = {key: record[key] for key in ("name", "title", "source", "is_real", "split", "seed")}
+        dataset = Dataset(**fields, class_names=tuple(record["class_names"]), **parts)
+        matches = dataset.fingerprint == record["fingerprint"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"The data set in {folder} is damaged ({error}). Run 01_prepare_data again.") from error
+    if not matches:
+        raise ValueError(f"The files in {folder} do not belong together. Run 01_prepare_data again.")
+    return dataset
+
+
+def _read_split(file: Path) -> Split:
+    with np.load(file, allow_pickle=False) as arrays:
+        return Split(images=arrays["images"], labels=arrays["labels"])

@@ -1,0 +1,177 @@
+"""Folders of images: one folder per class, read into arrays."""
+
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}
+# What operating systems leave behind in folders of images.
+_CLUTTER = {"thumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True, eq=False)
+class FolderImages:
+    """The image files of class-named folders, not yet read.
+
+    Attributes:
+        files: Paths, in order of class and name.
+        labels: int64 array (N,), index of each file's class.
+    """
+
+    files: Sequence[Path]
+    labels: np.ndarray
+
+    def numbers(self) -> np.ndarray:
+        """Take the numbers from the file names.
+
+        Returns:
+            int64 array (N,): 4039 for `IMG_4039.JPG`.
+
+        Raises:
+            ValueError: If a file name holds no number.
+        """
+        found = [re.findall(r"\d+", file.stem) for file in self.files]
+        for file, digits in zip(self.files, found, strict=True):
+            if not digits:
+                raise ValueError(
+                    f"{file} carries no number in its name, so it cannot be worked out who is on it. "
+                    'Name the files as the camera does (IMG_1118.JPG, …), or use split="random".'
+                )
+        return np.array([int(digits[-1]) for digits in found], dtype=np.int64)
+
+    def read(self, indices: np.ndarray, *, size: int) -> np.ndarray:
+        """Read some of the images.
+
+        Args:
+            indices: int array (M,), which files.
+            size: Width and height of the result in pixels; images of another size are scaled to it.
+
+        Returns:
+            uint8 array (M, size, size, 3), RGB.
+
+        Raises:
+            ValueError: If a file is not a readable image.
+        """
+        images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
+        paths = [self.files[index] for index in indices]
+        workers = min(8, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as pool:
+            read = pool.map(lambda path: read_image(path, size=size), paths)
+            # Short reads are over before a progress bar is of use.
+            progress = tqdm(read, total=len(paths), desc="Reading images", unit=" images", disable=len(paths) < 500)
+            try:
+                for row, image in enumerate(progress):
+                    images[row] = image
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return images
+
+
+def read_image(path: Path, *, size: int) -> np.ndarray:
+    """Read one image file.
+
+    Args:
+        path: A JPEG, PNG or other file that Pillow reads.
+        size: Width and height of the result in pixels; an image of another size is scaled to it.
+
+    Returns:
+        uint8 array (size, size, 3), RGB, upright as its EXIF orientation says.
+
+    Raises:
+        ValueError: If the file is not a readable image.
+    """
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * size, 2 * size))
+            image = ImageOps.exif_transpose(image).convert("RGB")
+            if image.size != (size, size):
+                image = image.resize((size, size), Image.Resampling.BILINEAR)
+            return np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{path} is not a readable image ({error}). Replace it or take it out of the folder, then run again."
+        ) from error
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+
+
+def find_root(folder: Path) -> Path:
+    """Find the folder that holds the class folders: the one given, or the only folder in it (repeatedly).
+
+    Args:
+        folder: What the user named.
+
+    Returns:
+        The folder whose folders are the classes, or `train` and `test`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        NotADirectoryError: If it is a file.
+        ValueError: If it holds no folders.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(
+            f'No folder {folder}. Check the path, or use DATA_SOURCE "auto", "download" or "sample".'
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file. Unpack it if it is an archive, and name the folder.")
+    inside = _class_folders(folder)
+    if not inside:
+        raise ValueError(f"{folder} holds no folders. It needs one folder of images per class, named after the class.")
+    return find_root(inside[0]) if len(inside) == 1 and _class_folders(inside[0]) else folder
+
+
+def list_images(folder: Path, class_names: Sequence[str]) -> FolderImages:
+    """List the image files of a folder that holds one folder per class.
+
+    Args:
+        folder: Holds the class folders, and no others.
+        class_names: What the class folders are called, in the order of the labels.
+
+    Returns:
+        The files and their labels.
+
+    Raises:
+        ValueError: If class folders are missing, unexpected or empty, or hold something that is not an image.
+    """
+    found = {path.name for path in _class_folders(folder)}
+    missing, unexpected = sorted(set(class_names) - found), sorted(found - set(class_names))
+    if missing or unexpected:
+        raise ValueError(
+            f"{folder} needs one folder per class: {', '.join(class_names)}."
+            + (f" Missing: {', '.join(missing)}." if missing else "")
+            + (f" Unexpected: {', '.join(unexpected)}." if unexpected else "")
+            + " Rename, add or take out folders, then run again."
+        )
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(class_names):
+        images = _images(folder / name)
+        if not images:
+            raise ValueError(f"{folder / name} holds no images. Put some there, then run again.")
+        files += images
+        labels += [label] * len(images)
+    return FolderImages(files=files, labels=np.array(labels, dtype=np.int64))
+
+
+def _images(folder: Path) -> list[Path]:
+    paths = sorted(
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in _CLUTTER
+    )
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            raise ValueError(
+                f"{path} is not an image file ({', '.join(sorted(SUFFIXES))}). "
+                "Take it out of the folder, then run again."
+            )
+    return paths

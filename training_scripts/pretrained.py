@@ -1,0 +1,56 @@
+"""The pretrained VGG16 base that a job receives through its ``weights`` channel."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+NEXT_STEP = (
+    "Run 03_train_sign_language, which prepares them, or pass their folder by --weights-dir or as the "
+    "channel 'weights' of the job. This model never starts from random weights."
+)
+
+
+def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict[str, Any]]:
+    """Build the convolutional base of VGG16 and fill it from ``vgg16_base.npz``.
+
+    Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+    (arXiv:1409.1556).
+
+    Args:
+        folder: Holds ``vgg16_base.npz``, arrays named like ``block1_conv1/kernel``, and ``weights.json``.
+        image_size: Height and width of the input, in pixels, at least 32.
+
+    Returns:
+        The base without its classifier, and the content of ``weights.json``: where the weights come from.
+
+    Raises:
+        FileNotFoundError: One of the two files is missing.
+        ValueError: An array is missing or does not fit VGG16, or a file is damaged.
+    """
+    arrays_path, origin_path = folder / "vgg16_base.npz", folder / "weights.json"
+    for path in (arrays_path, origin_path):
+        if not path.is_file():
+            raise FileNotFoundError(f"No pretrained weights: {path.name} is not in {folder}. {NEXT_STEP}")
+    try:
+        origin = json.loads(origin_path.read_text())
+        with np.load(arrays_path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"The pretrained weights in {folder} are damaged ({error}). {NEXT_STEP}") from error
+    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
+    for layer in base.layers:
+        if layer.weights:
+            layer.set_weights([_array(arrays, f"{layer.name}/{w.name}", tuple(w.shape)) for w in layer.weights])
+    return base, origin
+
+
+def _array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    found = arrays[name].shape if name in arrays else None
+    if found != shape:
+        what = "lacks" if found is None else f"has shape {found} for"
+        raise ValueError(f"vgg16_base.npz {what} {name}, which VGG16 has in shape {shape}. {NEXT_STEP}")
+    return arrays[name]
