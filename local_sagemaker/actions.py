@@ -4,6 +4,7 @@ Requests are validated and responses shaped by botocore's own service model; the
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -73,13 +74,7 @@ class Actions:
                 "Training job names must be unique within an AWS account and region, and a training job with this "
                 f"name already exists ({resource}).",
             )
-        algorithm = request["AlgorithmSpecification"]
-        _check_image(algorithm.get("TrainingImage", ""), "tensorflow-training")
-        if not algorithm.get("ContainerEntrypoint"):
-            raise validation(
-                "local_sagemaker runs jobs that name a ContainerEntrypoint, as the SDK's ModelTrainer does. "
-                "Give one, or use ModelTrainer with source_code."
-            )
+        _check_training_job(request)
         moment = now()
         job = {key: value for key, value in request.items() if key != "Tags"} | {
             "TrainingJobArn": resource,
@@ -273,6 +268,38 @@ def _check_image(image: str, wanted: str) -> None:
             f"local_sagemaker cannot run the image {image!r}. It stands in for AWS's {wanted} images; "
             "get their addresses from sagemaker.core.image_uris.retrieve."
         )
+
+
+def _check_training_job(request: dict[str, Any]) -> None:
+    """Refuse what a training job needs here, or cannot have, before it starts."""
+    for member in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if member not in request:
+            raise validation(f"local_sagemaker runs training jobs with their own instances. Give {member}.")
+    if "InstanceType" not in request["ResourceConfig"]:
+        raise validation("local_sagemaker runs training jobs on instances of one type. Give InstanceType.")
+    algorithm = request["AlgorithmSpecification"]
+    _check_image(algorithm.get("TrainingImage", ""), "tensorflow-training")
+    if not algorithm.get("ContainerEntrypoint"):
+        raise validation(
+            "local_sagemaker runs jobs that name a ContainerEntrypoint, as the SDK's ModelTrainer does. "
+            "Give one, or use ModelTrainer with source_code."
+        )
+    for definition in algorithm.get("MetricDefinitions", []):
+        try:
+            groups = re.compile(definition["Regex"]).groups
+        except re.error as error:
+            raise validation(f"The Regex of metric {definition['Name']!r} is not valid: {error}.") from error
+        if not groups:
+            raise validation(f"The Regex of metric {definition['Name']!r} has no group ( ) for the value.")
+    for channel in request.get("InputDataConfig", []):
+        source = channel["DataSource"].get("S3DataSource", {})
+        if source.get("S3DataType") != "S3Prefix" or not source["S3Uri"].startswith("s3://"):
+            raise validation(
+                f"local_sagemaker reads channels from an S3 prefix, and channel {channel['ChannelName']!r} has "
+                "another source. Give S3DataSource with S3DataType=S3Prefix and an S3Uri that starts with s3://."
+            )
+    if not request["OutputDataConfig"]["S3OutputPath"].startswith("s3://"):
+        raise validation("S3OutputPath must start with s3://.")
 
 
 def _variant_summary(variant: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Model and source archives, treated as hostile."""
 
+import gzip
 import os
 import shutil
 import tarfile
 import uuid
+import zlib
 from pathlib import Path
 
 
@@ -33,7 +35,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int, max_members: int) -> 
     try:
         total = _extract(archive, staging, max_bytes, max_members)
         staging.rename(folder)
-    except (tarfile.TarError, EOFError, OSError, UnicodeError) as error:
+    except (tarfile.TarError, EOFError, OSError, UnicodeError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk is not the archive's fault
             raise
         raise ArchiveError(f"The archive is no readable tar.gz file: {error}") from error
@@ -44,7 +46,8 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int, max_members: int) -> 
 
 def _extract(archive: Path, folder: Path, max_bytes: int, max_members: int) -> int:
     total = members = 0
-    with tarfile.open(archive, "r|gz") as tar:  # a stream: a bomb is noticed while it unpacks, not after
+    # A stream: a bomb is noticed while it unpacks, not after. Through gzip, because tarfile skips the checksum.
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for member in tar:
             members += 1
             total += max(member.size, 0)
@@ -58,6 +61,11 @@ def _extract(archive: Path, folder: Path, max_bytes: int, max_members: int) -> i
                 tar.extract(member, folder, filter="data")
             except tarfile.FilterError as error:
                 raise ArchiveError(f"The archive holds a path that must not be unpacked: {error}") from error
+        padding = 0
+        while chunk := stream.read(64 * 1024):  # to the end, where the checksum is
+            padding += len(chunk)
+            if padding > max_bytes:
+                raise ArchiveError(f"The archive unpacks to more than {max_bytes:,} bytes.")
     if members == 0:
         raise ArchiveError("The archive is empty.")
     return total

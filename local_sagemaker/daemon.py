@@ -96,6 +96,9 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
     while time.monotonic() < deadline:
         running = status(home)
         if running and _answers(running.port):
+            if running.pid != process.pid:  # another start was quicker; ours must not wait to take over after a stop
+                process.kill()
+                process.wait()
             return running
         if process.poll() is not None and not _is_locked(home):  # if locked, another start was quicker: wait for it
             break
@@ -129,12 +132,18 @@ def stop(home: Path | None = None, *, seconds: float = 30) -> bool:
 
 
 def reset(home: Path | None = None) -> None:
-    """Stop the server and delete all its state, credentials included."""
+    """Stop the server and delete all its state, credentials included; other files of the folder stay.
+
+    Raises:
+        DaemonError: If the folder is not empty and holds no state.
+    """
     home = home or Settings().home
+    if not (home / "sagemaker-sdk.yaml").exists() and home.exists() and any(home.iterdir()):
+        raise DaemonError(f"{home} is no home folder of local_sagemaker. Check --home and LOCAL_SAGEMAKER_HOME.")
     stop(home)
     for name in ("objects", "jobs", "endpoints"):
         shutil.rmtree(home / name, ignore_errors=True)
-    for pattern in ("state.sqlite*", "*.json", "*.log", "*.lock", "*.yaml"):
+    for pattern in ("state.sqlite*", "credentials.*", "server.json", "server.log", "server.lock", "sagemaker-sdk.yaml"):
         for path in home.glob(pattern):
             path.unlink()
 
@@ -162,7 +171,8 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
             raise DaemonError(str(error)) from error
         (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
         config = uvicorn.Config(server, log_config=None, access_log=False, log_level="warning", lifespan="on")
-        uvicorn.Server(config).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once everything is shut down
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def prepare_home(home: Path) -> None:

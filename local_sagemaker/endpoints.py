@@ -73,6 +73,7 @@ class Endpoints:
         self._metrics = metrics
         self._serving: dict[str, list[_Variant]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._resuming: dict[str, asyncio.Task[None]] = {}
         shutil.rmtree(settings.endpoints, ignore_errors=True)
 
     def resume(self) -> None:
@@ -82,6 +83,7 @@ class Endpoints:
                 self._records.delete(ENDPOINT, name)
             elif endpoint["EndpointStatus"] != "Failed":
                 self.create(name)
+                self._resuming[name] = self._tasks[name]
 
     def create(self, name: str) -> None:
         """Bring a recorded endpoint into service, in the background."""
@@ -128,6 +130,7 @@ class Endpoints:
             ServiceError: As AWS would answer.
         """
         started = time.monotonic()
+        await self._until_resumed(name)
         variant = self._variant(name, target_variant)
         metrics = variant.metrics
         metrics.record("Invocations", 1)
@@ -146,6 +149,13 @@ class Endpoints:
             raise
         metrics.record_seconds("OverheadLatency", called - started)
         return response, variant.name
+
+    async def _until_resumed(self, name: str) -> None:
+        """Hold a call back while the instances of a recorded endpoint come up after a restart of the server."""
+        resuming = self._resuming.get(name)
+        if resuming:
+            await asyncio.wait([resuming])
+            self._resuming.pop(name, None)
 
     def _variant(self, name: str, target_variant: str) -> _Variant:
         variants = self._serving.get(name)

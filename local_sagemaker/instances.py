@@ -74,6 +74,8 @@ class _Model:
     loaded: bool = False
     in_use: int = 0
     last_used: float = 0.0
+    requested: bool = False  # the container is asked to load it
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held while it is loaded or evicted
     loading: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -175,9 +177,8 @@ class Instance:
             return response
         finally:
             model.in_use -= 1
-            if not self._cache_models and model.in_use == 0:
-                await self._unload(model)
-                await self._delete_files(model)
+            if not self._cache_models and model.in_use == 0 and not model.lock.locked():
+                await self._evict(model, delete=True)
 
     async def load(self, source: ModelSource) -> None:
         """Load a model without a call, as a single-model endpoint does before it serves."""
@@ -202,7 +203,7 @@ class Instance:
     async def _load(self, model: _Model) -> None:
         model.in_use += 1  # nobody may evict what is being loaded
         try:
-            async with asyncio.timeout(self._settings.model_load_seconds):
+            async with asyncio.timeout(self._settings.model_load_seconds), model.lock:
                 if not model.on_disk:
                     await self._download(model)
                 started = time.monotonic()
@@ -246,26 +247,41 @@ class Instance:
     async def _load_into_container(self, model: _Model) -> None:
         document = {"model_name": model.source.model_name, "url": str(model.folder)}
         while True:
-            status, text = await self._call("POST", "/models", json=document)
+            model.requested = True
+            try:
+                status, text = await self._call("POST", "/models", json=document)
+            finally:
+                model.requested = False
             if status in (200, 409):
                 return
+            others = [other for other in self._models.values() if other is not model]
+            if status != 507 or not any(other.loaded or other.requested for other in others):
+                raise model_error(status, text)
             async with self._room:  # one at a time, so that two loads do not both unload for the same room
                 victim = self._least_recently_used(lambda other: other.loaded)
-                if status != 507 or victim is None:
-                    raise model_error(status, text)
-                await self._unload(victim)
+                if victim:
+                    await self._evict(victim)
+                else:
+                    await asyncio.sleep(0.01)  # every other model is answering a call: one will be idle soon
 
     async def _free_disk(self, *, keep: _Model) -> None:
         while sum(model.size for model in self._models.values() if model.on_disk) > self._settings.instance_disk_bytes:
             victim = self._least_recently_used(lambda other: other.on_disk and other is not keep)
             if victim is None:
                 return
-            await self._unload(victim)
-            await self._delete_files(victim)
+            await self._evict(victim, delete=True)
 
     def _least_recently_used(self, eligible) -> _Model | None:
-        candidates = [model for model in self._models.values() if model.in_use == 0 and eligible(model)]
+        idle = [model for model in self._models.values() if model.in_use == 0 and not model.lock.locked()]
+        candidates = [model for model in idle if eligible(model)]
         return min(candidates, key=lambda model: model.last_used, default=None)
+
+    async def _evict(self, model: _Model, *, delete: bool = False) -> None:
+        """Unload an idle model, and delete its files if asked to; a call that comes meanwhile loads it afterwards."""
+        async with model.lock:
+            await self._unload(model)
+            if delete:
+                await self._delete_files(model)
 
     async def _unload(self, model: _Model) -> None:
         if not model.loaded:

@@ -59,6 +59,9 @@ def _moment(value: float | str) -> datetime:
 
 def _position(token: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(token)) if token else 0
+        position = int(base64.urlsafe_b64decode(token)) if token else 0
+        if position < 0:
+            raise ValueError(token)
+        return position
     except (binascii.Error, ValueError):
         raise validation("The NextToken is not valid. Use the one of the previous page.") from None

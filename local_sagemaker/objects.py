@@ -144,6 +144,9 @@ class Objects:
         moto_key._value_buffer = _DiskBuffer(path)
         moto_key.contentsize = path.stat().st_size
         moto_key.etag  # noqa: B018 - moto computes it from the bytes, once
+        if moto_key.multipart:  # moto keeps the parts of an upload in memory, beside the whole
+            moto_key.multipart.dispose()
+            moto_key.multipart = None
         self._records.put(OBJECT, name, _record(moto_key, path.name))
         if previous:
             (self._folder / previous["file"]).unlink(missing_ok=True)

@@ -105,6 +105,8 @@ class OptMl:
         folder.mkdir(parents=True, exist_ok=True)
         found = False
         for stored in objects.list(bucket, prefix):
+            if stored.key.endswith("/"):  # the S3 console marks folders with empty objects
+                continue
             found = True
             relative = _relative_key(stored.key, prefix)
             target = (folder / relative).resolve()

@@ -1,7 +1,7 @@
 """Child processes that never outlive the server, not even when it is killed.
 
 The server starts each child through a small keeper process and holds one end of a pipe. When the server ends, however
-it ends, the pipe closes, and the keeper ends the child's whole process group.
+it ends, the pipe closes, and the keeper ends the child's whole process group. It also ends what the child left behind.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Process id of the keeper, which is also the id of the process group."""
+        """Process id of the keeper."""
         return self._popen.pid
 
     def poll(self) -> int | None:
@@ -60,39 +60,44 @@ class Process:
         return self._popen.wait(timeout)
 
     def terminate(self) -> None:
-        """Ask the command to end (SIGTERM)."""
-        self._signal(signal.SIGTERM)
+        """Ask the command and what it started to end (SIGTERM)."""
+        if self._popen.poll() is None:
+            self._popen.terminate()  # the keeper passes it on
 
     def kill(self) -> None:
-        """End the whole process group at once."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
-        if self._popen.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended in between
-                os.killpg(self._popen.pid, number)
+        """End the command and what it started at once."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.close()
 
 
 def keep(command: Sequence[str]) -> int:
-    """Run a command until it ends or standard input closes; return its exit code as a shell would.
+    """Run a command in a process group until it ends or standard input closes; return its exit code as a shell would.
 
-    This is what the keeper process does. SIGTERM reaches the command too, as a member of the group.
+    This is what the keeper process does. No process of the group outlives the command.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_restore_signals)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is somebody to pass it on to
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_accept_signals)
+
+    def send(number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
 
     def watch() -> None:
         while os.read(0, 1):
             pass
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        send(signal.SIGKILL)
 
+    signal.signal(signal.SIGTERM, lambda number, _: send(number))
+    _accept_signals()
     threading.Thread(target=watch, daemon=True).start()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # not yet collected, so that its id stays its own
+    send(signal.SIGKILL)
     code = child.wait()
     return code if code >= 0 else 128 - code
 
 
-def _restore_signals() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _accept_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 if __name__ == "__main__":

@@ -68,12 +68,14 @@ def to_tensor(value: Any, specification: tf.TensorSpec, name: str) -> tf.Tensor:
         RequestError: If the lists are ragged, of another type, or of another shape.
     """
     dtype = specification.dtype
-    if dtype == tf.string:
-        value = _binary(value)
     try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise RequestError(f"Input '{name}' is ragged: every list at one depth must have the same length.") from error
+        array = np.asarray(_binary(value) if dtype == tf.string else value)
+    except RequestError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise RequestError(
+            f"Input '{name}' is ragged or too deep: every list at one depth must have the same length."
+        ) from error
     _check_type(array, dtype, name)
     if not specification.shape.is_compatible_with(array.shape):
         wanted = [None if size is None else int(size) for size in specification.shape]
@@ -133,9 +135,11 @@ def _plain(array: np.ndarray, name: str) -> Any:
     """Return what orjson can write: strings as text, or base64 where the output's name ends in ``_bytes``."""
     if array.dtype == object:
         return _text(array.tolist(), encoded=name.endswith("_bytes"))
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize < 4:  # float16, bfloat16 and small integers
-        return array.astype(np.float32 if array.dtype.kind not in "iub" else np.int64).tolist()
-    return np.ascontiguousarray(array)
+    if array.dtype.kind == "b":
+        return array.tolist()
+    if array.dtype.kind not in "fiu" or array.dtype.itemsize < 4:  # float16, bfloat16 and small integers
+        return array.astype(np.float32 if array.dtype.kind not in "iu" else np.int64).tolist()
+    return np.ascontiguousarray(array) if array.ndim else array.item()
 
 
 def _text(value: Any, *, encoded: bool) -> Any:

@@ -1,0 +1,173 @@
+import base64
+import io
+import json
+import uuid
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from PIL import Image
+
+from helpers import endpoint, storage
+from helpers.endpoint import EndpointError
+
+BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def deployed(connection, classifiers):
+    """An endpoint as notebook 04 deploys it, with the model "dense"."""
+    storage.upload_file(connection, classifiers["dense"], f"{connection.models_uri}dense.tar.gz")
+    name = f"series-{uuid.uuid4().hex[:8]}"
+    found = endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
+    yield found
+    found.delete()
+
+
+def jpeg(value, size=(30, 20)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (value,) * 3).save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+def test_deploying_again_finds_the_same_endpoint(connection, deployed):
+    again = endpoint.deploy(connection, deployed.name, models_uri=deployed.models_uri, instance_type="ml.c5.xlarge")
+    assert again.describe()["CreationTime"] == deployed.describe()["CreationTime"]
+    assert endpoint.attach(connection, deployed.name, models_uri=deployed.models_uri).name == deployed.name
+    assert deployed.describe_container()["Mode"] == "MultiModel"
+
+
+def test_pixels_and_files_are_predicted(deployed):
+    pixels = deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    assert pixels.labels == ["bright", "bright"]
+    assert pixels.probabilities.shape == (2, 2)
+    assert pixels.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert pixels.seconds > 0
+    files = deployed.predict([jpeg(0), jpeg(255, (7, 9))], target_model="dense.tar.gz")
+    assert files.labels == ["dark", "bright"]
+
+
+def test_calls_are_timed(deployed):
+    seconds = deployed.time_calls(BRIGHT, target_model="dense.tar.gz", count=3)
+    assert len(seconds) == 3
+    assert min(seconds) > 0
+
+
+def test_a_model_is_added_once_from_a_file_and_from_s3(connection, deployed, classifiers):
+    uri = deployed.add_model(classifiers["convolution"], target_model="convolution.tar.gz")
+    assert uri == f"{connection.models_uri}convolution.tar.gz"
+    deployed.add_model(uri, target_model="copy.tar.gz")
+    assert set(deployed.list_models()) == {"dense.tar.gz", "convolution.tar.gz", "copy.tar.gz"}
+    for target in ("convolution.tar.gz", "copy.tar.gz"):
+        assert deployed.predict(np.full((1, 8, 8, 3), 255), target_model=target).labels == ["bright"]
+    with pytest.raises(EndpointError, match=r"dense.tar.gz exists, .* Publish under a new name"):
+        deployed.add_model(classifiers["dense"], target_model="dense.tar.gz")
+    with pytest.raises(EndpointError, match=r"'dense.zip' must end in .tar.gz"):
+        deployed.add_model(classifiers["dense"], target_model="dense.zip")
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(deployed):
+    with pytest.raises(EndpointError, match=r"no model none.tar.gz below .* Published: .*dense.tar.gz.*add_model"):
+        deployed.predict(BRIGHT, target_model="none.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [(np.zeros((1, 5, 5, 3)), "has shape"), ([b"no image"], "(Unknown|unknown) image")],
+)
+def test_images_the_model_refuses_are_an_error_with_its_words(deployed, images, words):
+    with pytest.raises(EndpointError, match=f"dense.tar.gz refused the request: .*{words}"):
+        deployed.predict(images, target_model="dense.tar.gz")
+
+
+def test_metrics_tell_what_happened(deployed):
+    deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    before = deployed.metric("ModelCacheHit")
+    deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    after = deployed.metric("ModelCacheHit")
+    assert (after["SampleCount"] - before["SampleCount"], after["Sum"] - before["Sum"]) == (1, 1)
+    latency = deployed.metric("ModelLatency")
+    assert 0 < latency["Minimum"] <= latency["Average"] <= latency["Maximum"]
+    assert all(isinstance(deployed.metric(name), dict) for name in endpoint.METRICS)
+
+
+def test_a_model_that_is_not_ready_is_waited_for(deployed, monkeypatch):
+    waits = []
+    monkeypatch.setattr(endpoint.time, "sleep", waits.append)
+    runtime = deployed._runtime
+    answer = runtime.invoke_endpoint
+    error = {"Error": {"Code": "ModelNotReadyException", "Message": "Model is not ready for inference yet."}}
+    refusals = [runtime.exceptions.ModelNotReadyException(error, "InvokeEndpoint")] * 2
+
+    def invoke(**arguments):
+        if refusals:
+            raise refusals.pop()
+        return answer(**arguments)
+
+    monkeypatch.setattr(runtime, "invoke_endpoint", invoke)
+    assert deployed.predict(BRIGHT, target_model="dense.tar.gz").labels == ["bright", "bright"]
+    assert len(waits) == 2
+
+
+def test_an_endpoint_that_does_not_exist_names_the_notebook(connection):
+    with pytest.raises(EndpointError, match=r"nobody does not exist. Run 04_deploy_multi_model_endpoint first"):
+        endpoint.attach(connection, "nobody", models_uri=connection.models_uri)
+    assert endpoint.find(connection, "nobody") is None
+
+
+def test_a_deployment_that_fails_leaves_nothing(connection, monkeypatch):
+    name = f"broken-{uuid.uuid4().hex[:8]}"
+
+    def fail(*arguments):
+        raise EndpointError("no capacity")
+
+    monkeypatch.setattr(endpoint, "_wait_in_service", fail)
+    with pytest.raises(EndpointError, match="no capacity"):
+        endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
+    client = connection.boto.client("sagemaker")
+    assert endpoint.find(connection, name) is None
+    assert client.list_endpoint_configs(NameContains=name)["EndpointConfigs"] == []
+    assert client.list_models(NameContains=name)["Models"] == []
+
+
+def test_an_image_that_the_target_cannot_run_is_named_and_leaves_nothing(connection):
+    name = f"foreign-{uuid.uuid4().hex[:8]}"
+    with pytest.raises(ClientError, match="cannot run the image 'me/mine:1'"):
+        endpoint.deploy(
+            connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge", image="me/mine:1"
+        )
+    assert endpoint.find(connection, name) is None
+
+
+def test_deleting_twice_is_no_error(connection):
+    gone = endpoint.MultiModelEndpoint(connection, "never-was", models_uri=connection.models_uri)
+    gone.delete()
+
+
+def test_the_body_of_pixels_and_of_files():
+    assert json.loads(endpoint.request_body(BRIGHT[:1]))["instances"] == BRIGHT[:1].tolist()
+    body = json.loads(endpoint.request_body([b"\xff\xd8"]))
+    assert body["signature_name"] == "serving_bytes"
+    assert base64.b64decode(body["instances"][0]["b64"]) == b"\xff\xd8"
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((4, 4, 3)), r"shape \(N, height, width, 3\) with N ≥ 1, not \(4, 4, 3\)"),
+        (np.zeros((1, 4, 4, 1)), "not"),
+        (np.zeros((0, 4, 4, 3)), "N ≥ 1"),
+        ([], "array of pixels, or a sequence"),
+        (["file.jpg"], "encoded files as bytes"),
+        (np.zeros((10, 400, 400, 3)), "one call may carry 6,291,456. Send fewer images, or send them as JPEG"),
+        ([bytes(5 * 1024 * 1024)], "one call may carry"),
+    ],
+)
+def test_images_that_cannot_be_sent_are_refused_before_the_call(images, words):
+    with pytest.raises(ValueError, match=words):
+        endpoint.request_body(images)
+
+
+def test_the_serving_image_fits_the_instance(connection):
+    assert "/tensorflow-inference:2.20" in endpoint.serving_image(connection, "ml.c5.xlarge")
+    assert "gpu" in endpoint.serving_image(connection, "ml.g4dn.xlarge")

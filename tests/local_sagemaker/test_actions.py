@@ -1,0 +1,216 @@
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+
+ACCOUNT = "123456789012"
+TRAINING_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training:2.21-cpu-py312"
+
+
+@pytest.fixture
+def name():
+    """A name that no other test uses."""
+    return f"n-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def client(service):
+    return service.sagemaker
+
+
+def refusal(call, **arguments):
+    """The message with which a call is refused as not valid."""
+    with pytest.raises(ClientError) as failure:
+        call(**arguments)
+    assert failure.value.response["Error"]["Code"] == "ValidationException"
+    assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    return failure.value.response["Error"]["Message"]
+
+
+def test_a_model_is_created_described_listed_and_deleted(service, client, name):
+    service.create_model(name, "s3://bucket/models/")
+    described = client.describe_model(ModelName=name)
+    assert described["ModelArn"] == f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model/{name}"
+    assert described["PrimaryContainer"]["Mode"] == "MultiModel"
+    assert described["ExecutionRoleArn"] == service.status.role_arn
+    [summary] = client.list_models(NameContains=name)["Models"]
+    assert summary == {key: described[key] for key in ("ModelName", "ModelArn", "CreationTime")}
+    client.delete_model(ModelName=name)
+    assert client.list_models(NameContains=name)["Models"] == []
+    assert refusal(client.describe_model, ModelName=name) == f'Could not find model "{described["ModelArn"]}".'
+    assert "Could not find model" in refusal(client.delete_model, ModelName=name)
+
+
+def test_names_are_taken_once(service, client, name):
+    service.create_model(name, "s3://bucket/models/")
+    with pytest.raises(ClientError, match="Cannot create already existing model"):
+        service.create_model(name, "s3://bucket/models/")
+    service.create_config(name)
+    with pytest.raises(ClientError, match="Cannot create already existing endpoint configuration"):
+        service.create_config(name)
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        ({"Image": "me/my-server:1"}, "cannot run the image 'me/my-server:1'. It stands in for AWS's tensorflow-infer"),
+        ({"Image": TRAINING_IMAGE}, "tensorflow-inference images"),
+        ({"ModelDataUrl": "s3://bucket/folder", "Mode": "SingleModel"}, "must name a .tar.gz archive"),
+        ({"Mode": "Many"}, "enum value set"),
+        ({"ModelDataUrl": "ftp://x"}, "regular expression pattern"),
+    ],
+)
+def test_a_model_that_cannot_be_served_is_refused_by_its_cause(service, name, container, words):
+    with pytest.raises(ClientError) as failure:
+        service.create_model(name, container.pop("ModelDataUrl", "s3://b/p/"), **container)
+    assert words in failure.value.response["Error"]["Message"]
+
+
+def test_a_model_of_several_containers_is_refused(client, service, name):
+    containers = [{"Image": "i", "ModelDataUrl": "s3://b/m.tar.gz"}] * 2
+    message = refusal(
+        client.create_model, ModelName=name, ExecutionRoleArn=service.status.role_arn, Containers=containers
+    )
+    assert "exactly one container" in message
+
+
+def test_an_endpoint_configuration_is_created_described_listed_and_deleted(service, client, name):
+    service.create_model(name, "s3://bucket/models/")
+    service.create_config(name, InitialInstanceCount=2)
+    described = client.describe_endpoint_config(EndpointConfigName=name)
+    assert described["EndpointConfigArn"].endswith(f":endpoint-config/{name}")
+    assert described["ProductionVariants"][0]["InitialInstanceCount"] == 2
+    assert [item["EndpointConfigName"] for item in client.list_endpoint_configs(NameContains=name)["EndpointConfigs"]]
+    client.delete_endpoint_config(EndpointConfigName=name)
+    assert "Could not find endpoint configuration" in refusal(client.describe_endpoint_config, EndpointConfigName=name)
+
+
+def test_an_endpoint_configuration_needs_its_model(service, name):
+    with pytest.raises(ClientError, match="Could not find model"):
+        service.create_config(name)
+
+
+def test_serverless_inference_is_named_as_unsupported(service, client, name):
+    service.create_model(name, "s3://bucket/models/")
+    variant = {"VariantName": "a", "ModelName": name, "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}
+    message = refusal(client.create_endpoint_config, EndpointConfigName=name, ProductionVariants=[variant])
+    assert "no serverless inference. Give InstanceType" in message
+
+
+def test_an_endpoint_needs_its_configuration(client, name):
+    message = refusal(client.create_endpoint, EndpointName=name, EndpointConfigName=name)
+    assert message.startswith("Could not find endpoint configuration")
+    assert "Could not find endpoint " in refusal(client.describe_endpoint, EndpointName=name)
+    assert "Could not find endpoint " in refusal(client.delete_endpoint, EndpointName=name)
+
+
+def test_lists_come_in_pages(service, client, name):
+    created = [f"{name}-{number}" for number in range(5)]
+    for each in created:
+        service.create_model(each, "s3://bucket/models/")
+    pages = list(client.get_paginator("list_models").paginate(NameContains=name, PaginationConfig={"PageSize": 2}))
+    assert [len(page["Models"]) for page in pages] == [2, 2, 1]
+    assert sorted(item["ModelName"] for page in pages for item in page["Models"]) == created
+
+
+def test_lists_are_filtered_by_time_and_ordered_by_name(service, client, name):
+    for letter in "bac":
+        service.create_model(f"{name}-{letter}", "s3://bucket/models/")
+    middle = client.describe_model(ModelName=f"{name}-a")["CreationTime"]
+
+    def letters(**filters):
+        found = client.list_models(NameContains=name, **filters)["Models"]
+        return "".join(item["ModelName"][-1] for item in found)
+
+    assert letters(SortBy="Name", SortOrder="Ascending") == "abc"
+    assert letters(SortBy="CreationTime", SortOrder="Ascending") == "bac"
+    assert "b" not in letters(CreationTimeAfter=middle)
+    assert "c" not in letters(CreationTimeBefore=middle)
+
+
+def test_tags_are_kept_merged_and_removed(service, client, name):
+    client.create_model(
+        ModelName=name,
+        ExecutionRoleArn=service.status.role_arn,
+        PrimaryContainer={"Image": "x/tensorflow-inference:2.20", "ModelDataUrl": "s3://b/", "Mode": "MultiModel"},
+        Tags=[{"Key": "a", "Value": "1"}],
+    )
+    arn = client.describe_model(ModelName=name)["ModelArn"]
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "3"}])
+    tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags == {"a": "2", "b": "3"}
+    client.delete_tags(ResourceArn=arn, TagKeys=["a"])
+    assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "3"}]
+    client.delete_model(ModelName=name)
+    assert client.list_tags(ResourceArn=arn)["Tags"] == []
+
+
+def test_an_unsupported_action_is_named_with_what_is_supported(client, name):
+    with pytest.raises(ClientError) as failure:
+        client.list_notebook_instances()
+    error = failure.value.response["Error"]
+    assert error["Code"] == "UnsupportedOperation"
+    assert "local_sagemaker has no ListNotebookInstances. It supports: AddTags, CreateEndpoint" in error["Message"]
+
+
+def test_bad_names_are_refused_by_the_service_not_only_by_boto3(service):
+    client = service.client("sagemaker", parameter_validation=False)
+    assert "Missing required parameter" in refusal(client.create_model)
+    message = refusal(client.describe_model, ModelName="under_score")
+    assert "Value 'under_score' at 'ModelName' failed to satisfy constraint" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"algorithm": {"TrainingImage": "me/train:1"}}, "cannot run the image 'me/train:1'"),
+        ({"algorithm": {"ContainerEntrypoint": None}}, "name a ContainerEntrypoint"),
+        ({"algorithm": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=("}]}}, "Regex of metric 'loss'"),
+        ({"algorithm": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss"}]}}, "no group ( ) for the value"),
+        ({"AlgorithmSpecification": None}, "Give AlgorithmSpecification"),
+        ({"ResourceConfig": None}, "Give ResourceConfig"),
+        ({"ResourceConfig": {"VolumeSizeInGB": 1}}, "Give InstanceType"),
+        ({"StoppingCondition": None}, "Give StoppingCondition"),
+        ({"OutputDataConfig": {"S3OutputPath": "https://bucket/jobs"}}, "must start with s3://"),
+        (
+            {
+                "InputDataConfig": [
+                    {
+                        "ChannelName": "training",
+                        "DataSource": {
+                            "FileSystemDataSource": {
+                                "FileSystemId": "fs-12345678901",
+                                "FileSystemAccessMode": "ro",
+                                "FileSystemType": "EFS",
+                                "DirectoryPath": "/data",
+                            }
+                        },
+                    }
+                ]
+            },
+            "channel 'training' has another source",
+        ),
+    ],
+)
+def test_a_training_job_that_cannot_run_is_refused_by_its_cause(service, client, changes, words):
+    request = service.job_request("true", bucket="b", **changes)
+    if "AlgorithmSpecification" in request:
+        algorithm = request["AlgorithmSpecification"]
+        request["AlgorithmSpecification"] = {key: value for key, value in algorithm.items() if value is not None}
+    assert words in refusal(client.create_training_job, **request)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        client.describe_training_job(TrainingJobName=request["TrainingJobName"])
+
+
+def test_training_jobs_are_listed_by_status(service, client):
+    request = service.job_request("exit 1")
+    name = request["TrainingJobName"]
+    client.create_training_job(**request)
+    service.wait_job(name)
+    [summary] = client.list_training_jobs(NameContains=name, StatusEquals="Failed")["TrainingJobSummaries"]
+    assert (summary["TrainingJobName"], summary["TrainingJobStatus"]) == (name, "Failed")
+    assert client.list_training_jobs(NameContains=name, StatusEquals="Completed")["TrainingJobSummaries"] == []
+    with pytest.raises(ClientError) as failure:
+        client.create_training_job(**request)
+    assert failure.value.response["Error"]["Code"] == "ResourceInUse"
+    assert "is in status Failed" in refusal(client.stop_training_job, TrainingJobName=name)

@@ -1,0 +1,180 @@
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker import daemon
+from local_sagemaker.daemon import DaemonError
+
+
+def gone(pid):
+    """Whether a process ended; a zombie that nobody collects counts."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def family(pid):
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+def kill(status, eventually):
+    """Kill a server without warning and wait until it and all it started are gone."""
+    started = family(status.pid)
+    os.kill(status.pid, signal.SIGKILL)
+    eventually(lambda: gone(status.pid) and all(gone(pid) for pid in started))
+    return started
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home folder of the test's own; whatever runs in it is stopped afterwards."""
+    folder = tmp_path / "home"
+    yield folder
+    if folder.is_dir():
+        daemon.stop(folder)
+
+
+def test_starting_twice_finds_the_same_server_and_stopping_ends_it(home, local_server):
+    assert daemon.status(home) is None
+    first = daemon.start(home)
+    assert daemon.start(home) == first == daemon.status(home)
+    assert first.port != local_server.port
+    assert first.environment["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{first.port}"
+    with pytest.raises(DaemonError, match=r"already runs at port .* Stop it first"):
+        daemon.start(home, port=first.port + 1)
+    assert daemon.stop(home)
+    assert gone(first.pid)
+    assert daemon.status(home) is None
+    assert not daemon.stop(home)
+    again = daemon.start(home)
+    assert (again.port, again.environment) == (first.port, first.environment)
+
+
+def test_the_home_folder_and_its_keys_are_the_owners_only(local_server):
+    assert stat.S_IMODE((local_server.home / "credentials.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(local_server.home.stat().st_mode) == 0o700
+    assert "TelemetryOptOut: true" in (local_server.home / "sagemaker-sdk.yaml").read_text()
+
+
+def test_it_listens_on_this_machine_only(local_server):
+    connections = psutil.Process(local_server.pid).net_connections("inet")
+    assert [item.laddr for item in connections if item.status == psutil.CONN_LISTEN] == [
+        ("127.0.0.1", local_server.port)
+    ]
+
+
+def test_a_port_in_use_is_named_with_the_way_out(home):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(DaemonError, match=f"Port {port} on 127.0.0.1 is in use. Name another"):
+            daemon.start(home, port=port)
+
+
+def test_a_home_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DaemonError, match=f"{home} cannot be written .* Set LOCAL_SAGEMAKER_HOME"):
+            daemon.start(home)
+
+
+def test_a_limit_that_is_none_is_told_when_the_server_is_started(home, monkeypatch):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_COLD_START_SECONDS", "soon")
+    with pytest.raises(DaemonError, match="LOCAL_SAGEMAKER_COLD_START_SECONDS is 'soon'"):
+        daemon.start(home)
+
+
+def test_servers_that_are_started_together_become_one(home):
+    program = "import sys; from pathlib import Path; from local_sagemaker import daemon; "
+    program += "print(daemon.start(Path(sys.argv[1])).pid)"
+    command = [sys.executable, "-c", program, str(home)]
+    starters = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
+    answers = {starter.communicate(timeout=180)[0].strip() for starter in starters}
+    assert len(answers) == 1
+    assert answers != {b""}
+
+
+def test_reset_deletes_the_state_and_only_that(home):
+    daemon.prepare_home(home)
+    (home / "objects").mkdir()
+    (home / "state.sqlite").touch()
+    (home / "mine.json").touch()
+    daemon.reset(home)
+    assert [path.name for path in home.iterdir()] == ["mine.json"]
+
+
+def test_reset_refuses_a_folder_that_is_no_home(tmp_path):
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(DaemonError, match="is no home folder of local_sagemaker"):
+        daemon.reset(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"objects", "config.yaml"}
+
+
+def test_a_killed_server_loses_nothing_and_leaves_nothing_running(
+    home, connect_service, model_archives, eventually, monkeypatch
+):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_COLD_START_SECONDS", "0.001")
+    service = connect_service(daemon.start(home))
+    bucket = service.bucket()
+    service.s3.put_object(Bucket=bucket, Key="a b/ç", Body=b"content", ContentType="text/x", Metadata={"k": "v"})
+    head = service.s3.head_object(Bucket=bucket, Key="a b/ç")
+    service.s3.upload_file(str(model_archives["linear"]), bucket, "models/linear.tar.gz")
+    service.create_endpoint("lasting", f"s3://{bucket}/models/")
+    # This server's patience with a cold start is over at once: the first answer is "not ready", a later one the result.
+    with pytest.raises(ClientError) as failure:
+        service.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
+    assert failure.value.response["Error"]["Code"] == "ModelNotReadyException"
+    assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+
+    def answer():
+        try:
+            return service.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
+        except service.runtime.exceptions.ModelNotReadyException:
+            return None
+
+    assert eventually(answer) == {"predictions": [[10, 20]]}
+    job = service.job_request("echo started; sleep 600", bucket=bucket)
+    service.sagemaker.create_training_job(**job)
+    eventually(lambda: "started" in service.job_log(job["TrainingJobName"]))
+    (home / "objects" / "half-written").write_bytes(b"x")
+    assert len(kill(service.status, eventually)) >= 4  # a container, a job, and the keeper of each
+
+    service = connect_service(daemon.start(home))
+    again = service.s3.head_object(Bucket=bucket, Key="a b/ç")
+    for member in ("ETag", "ContentType", "Metadata", "ContentLength", "LastModified"):
+        assert again[member] == head[member], member
+    assert service.s3.get_object(Bucket=bucket, Key="a b/ç")["Body"].read() == b"content"
+    assert not (home / "objects" / "half-written").exists()
+    assert [item["ModelName"] for item in service.sagemaker.list_models()["Models"]] == ["lasting"]
+    assert eventually(answer) == {"predictions": [[10, 20]]}  # no call is refused while the container comes up
+    ended = service.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
+    assert ended["TrainingJobStatus"] == "Failed"
+    assert "The server ended while the job was running" in ended["FailureReason"]
+
+    running = family(service.status.pid)
+    daemon.stop(home)
+    eventually(lambda: all(gone(pid) for pid in running))
+
+
+def test_a_stopped_server_ends_its_jobs(home, connect_service, eventually):
+    service = connect_service(daemon.start(home))
+    job = service.job_request("echo started; sleep 600")
+    service.sagemaker.create_training_job(**job)
+    eventually(lambda: "started" in service.job_log(job["TrainingJobName"]))
+    running = family(service.status.pid)
+    assert running
+    daemon.stop(home)
+    eventually(lambda: all(gone(pid) for pid in running))
+    service = connect_service(daemon.start(home))
+    ended = service.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
+    assert ended["TrainingJobStatus"] == "Failed"
+    assert "The server was stopped while the job was running" in ended["FailureReason"]

@@ -1,0 +1,168 @@
+import base64
+import io
+import json
+import uuid
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from PIL import Image
+
+from local_sagemaker.settings import MEBIBYTE
+
+
+def refused(service, endpoint, document, **options):
+    """The error with which a call is refused."""
+    with pytest.raises(ClientError) as failure:
+        service.invoke(endpoint, document, **options)
+    return failure.value.response
+
+
+def png(value):
+    """A square PNG image of one brightness, larger than the models' own size."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((20, 20, 3), value, np.uint8)).save(buffer, "png")
+    return {"b64": base64.b64encode(buffer.getvalue()).decode()}
+
+
+def test_pixels_and_encoded_files_of_any_size_are_classified_alike(service, endpoint):
+    pixels = [np.full((4, 4, 3), value).tolist() for value in (0, 255)]
+    rows = service.invoke(endpoint, {"instances": pixels}, target="dense.tar.gz")["predictions"]
+    files = {"signature_name": "serving_bytes", "instances": [png(0), png(255)]}
+    assert [row["label"] for row in rows] == ["dark", "bright"]
+    assert service.invoke(endpoint, files, target="dense.tar.gz")["predictions"] == rows
+
+
+def test_the_answer_names_its_variant_and_type(service, endpoint):
+    response = service.runtime.invoke_endpoint(
+        EndpointName=endpoint,
+        TargetModel="linear.tar.gz",
+        TargetVariant="AllTraffic",
+        ContentType="application/json",
+        Body=b'{"inputs": [[1, 2]]}',
+    )
+    assert response["InvokedProductionVariant"] == "AllTraffic"
+    assert response["ContentType"] == "application/json"
+    assert json.load(response["Body"]) == {"outputs": [[10, 20]]}
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "words"),
+    [
+        ({"instances": [[1, 2, 3]]}, 400, "has shape [1, 3], but the model wants [None, 2]"),
+        ({"instances": [[1, 2], [3]]}, 400, "is ragged"),
+        ({"instances": [["a", "b"]]}, 400, "must hold values of type float32"),
+        (b"\x89PNG", 400, "JSON Parse error"),
+    ],
+)
+def test_a_request_the_model_refuses_is_a_model_error_with_the_models_words(service, endpoint, document, status, words):
+    response = refused(service, endpoint, document, target="linear.tar.gz")
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == status
+    assert words in response["OriginalMessage"]
+    assert response["Error"]["Message"].startswith(f"Received client error ({status}) from primary with message")
+
+
+def test_an_image_that_is_none_is_a_model_error(service, endpoint):
+    document = {"signature_name": "serving_bytes", "instances": [{"b64": base64.b64encode(b"no image").decode()}]}
+    response = refused(service, endpoint, document, target="dense.tar.gz")
+    assert response["OriginalStatusCode"] == 400
+    assert "image" in response["OriginalMessage"].lower()
+
+
+def test_an_unsupported_media_type_is_a_model_error(service, endpoint):
+    response = refused(service, endpoint, b"1,2", target="linear.tar.gz", ContentType="text/csv")
+    assert response["OriginalStatusCode"] == 415
+    assert "Unsupported Media Type: text/csv" in response["OriginalMessage"]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("none.tar.gz", "Failed to download model data"),
+        ("", "must name its model in TargetModel"),
+        ("../models/linear.tar.gz", "leaves the endpoint's S3 prefix"),
+        ("a/../../secret.tar.gz", "leaves the endpoint's S3 prefix"),
+        ("/linear.tar.gz", "no valid name"),
+        ("x" * 1025, "no valid name"),
+    ],
+)
+def test_a_target_model_that_cannot_be_is_refused(service, endpoint, target, words):
+    response = refused(service, endpoint, {"instances": [[1, 2]]}, target=target)
+    assert response["Error"]["Code"] == "ValidationError"
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert words in response["Error"]["Message"]
+
+
+def test_a_target_model_may_lie_in_a_folder(service, endpoint, models_bucket, model_archives):
+    key = f"users/{uuid.uuid4().hex}/my model.tar.gz"
+    service.s3.upload_file(str(model_archives["linear"]), models_bucket, f"models/{key}")
+    assert service.invoke(endpoint, {"instances": [[1, 2]]}, target=key) == {"predictions": [[10, 20]]}
+
+
+def test_an_unknown_endpoint_or_variant_is_refused(service, endpoint):
+    response = refused(service, "nobody", {})
+    assert response["Error"]["Code"] == "ValidationError"
+    assert response["Error"]["Message"] == "Endpoint nobody of account 123456789012 not found."
+    response = refused(service, endpoint, {}, target="linear.tar.gz", TargetVariant="other")
+    assert "no production variant 'other'" in response["Error"]["Message"]
+
+
+def test_a_body_over_six_mebibytes_is_refused_before_it_reaches_a_model(service, endpoint):
+    response = refused(service, endpoint, b" " * (6 * MEBIBYTE + 1), target="linear.tar.gz")
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 413
+    assert "larger than the limit of 6,291,456 bytes" in response["Error"]["Message"]
+    padded = b'{"inputs": [[1, 2]]}'.ljust(6 * MEBIBYTE)
+    assert service.invoke(endpoint, padded, target="linear.tar.gz") == {"outputs": [[10, 20]]}
+
+
+def test_errors_are_counted(service, endpoint):
+    names = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
+    before = {name: service.metric(endpoint, name)[1] for name in names}
+    refused(service, endpoint, {"instances": [[1]]}, target="linear.tar.gz")
+    refused(service, endpoint, {"instances": [[1]]}, target="none.tar.gz")
+    after = {name: service.metric(endpoint, name)[1] for name in names}
+    assert [after[name] - before[name] for name in names] == [2, 2, 0, 1]
+
+
+@pytest.fixture(scope="module")
+def single(service, models_bucket):
+    """An ordinary endpoint with one model."""
+    name = f"single-{uuid.uuid4().hex[:8]}"
+    service.create_endpoint(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
+    yield name
+    service.delete_endpoint(name)
+
+
+def test_an_ordinary_endpoint_serves_its_one_model(service, single):
+    assert service.endpoint_status(single) == "InService"
+    assert service.invoke(single, {"instances": [[1, 2]]}) == {"predictions": [[10, 20]]}
+
+
+def test_an_ordinary_endpoint_refuses_a_target_model(service, single):
+    response = refused(service, single, {"instances": [[1, 2]]}, target="linear.tar.gz")
+    words = f"Endpoint {single} is not a multi-model endpoint and does not support target model header."
+    assert response["Error"]["Message"] == words
+
+
+def test_an_ordinary_endpoint_without_its_archive_fails_and_is_deleted(service, models_bucket):
+    name = f"missing-{uuid.uuid4().hex[:8]}"
+    before = set(service.containers())
+    service.create_endpoint(name, f"s3://{models_bucket}/none.tar.gz", mode="SingleModel")
+    described = service.sagemaker.describe_endpoint(EndpointName=name)
+    assert described["EndpointStatus"] == "Failed"
+    assert "key: none.tar.gz" in described["FailureReason"]
+    assert "is Failed and does not serve" in refused(service, name, {})["Error"]["Message"]
+    assert set(service.containers()) <= before
+    service.delete_endpoint(name)
+
+
+def test_an_endpoint_is_deleted_while_it_is_created(service, models_bucket):
+    name = f"short-{uuid.uuid4().hex[:8]}"
+    before = set(service.containers())
+    service.create_model(name, f"s3://{models_bucket}/models/")
+    service.create_config(name)
+    service.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    service.delete_endpoint(name)
+    assert set(service.containers()) <= before

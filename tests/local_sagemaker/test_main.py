@@ -1,0 +1,54 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local_sagemaker import daemon
+from local_sagemaker.__main__ import main
+
+
+def test_start_status_env_stop_reset(tmp_path, capsys):
+    home = ["--home", str(tmp_path / "home")]
+    assert main([*home, "status"]) == 1
+    assert "Start one: python -m local_sagemaker start" in capsys.readouterr().err
+    assert main([*home, "start"]) == 0
+    assert "local_sagemaker runs at http://127.0.0.1:" in capsys.readouterr().out
+    assert main([*home, "status"]) == 0
+    capsys.readouterr()
+    assert main([*home, "env"]) == 0
+    script = capsys.readouterr().out + 'printf %s "$AWS_ENDPOINT_URL $AWS_SECRET_ACCESS_KEY"'
+    said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout
+    environment = daemon.status(tmp_path / "home").environment
+    assert said == f"{environment['AWS_ENDPOINT_URL']} {environment['AWS_SECRET_ACCESS_KEY']}"
+    assert main([*home, "stop"]) == 0
+    assert main([*home, "stop"]) == 0
+    assert capsys.readouterr().out.endswith("Stopped.\nNo server is running.\n")
+    assert main([*home, "env"]) == 1
+    assert main([*home, "reset"]) == 0
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_an_error_is_one_sentence_and_an_exit_code(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["--home", str(tmp_path / "file"), "start"]) == 1
+    assert capsys.readouterr().err.startswith("The home folder ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["wonder"], ["start", "--port", "x"]])
+def test_arguments_are_checked(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: python -m local_sagemaker" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
+    command = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path / "home"), "serve"]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True) as server:
+        eventually(lambda: daemon.status(tmp_path / "home"))
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=120)
+    assert daemon.status(tmp_path / "home") is None
+    assert "Traceback" not in said

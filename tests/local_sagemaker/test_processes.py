@@ -1,0 +1,105 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_sagemaker.processes import Process
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A function that starts a shell script as a kept process; what still runs after the test is killed."""
+    started = []
+
+    def start_script(script: str, **environment: str) -> Process:
+        process = Process(["/bin/sh", "-c", script], environment=dict(os.environ) | environment, folder=tmp_path)
+        started.append(process)
+        return process
+
+    yield start_script
+    for process in started:
+        process.kill()
+        process.wait()
+        process.output.close()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ended; a zombie that nobody collects, as in a container without an init, counts."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_output_folder_and_environment(start, tmp_path):
+    process = start('echo "$WORD"; pwd; echo problem >&2', WORD="hello")
+    assert process.output.read().decode().split() == ["hello", str(tmp_path), "problem"]
+    assert process.wait(60) == 0
+    assert process.poll() == 0
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)])
+def test_the_exit_code_is_the_one_a_shell_would_give(start, script, code):
+    assert start(script).wait(60) == code
+
+
+def test_terminate_lets_the_command_end_in_its_own_way(start):
+    process = start("trap 'echo saved; exit 5' TERM; echo ready; while :; do sleep 0.1; done")
+    assert process.output.readline() == b"ready\n"
+    process.terminate()
+    assert process.wait(60) == 5
+    assert process.output.read().endswith(b"saved\n")  # after what the shell says of its own child
+
+
+def test_kill_ends_the_whole_group(start, eventually):
+    process = start("trap '' TERM; sleep 600 & echo $!; wait")
+    child = int(process.output.readline())
+    process.terminate()
+    process.kill()
+    process.wait(60)
+    eventually(lambda: gone(child))
+
+
+def test_nothing_that_the_command_started_outlives_it(start, eventually):
+    process = start("sleep 600 & echo $!; exit 0")
+    started = time.monotonic()
+    assert process.wait(60) == 0
+    child = int(process.output.read())  # ends only when nobody holds the pipe any more
+    assert time.monotonic() - started < 300
+    eventually(lambda: gone(child))
+
+
+def test_signals_after_the_end_are_harmless(start):
+    process = start("exit 0")
+    process.wait(60)
+    process.terminate()
+    process.kill()
+
+
+def test_a_killed_parent_takes_its_kept_processes_along(tmp_path, eventually):
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from local_sagemaker.processes import Process\n"
+        "process = Process(['/bin/sh', '-c', 'sleep 600 & echo $$ $!; wait'],\n"
+        "                  environment=dict(os.environ), folder=Path(sys.argv[1]))\n"
+        "print(process.pid, process.output.readline().decode(), flush=True)\n"
+        "process.wait()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    )
+    with parent:
+        family = [int(word) for word in parent.stdout.readline().split()]
+        assert len(family) == 3
+        assert not any(gone(pid) for pid in family)
+        parent.send_signal(signal.SIGKILL)
+    eventually(lambda: all(gone(pid) for pid in family))

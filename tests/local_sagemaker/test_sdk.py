@@ -1,0 +1,78 @@
+"""The SageMaker Python SDK v3, unmodified, against the stand-in."""
+
+import json
+import uuid
+
+import numpy as np
+import pytest
+
+from helpers import endpoint as series_endpoint
+from helpers import training
+
+
+@pytest.fixture(scope="module")
+def sdk_session(connection):
+    return {"session": connection.boto, "region": connection.region}
+
+
+def test_the_resources_of_an_endpoint_from_creation_to_deletion(connection, sdk_session, service, models_bucket):
+    from sagemaker.core.resources import Endpoint, EndpointConfig, Model
+    from sagemaker.core.shapes import ContainerDefinition, ProductionVariant
+
+    name = f"sdk-{uuid.uuid4().hex[:8]}"
+    container = ContainerDefinition(
+        image=series_endpoint.serving_image(connection, "ml.c5.xlarge"),
+        model_data_url=f"s3://{models_bucket}/models/",
+        mode="MultiModel",
+    )
+    model = Model.create(
+        model_name=name, primary_container=container, execution_role_arn=connection.role_arn, **sdk_session
+    )
+    variant = ProductionVariant(
+        variant_name="AllTraffic", model_name=name, instance_type="ml.c5.xlarge", initial_instance_count=2
+    )
+    config = EndpointConfig.create(endpoint_config_name=name, production_variants=[variant], **sdk_session)
+    endpoint = Endpoint.create(endpoint_name=name, endpoint_config_name=name, **sdk_session)
+    endpoint.wait_for_status("InService", poll=1, timeout=180)
+    assert endpoint.endpoint_name in [item.endpoint_name for item in Endpoint.get_all(**sdk_session)]
+    assert Model.get(model_name=name, **sdk_session).primary_container.mode == "MultiModel"
+    pixels = json.dumps({"instances": np.full((1, 4, 4, 3), 255).tolist()})
+    answer = endpoint.invoke(body=pixels, content_type="application/json", target_model="dense.tar.gz")
+    assert json.loads(answer.body.read())["predictions"][0]["label"] == "bright"
+    endpoint.delete()
+    endpoint.wait_for_delete(poll=1, timeout=180)
+    config.delete()
+    model.delete()
+    assert service.sagemaker.list_models(NameContains=name)["Models"] == []
+
+
+def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(connection, service, tmp_path):
+    from sagemaker.core.shapes import OutputDataConfig
+    from sagemaker.train import ModelTrainer
+    from sagemaker.train.configs import Compute, InputData, SourceCode
+
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "entry.py").write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "text = Path(os.environ['SM_CHANNEL_TRAINING'], 'a.txt').read_text()\n"
+        "Path(os.environ['SM_MODEL_DIR'], 'model.txt').write_text(' '.join([text, *sys.argv[1:]]))\n"
+    )
+    bucket = service.bucket()
+    service.s3.put_object(Bucket=bucket, Key="data/a.txt", Body=b"data")
+    trainer = ModelTrainer(
+        training_image=training.training_image(connection, "ml.c5.xlarge"),
+        source_code=SourceCode(source_dir=str(tmp_path / "source"), entry_script="entry.py"),
+        compute=Compute(instance_type="ml.c5.xlarge", instance_count=1),
+        hyperparameters={"epochs": 3, "name": "a b"},
+        base_job_name="trivial",
+        output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/jobs"),
+        role=connection.role_arn,
+        sagemaker_session=connection.sagemaker,
+    )
+    data = InputData(channel_name="training", data_source=f"s3://{bucket}/data/")
+    trainer.train(input_data_config=[data], wait=True, logs=True)
+    job = service.sagemaker.describe_training_job(TrainingJobName=trainer._latest_training_job.training_job_name)
+    assert job["TrainingJobStatus"] == "Completed"
+    left = service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])["model.txt"].decode()
+    assert left == "data --epochs 3 --name a b"

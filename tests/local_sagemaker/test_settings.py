@@ -1,0 +1,33 @@
+import pytest
+
+from local_sagemaker.settings import MEBIBYTE, Settings, arn, default_home
+
+
+def test_defaults_and_folders(tmp_path):
+    settings = Settings(home=tmp_path)
+    assert settings.max_invocation_bytes == 6 * MEBIBYTE
+    assert settings.cold_start_seconds == 60
+    assert {settings.database.parent, settings.objects.parent, settings.jobs.parent} == {tmp_path}
+
+
+def test_a_limit_is_set_through_its_variable(monkeypatch):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES", "1e6")
+    assert Settings().instance_memory_bytes == 1_000_000
+
+
+@pytest.mark.parametrize("text", ["much", "0", "-1", ""])
+def test_a_limit_that_is_no_positive_number_is_refused_by_its_name(monkeypatch, text):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_COLD_START_SECONDS", text)
+    with pytest.raises(ValueError, match=r"LOCAL_SAGEMAKER_COLD_START_SECONDS is .* positive number"):
+        Settings()
+
+
+def test_the_home_folder_comes_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path))
+    assert Settings().home == default_home() == tmp_path
+    monkeypatch.delenv("LOCAL_SAGEMAKER_HOME")
+    assert default_home().name == "local_sagemaker"
+
+
+def test_resource_names_are_those_of_the_account():
+    assert arn("sagemaker", "model/m", region="eu-west-1") == "arn:aws:sagemaker:eu-west-1:123456789012:model/m"

@@ -1,0 +1,160 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import WaiterError
+
+JOBS = Path(__file__).parent / "jobs"
+
+
+def channel(name, uri):
+    return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
+
+
+def transitions(job):
+    return [item["Status"] for item in job["SecondaryStatusTransitions"]]
+
+
+@pytest.fixture(scope="module")
+def completed(service):
+    """A job that read all it was given and left both archives: its description and its bucket."""
+    bucket = service.bucket()
+    service.s3.put_object(Bucket=bucket, Key="data/images/a.txt", Body=b"pixels")
+    service.s3.upload_file(str(JOBS / "leave_everything.sh"), bucket, "code/run.sh")
+    job = service.run_job(
+        "exec sh /opt/ml/input/data/code/run.sh",
+        bucket=bucket,
+        InputDataConfig=[channel("training", f"s3://{bucket}/data/"), channel("code", f"s3://{bucket}/code/")],
+        HyperParameters={"epochs": "3", "quoted": "it's"},
+        Environment={"WORD": "hello"},
+        algorithm={"MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+)"}]},
+    )
+    return job, bucket
+
+
+def test_a_job_passes_through_its_statuses_to_its_archives(service, completed):
+    job, bucket = completed
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed")
+    assert transitions(job) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert all("EndTime" in item for item in job["SecondaryStatusTransitions"])
+    assert job["BillableTimeInSeconds"] >= job["TrainingTimeInSeconds"] >= 1
+    base = f"jobs/{job['TrainingJobName']}/output"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{bucket}/{base}/model.tar.gz"
+    left = [name for name in service.object_names(bucket) if name.startswith("jobs/")]
+    assert left == [f"{base}/model.tar.gz", f"{base}/output.tar.gz"]
+    assert service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"1/saved_model.pb": b"graph\n"}
+
+
+def test_the_job_finds_its_configuration_and_environment(service, completed):
+    job, bucket = completed
+    output = service.unpacked(f"s3://{bucket}/jobs/{job['TrainingJobName']}/output/output.tar.gz")
+    assert json.loads(output["hyperparameters.json"]) == {"epochs": "3", "quoted": "it's"}
+    assert json.loads(output["resourceconfig.json"])["hosts"] == ["algo-1"]
+    assert "training" in json.loads(output["inputdataconfig.json"])
+    assert output["word.txt"] == b"hello\n"
+    assert output["environment.txt"].decode().split() == [job["TrainingJobName"], "us-east-1"]
+
+
+def test_its_output_is_in_cloudwatch_logs(service, completed):
+    name = completed[0]["TrainingJobName"]
+    assert service.job_log(name)[:2] == ["pixels", "loss=0.5"]
+
+
+def test_its_metrics_are_in_cloudwatch_and_the_last_value_in_its_description(service, completed):
+    job, _ = completed
+    [metric] = job["FinalMetricDataList"]
+    assert (metric["MetricName"], metric["Value"]) == ("loss", 0.25)
+    dimensions = {"TrainingJobName": job["TrainingJobName"], "Host": "algo-1"}
+    assert service.statistics("/aws/sagemaker/TrainingJobs", "loss", dimensions) == (2, 0.75)
+
+
+def test_nothing_of_a_finished_job_stays_on_the_disk(service, completed):
+    assert not (service.status.home / "jobs" / completed[0]["TrainingJobName"]).exists()
+
+
+def test_a_failed_job_tells_its_reason_and_uploads_nothing(service):
+    bucket = service.bucket()
+    leave = "touch model/x output/data/y; echo 'no such class' > output/failure"
+    job = service.run_job(f"echo before; cd /opt/ml; {leave}; exit 3", bucket=bucket)
+    assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Failed"
+    assert job["FailureReason"] == "AlgorithmError: no such class, exit code: 3"
+    assert "ModelArtifacts" not in job or not job["ModelArtifacts"].get("S3ModelArtifacts")
+    assert service.object_names(bucket) == []
+    assert service.job_log(job["TrainingJobName"]) == ["before"]
+
+
+def test_a_job_that_says_nothing_of_its_failure_points_to_its_log(service):
+    job = service.run_job("exit 1")
+    assert "Its output is in CloudWatch Logs" in job["FailureReason"]
+    job = service.run_job("kill -KILL $$")
+    assert job["FailureReason"].endswith("exit code: 137")
+
+
+def test_an_entry_point_that_does_not_exist_fails_the_job(service):
+    job = service.run_job("", algorithm={"ContainerEntrypoint": ["/no/such/program"]})
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("AlgorithmError")
+
+
+def test_a_channel_without_data_fails_the_job_before_it_runs(service):
+    bucket = service.bucket()
+    job = service.run_job("true", bucket=bucket, InputDataConfig=[channel("training", f"s3://{bucket}/none/")])
+    assert job["TrainingJobStatus"] == "Failed"
+    assert f"no S3 objects found under S3 URL 's3://{bucket}/none/'" in job["FailureReason"]
+    assert transitions(job) == ["Starting", "Downloading", "Failed"]
+
+
+def test_a_bucket_that_does_not_exist_fails_the_upload(service):
+    job = service.run_job("touch /opt/ml/model/x", bucket="no-such-bucket")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "the bucket 'no-such-bucket' does not exist" in job["FailureReason"]
+
+
+def test_a_stopped_job_gets_the_time_to_save_its_model(service, eventually):
+    script = "trap 'echo partial > /opt/ml/model/x; exit 0' TERM; echo ready; while :; do sleep 0.1; done"
+    request = service.job_request(script)
+    name = request["TrainingJobName"]
+    service.sagemaker.create_training_job(**request)
+    eventually(lambda: "ready" in service.job_log(name))
+    service.sagemaker.stop_training_job(TrainingJobName=name)
+    job = service.wait_job(name)
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"x": b"partial\n"}
+
+
+def test_a_job_is_stopped_at_its_maximum_run_time(service):
+    job = service.run_job("sleep 600", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_a_job_ends_when_its_entry_point_does_whatever_it_left_running(service):
+    started = time.monotonic()
+    job = service.run_job("sleep 600 & echo $! > /opt/ml/model/pid; exit 0")
+    assert job["TrainingJobStatus"] == "Completed"
+    assert time.monotonic() - started < 300
+
+
+def test_two_instances_know_each_other_and_leave_one_archive(service):
+    bucket = service.bucket()
+    service.s3.upload_file(str(JOBS / "name_yourself.sh"), bucket, "code/run.sh")
+    resources = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 1}
+    job = service.run_job(
+        "exec sh /opt/ml/input/data/code/run.sh",
+        bucket=bucket,
+        InputDataConfig=[channel("code", f"s3://{bucket}/code/")],
+        ResourceConfig=resources,
+    )
+    assert set(service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])) == {"algo-1", "algo-2"}
+    assert sorted(service.job_log(job["TrainingJobName"])) == ["I am algo-1", "I am algo-2"]
+
+
+def test_boto3s_waiter_sees_the_end(service):
+    request = service.job_request("true")
+    service.sagemaker.create_training_job(**request)
+    waiter = service.sagemaker.get_waiter("training_job_completed_or_stopped")
+    waiter.wait(TrainingJobName=request["TrainingJobName"], WaiterConfig={"Delay": 1, "MaxAttempts": 180})
+    request = service.job_request("exit 1")
+    service.sagemaker.create_training_job(**request)
+    with pytest.raises(WaiterError, match="terminal failure"):
+        waiter.wait(TrainingJobName=request["TrainingJobName"], WaiterConfig={"Delay": 1, "MaxAttempts": 180})
