@@ -5,6 +5,7 @@ layer: one model with ``Mode="MultiModel"`` over an S3 prefix, one endpoint, and
 """
 
 import base64
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -116,9 +117,16 @@ class MultiModelEndpoint:
         response = self._invoke(body, target_model)
         answer = json.loads(response["Body"].read())
         seconds = time.perf_counter() - started
-        rows = answer["predictions"]
-        probabilities = np.array([row["probabilities"] for row in rows])
-        return Predictions([row["label"] for row in rows], probabilities, seconds)
+        try:
+            rows = answer["predictions"]
+            labels = [row["label"] for row in rows]
+            probabilities = np.array([row["probabilities"] for row in rows])
+        except (KeyError, TypeError) as error:
+            raise EndpointError(
+                f"{target_model} answers without label and probabilities. Export it as training_scripts/exporting.py "
+                "does, or call it with boto3's invoke_endpoint."
+            ) from error
+        return Predictions(labels, probabilities, seconds)
 
     def time_calls(self, images: np.ndarray | Sequence[bytes], *, target_model: str, count: int) -> list[float]:
         """Make the same call several times and return how long each took, in seconds."""
@@ -183,8 +191,7 @@ class MultiModelEndpoint:
             except ClientError as error:
                 if "Could not find" not in str(error):
                     raise
-        while find(self.connection, self.name):
-            time.sleep(1)
+        _wait_until_gone(self.connection, self.name)
 
     @property
     def _client(self) -> Any:
@@ -240,6 +247,8 @@ def deploy(
 
     Raises:
         EndpointError: If an endpoint of that name exists in another state, or the deployment fails.
+        ClientError: If a model or an endpoint configuration of that name exists without an endpoint; delete them with
+            ``MultiModelEndpoint(…).delete()``.
     """
     from sagemaker.core.resources import Endpoint, EndpointConfig, Model
     from sagemaker.core.shapes import ContainerDefinition, ProductionVariant
@@ -251,7 +260,8 @@ def deploy(
     if status:
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
     session = {"session": connection.boto, "region": connection.region}
-    try:
+    client = connection.boto.client("sagemaker")
+    with contextlib.ExitStack() as undo:
         Model.create(
             model_name=name,
             primary_container=ContainerDefinition(
@@ -262,6 +272,7 @@ def deploy(
             execution_role_arn=connection.role_arn,
             **session,
         )
+        undo.callback(client.delete_model, ModelName=name)
         EndpointConfig.create(
             endpoint_config_name=name,
             production_variants=[
@@ -274,11 +285,11 @@ def deploy(
             ],
             **session,
         )
+        undo.callback(client.delete_endpoint_config, EndpointConfigName=name)
         Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
+        undo.callback(_delete_endpoint, connection, name)
         _wait_in_service(connection, name)
-    except BaseException:
-        multi_model_endpoint.delete()
-        raise
+        undo.pop_all()
     return multi_model_endpoint
 
 
@@ -353,6 +364,16 @@ def _reason(error: ClientError) -> str:
         return json.loads(text)["error"]
     except (ValueError, KeyError, TypeError):
         return text
+
+
+def _delete_endpoint(connection: Connection, name: str) -> None:
+    connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
+    _wait_until_gone(connection, name)
+
+
+def _wait_until_gone(connection: Connection, name: str) -> None:
+    while find(connection, name):
+        time.sleep(connection.poll_seconds)
 
 
 def _wait_in_service(connection: Connection, name: str) -> None:

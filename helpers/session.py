@@ -130,12 +130,14 @@ def _point_at_local() -> tuple[str, str]:
     from local_sagemaker import daemon
 
     server = daemon.start()
-    for name in (
-        "AWS_PROFILE",
-        "AWS_SESSION_TOKEN",
-    ):  # they would win over, or be sent with, the local credentials
-        os.environ.pop(name, None)
-    os.environ.update(server.environment)
+    # These would win over the stand-in's address and credentials, or be sent along with them.
+    foreign = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_")
+    for name in [name for name in os.environ if name.startswith(foreign)]:
+        del os.environ[name]
+    own = dict(server.environment)
+    for name in ("NO_PROXY", "no_proxy"):  # the user's own exceptions stay
+        own[name] = ",".join(filter(None, [os.environ.get(name), own[name]]))
+    os.environ.update(own)
     account = server.role_arn.split(":")[4]
     return server.role_arn, f"sagemaker-{server.environment['AWS_REGION']}-{account}"
 

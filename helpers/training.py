@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
 from tqdm.auto import tqdm
 
 from helpers import storage
@@ -80,8 +81,8 @@ def train(
         TrainingError: If the job fails or is stopped.
     """
     from sagemaker.core.shapes import OutputDataConfig, StoppingCondition
+    from sagemaker.core.training.configs import Compute, InputData, SourceCode
     from sagemaker.train import ModelTrainer
-    from sagemaker.train.configs import Compute, InputData, SourceCode
 
     trainer = ModelTrainer(
         training_image=image or training_image(connection, instance_type),
@@ -192,12 +193,16 @@ class _LogReader:
 def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:
     job_name = description["TrainingJobName"]
     output_uri = f"{connection.jobs_uri}{job_name}/output/output.tar.gz"
-    body = storage.read(connection, output_uri)
     documents = {}
-    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as archive:
-        for name in ("history", "evaluation", "provenance"):
-            member = archive.extractfile(f"{name}.json")
-            documents[name] = json.load(member) if member else {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(storage.read(connection, output_uri)), mode="r:gz") as archive:
+            for name in ("history", "evaluation", "provenance"):
+                documents[name] = json.loads(archive.extractfile(f"{name}.json").read())
+    except (ClientError, KeyError) as error:
+        raise TrainingError(
+            f"Training job {job_name} completed without its reports ({error}). The script must write history.json, "
+            "evaluation.json and provenance.json to SM_OUTPUT_DATA_DIR, and a model to SM_MODEL_DIR."
+        ) from error
     return TrainingResult(
         job_name=job_name,
         model_uri=description["ModelArtifacts"]["S3ModelArtifacts"],

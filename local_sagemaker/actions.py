@@ -111,7 +111,13 @@ class Actions:
             raise validation(
                 f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
             )
-        self._records.update(TRAINING_JOB, job["TrainingJobName"], TrainingJobStatus="Stopping", LastModifiedTime=now())
+        self._records.update(
+            TRAINING_JOB,
+            job["TrainingJobName"],
+            when={"TrainingJobStatus": "InProgress"},  # it may have ended since
+            TrainingJobStatus="Stopping",
+            LastModifiedTime=now(),
+        )
         self._training_jobs.stop(job["TrainingJobName"])
 
     # Models

@@ -74,7 +74,9 @@ class Endpoints:
         self._serving: dict[str, list[_Variant]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._resuming: dict[str, asyncio.Task[None]] = {}
-        shutil.rmtree(settings.endpoints, ignore_errors=True)
+        for folder in (settings.endpoints, settings.sockets):
+            shutil.rmtree(folder, ignore_errors=True)
+        settings.sockets.mkdir(mode=0o700)  # only the owner can connect to the containers
 
     def resume(self) -> None:
         """Start the instances of every recorded endpoint, and finish interrupted deletions."""
@@ -102,6 +104,7 @@ class Endpoints:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for name in list(self._serving):
             await self._stop(self._serving.pop(name))
+        shutil.rmtree(self._settings.sockets, ignore_errors=True)
 
     async def invoke(
         self,

@@ -9,9 +9,9 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -113,8 +113,8 @@ class Instance:
         self._cache_models = cache_models
         self._models: dict[str, _Model] = {}
         self._process: Process | None = None
+        self._socket: Path | None = None
         self._http: aiohttp.ClientSession | None = None
-        self._socket_folder: str | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._room = asyncio.Lock()
 
@@ -331,9 +331,8 @@ class Instance:
         return self._http
 
     async def _start_container(self) -> None:
-        # A Unix socket: only the owner can connect. Its path must be short, so it lies in the temporary folder.
-        self._socket_folder = tempfile.mkdtemp(prefix="lsm-")
-        socket = f"{self._socket_folder}/container"
+        self._socket = self._settings.sockets / secrets.token_hex(8)
+        socket = str(self._socket)
         memory = str(self._settings.instance_memory_bytes)
         command = [
             sys.executable,
@@ -374,9 +373,8 @@ class Instance:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
             self._process = None
-        if self._socket_folder:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
-            self._socket_folder = None
+        if self._socket:
+            self._socket.unlink(missing_ok=True)
 
     async def _watch(self) -> None:
         """Replace a container that dies; its models are loaded again when they are next called."""

@@ -90,9 +90,8 @@ def keep(command: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: send(number))
     _accept_signals()
     threading.Thread(target=watch, daemon=True).start()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # not yet collected, so that its id stays its own
-    send(signal.SIGKILL)
     code = child.wait()
+    send(signal.SIGKILL)  # what the command left running; the group keeps its id while it has a member
     return code if code >= 0 else 128 - code
 
 

@@ -59,15 +59,30 @@ class Records:
             ).fetchone()
         return json.loads(row[0], object_hook=_decode) if row else None
 
-    def update(self, kind: str, name: str, **changes: Any) -> dict[str, Any] | None:
-        """Change some fields of a record and return it, or None if it no longer exists."""
+    def update(
+        self, kind: str, name: str, *, when: dict[str, Any] | None = None, **changes: Any
+    ) -> dict[str, Any] | None:
+        """Change some fields of a record and return it.
+
+        Args:
+            kind: Kind of the record.
+            name: Its name.
+            when: Values that it must have for the change to be made.
+            changes: New values by field.
+
+        Returns:
+            The changed record; None if there is none, or it has other values than ``when`` asks for.
+        """
         with self._lock:
             row = self._connection.execute(
                 "SELECT document FROM records WHERE kind = ? AND name = ?", (kind, name)
             ).fetchone()
             if row is None:
                 return None
-            document = json.loads(row[0], object_hook=_decode) | changes
+            document = json.loads(row[0], object_hook=_decode)
+            if when and any(document.get(field) != value for field, value in when.items()):
+                return None
+            document |= changes
             text = json.dumps(document, default=_encode)
             self._connection.execute("REPLACE INTO records VALUES (?, ?, ?)", (kind, name, text))
         return document

@@ -1,6 +1,8 @@
 """Every limit, path and name of the stand-in, in one place."""
 
+import hashlib
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +81,12 @@ class Settings:
     def jobs(self) -> Path:
         """Folder with one ``/opt/ml`` per instance of each training job."""
         return self.home / "jobs"
+
+    @property
+    def sockets(self) -> Path:
+        """Folder with the containers' Unix sockets, whose paths must be short; a home folder's may be long."""
+        home = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir(), f"lsm-{home}")
 
     @property
     def endpoints(self) -> Path:

@@ -130,6 +130,24 @@ def test_a_deployment_that_fails_leaves_nothing(connection, monkeypatch):
     assert client.list_models(NameContains=name)["Models"] == []
 
 
+def test_a_deployment_that_fails_deletes_nothing_that_was_there_before(connection):
+    client = connection.boto.client("sagemaker")
+    name = f"series-{uuid.uuid4().hex[:8]}"
+    container = {"Image": endpoint.serving_image(connection, "ml.c5.xlarge"), "ModelDataUrl": "s3://somewhere/a.tar.gz"}
+    client.create_model(ModelName=name, ExecutionRoleArn=connection.role_arn, PrimaryContainer=container)
+    with pytest.raises(ClientError, match="already existing model"):
+        endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
+    assert client.describe_model(ModelName=name)["PrimaryContainer"]["ModelDataUrl"] == "s3://somewhere/a.tar.gz"
+    client.delete_model(ModelName=name)
+
+
+def test_an_answer_without_label_and_probabilities_is_explained(deployed, monkeypatch):
+    answer = {"Body": io.BytesIO(b'{"predictions": [[0.5, 0.5]]}')}
+    monkeypatch.setattr(deployed._runtime, "invoke_endpoint", lambda **_: answer)
+    with pytest.raises(EndpointError, match="answers without label and probabilities"):
+        deployed.predict(BRIGHT, target_model="dense.tar.gz")
+
+
 def test_an_image_that_the_target_cannot_run_is_named_and_leaves_nothing(connection):
     name = f"foreign-{uuid.uuid4().hex[:8]}"
     with pytest.raises(ClientError, match="cannot run the image 'me/mine:1'"):

@@ -48,12 +48,15 @@ def test_one_process_talks_to_one_target(local_server):
         "from helpers import session\n"
         "session.connect('local')\n"
         "assert 'AWS_PROFILE' not in os.environ\n"
+        "assert 'AWS_ENDPOINT_URL_S3' not in os.environ\n"
+        "assert os.environ['NO_PROXY'] == 'intranet,127.0.0.1,localhost'\n"
         "try:\n"
         "    session.connect('aws')\n"
         "except ValueError as error:\n"
         "    print(error)\n"
     )
-    environment = os.environ | {"LOCAL_SAGEMAKER_HOME": str(local_server.home), "AWS_PROFILE": "mine"}
+    foreign = {"AWS_PROFILE": "mine", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "NO_PROXY": "intranet"}
+    environment = os.environ | foreign | {"LOCAL_SAGEMAKER_HOME": str(local_server.home)}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert "connected to 'local'" in done.stdout

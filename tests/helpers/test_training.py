@@ -64,6 +64,11 @@ def test_a_script_that_raises_fails_with_its_reason_and_uploads_nothing(connecti
     assert [name for name in left if name.endswith("tar.gz") and "output/" in name] == []
 
 
+def test_a_script_without_reports_is_told_what_to_write(connection, channels):
+    with pytest.raises(TrainingError, match=r"must write history\.json, evaluation\.json and provenance\.json"):
+        train(connection, "silent", "silent.py", channels)
+
+
 def test_a_missing_channel_is_the_reason(connection):
     nowhere = {"training": f"{connection.base_uri}nowhere/"}
     with pytest.raises(TrainingError, match="no S3 objects found under S3 URL"):

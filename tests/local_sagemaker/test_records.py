@@ -99,3 +99,10 @@ def test_a_database_of_another_version_names_the_ways_out(tmp_path):
 def test_times_are_in_utc_and_to_the_millisecond():
     assert now().tzinfo is UTC
     assert now().microsecond % 1000 == 0
+
+
+def test_an_update_can_ask_for_what_is_there(records):
+    records.put("job", "a", {"status": "Completed", "count": 1})
+    assert records.update("job", "a", when={"status": "InProgress"}, status="Stopping") is None
+    assert records.get("job", "a") == {"status": "Completed", "count": 1}
+    assert records.update("job", "a", when={"status": "Completed"}, count=2) == {"status": "Completed", "count": 2}
