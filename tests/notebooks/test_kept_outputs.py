@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import nbformat
 import papermill
 import pytest
 
@@ -18,6 +19,7 @@ def test_kept_outputs_are_current(environment, home, notebook_paths, root, small
         values = {name: value for name, value in small.items() if name in declared}
         copy = tmp_path / path.name
         papermill.execute_notebook(path, copy, parameters=values, prepare_only=True, progress_bar=False)
+        _mark_as_run(copy)
         copies.append(str(copy))
     # One process, in order: each notebook needs what the one before stored.
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
@@ -25,3 +27,12 @@ def test_kept_outputs_are_current(environment, home, notebook_paths, root, small
     finished = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stdout[-6000:] + finished.stderr[-2000:]
     assert " passed" in finished.stdout
+
+
+def _mark_as_run(path):
+    """Number the cells that have outputs: the repository keeps none, and nbval takes such a cell as never run."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.get("outputs"):
+            cell.execution_count = 1
+    nbformat.write(notebook, path)
