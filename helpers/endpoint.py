@@ -367,7 +367,11 @@ def _reason(error: ClientError) -> str:
 
 
 def _delete_endpoint(connection: Connection, name: str) -> None:
-    connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
+    client = connection.boto.client("sagemaker")
+    # SageMaker refuses to delete an endpoint that is still being created.
+    while client.describe_endpoint(EndpointName=name)["EndpointStatus"] in ("Creating", "Updating"):
+        time.sleep(connection.poll_seconds)
+    client.delete_endpoint(EndpointName=name)
     _wait_until_gone(connection, name)
 
 

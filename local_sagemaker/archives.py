@@ -1,16 +1,36 @@
 """Model and source archives, treated as hostile."""
 
+import contextlib
+import errno
 import gzip
 import os
 import shutil
 import tarfile
+import unicodedata
 import uuid
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+
+_HEADER_TYPES = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_MAX_HEADER_BYTES = 64 * 1024
+_MAX_DEPTH = 100
+# No number at all is the mark of a damaged gzip file.
+_ERRORS_OF_NAMES = (
+    *(None, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR),
+)
 
 
 class ArchiveError(ValueError):
     """The archive cannot be unpacked, or must not be."""
+
+
+class ArchiveSizeError(ArchiveError):
+    """The archive unpacks to more bytes than allowed."""
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int, max_members: int) -> int:
@@ -33,42 +53,111 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int, max_members: int) -> 
     staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     staging.mkdir(parents=True)
     try:
-        total = _extract(archive, staging, max_bytes, max_members)
-        staging.rename(folder)
-    except (tarfile.TarError, EOFError, OSError, UnicodeError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # a full disk is not the archive's fault
-            raise
-        raise ArchiveError(f"The archive is no readable tar.gz file: {error}") from error
+        with _readable():
+            total = _extract(archive, staging, max_bytes, max_members)
+            staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return total
 
 
-def _extract(archive: Path, folder: Path, max_bytes: int, max_members: int) -> int:
+def stated_bytes(archive: Path) -> int:
+    """Return the size that the archive says it unpacks to, headers included, in bytes: quick, but it may be a lie."""
+    with archive.open("rb") as file:
+        file.seek(max(archive.stat().st_size - 4, 0))  # the last field of a gzip file
+        return int.from_bytes(file.read(), "little")
+
+
+def measured_bytes(archive: Path, *, max_bytes: int, max_members: int) -> int:
+    """Return the size that an archive unpacks to, in bytes, without writing anything; the arguments are ``unpack``'s.
+
+    Raises:
+        ArchiveError: As ``unpack`` would.
+    """
+    with _readable():
+        return _extract(archive, None, max_bytes, max_members)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what the readers of damaged archives raise into ``ArchiveError``."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    # tarfile lets through what its own parsing of numbers, maps and texts meets.
+    except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno not in _ERRORS_OF_NAMES:  # a full disk is not the archive's fault
+            raise
+        raise ArchiveError(f"The archive is no readable tar.gz file: {error}") from error
+
+
+def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: int) -> int:
     total = members = 0
+    names = _Names()
     # A stream: a bomb is noticed while it unpacks, not after. Through gzip, because tarfile skips the checksum.
-    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:
         for member in tar:
             members += 1
             total += max(member.size, 0)
             if members > max_members:
                 raise ArchiveError(f"The archive has more than {max_members:,} members.")
             if total > max_bytes:
-                raise ArchiveError(f"The archive unpacks to more than {max_bytes:,} bytes.")
-            if not (member.isreg() or member.isdir()):
-                raise ArchiveError(f"The archive holds {member.name!r}, which is neither a file nor a folder.")
+                raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
+            names.add(member)
+            if folder is None:
+                continue
             try:
-                tar.extract(member, folder, filter="data")
+                # Without a time: it may be one that the system does not know.
+                tar.extract(member.replace(mtime=None, deep=False), folder, filter="data")  # type: ignore[arg-type]
             except tarfile.FilterError as error:
                 raise ArchiveError(f"The archive holds a path that must not be unpacked: {error}") from error
         padding = 0
         while chunk := stream.read(64 * 1024):  # to the end, where the checksum is
             padding += len(chunk)
             if padding > max_bytes:
-                raise ArchiveError(f"The archive unpacks to more than {max_bytes:,} bytes.")
+                raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
     if members == 0:
         raise ArchiveError("The archive is empty.")
     return total
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose extended headers have a limited size: tarfile reads each into memory at once."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADER_TYPES and self.size > _MAX_HEADER_BYTES:
+            raise ArchiveError(f"The archive has a header of {self.size:,} bytes.")
+        return super()._proc_member(tar)
+
+
+class _Names:
+    """The names of an archive's members so far; refuses those that mean harm or two things at once."""
+
+    def __init__(self) -> None:
+        self._files: set[tuple[str, ...]] = set()
+        self._folders: set[tuple[str, ...]] = set()
+
+    def add(self, member: tarfile.TarInfo) -> None:
+        """Take a name in.
+
+        Raises:
+            ArchiveError: If it must not be unpacked.
+        """
+        if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
+            raise ArchiveError(f"The archive holds {member.name!r}, which is neither a file nor a folder.")
+        if not member.name.isprintable():  # control characters, text that runs the other way, undecodable bytes
+            raise ArchiveError(f"The archive holds {member.name!r}, a name with characters that cannot be shown.")
+        # Two spellings of one text are one name to some file systems.
+        name = unicodedata.normalize("NFC", member.name)
+        parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        parents = {parts[:length] for length in range(1, len(parts))}
+        if len(parts) > _MAX_DEPTH:
+            raise ArchiveError(f"The archive holds a path of more than {_MAX_DEPTH} folders.")
+        if parts in self._files or parents & self._files or (member.isreg() and parts in self._folders):
+            raise ArchiveError(f"The archive holds {member.name!r} twice.")
+        self._folders |= parents
+        (self._files if member.isreg() else self._folders).add(parts)
 
 
 def pack(folder: Path, archive: Path) -> None:

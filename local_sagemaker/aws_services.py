@@ -1,11 +1,16 @@
 """The AWS services that moto answers, in this process: S3, IAM, STS, CloudWatch, CloudWatch Logs, Auto Scaling."""
 
+import functools
+import io
 import json
 import logging
 import os
+import sys
 import threading
-from typing import Any
-from urllib.parse import parse_qs
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote_to_bytes, urlencode
 from xml.sax.saxutils import escape
 
 # moto sends a client's request to a service by its signature, so a bucket is always the first part of the path.
@@ -14,7 +19,7 @@ os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local_sagemaker.settings import ACCOUNT_ID, PARTITION, ROLE_NAME
+from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, HOST, PARTITION, ROLE_NAME
 
 SERVICES = frozenset({"s3", "iam", "sts", "monitoring", "logs", "application-autoscaling"})
 
@@ -27,10 +32,73 @@ _TRUST_POLICY = {
 _lock = threading.RLock()
 
 
-def wsgi_application() -> Any:
-    """Return moto's WSGI application, which finds the service from the request's signature."""
+@dataclass(frozen=True)
+class Response:
+    """A response of moto.
+
+    Attributes:
+        status: HTTP status.
+        headers: Names in lower case, and values.
+        body: Whole body.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+@functools.cache
+def _application() -> Any:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     return DomainDispatcherApplication(create_backend_app)
+
+
+def send_request(
+    service: str, *, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, region: str
+) -> Response:
+    """Let moto answer a request.
+
+    Args:
+        service: Signing name of the service.
+        method: HTTP method.
+        path: Percent-encoded path.
+        query: Query string.
+        headers: Request headers, names in lower case.
+        body: Whole body.
+        region: AWS Region of the request.
+    """
+    # moto finds the service in the signature's scope; the signature itself has been verified before.
+    scope = f"{ACCOUNT_ID}/20200101/{region}/{service}/aws4_request"
+    authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
+    names = dict(headers) | {"authorization": authorization, "host": HOST}
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "RAW_URI": path,  # without it a key that holds a literal "%20" would be decoded twice
+        "QUERY_STRING": query,
+        "SERVER_NAME": HOST,
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": HOST,
+        "CONTENT_TYPE": names.pop("content-type", ""),
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in names.items():
+        if name not in ("content-length", "transfer-encoding"):
+            environ["HTTP_" + name.upper().replace("-", "_")] = value
+    started: list[Any] = []
+    chunks = _application()(environ, lambda status, fields, _=None: started.extend([status, fields]))
+    content = b"".join(chunks)
+    fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in started[1]]
+    return Response(int(started[0].split(" ", 1)[0]), fields, content)
 
 
 def s3_backend() -> Any:
@@ -38,19 +106,23 @@ def s3_backend() -> Any:
     return get_backend("s3")[ACCOUNT_ID][PARTITION]
 
 
-def create_execution_role() -> None:
-    """Create the role that SageMaker may assume, as the SDK checks for."""
-    backend = get_backend("iam")[ACCOUNT_ID][PARTITION]
-    if not any(role.name == ROLE_NAME for role in backend.get_roles()):
-        backend.create_role(
-            role_name=ROLE_NAME,
-            assume_role_policy_document=json.dumps(_TRUST_POLICY),
-            path="/",
-            permissions_boundary=None,
-            description="Execution role of local_sagemaker. No policy is evaluated here.",
-            tags=[],
-            max_session_duration=3600,
-        )
+def execution_role_request() -> dict[str, Any]:
+    """Return IAM's ``CreateRole`` request for the role that SageMaker may assume, as the SDK checks for."""
+    form = {
+        "Action": "CreateRole",
+        "Version": "2010-05-08",
+        "RoleName": ROLE_NAME,
+        "AssumeRolePolicyDocument": json.dumps(_TRUST_POLICY),
+        "Description": "Execution role of local_sagemaker. No policy is evaluated here.",
+    }
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    body = urlencode(form).encode()
+    return {"method": "POST", "path": "/", "query": "", "headers": headers, "body": body, "region": DEFAULT_REGION}
+
+
+def has_execution_role() -> bool:
+    """Return whether the role exists."""
+    return any(role.name == ROLE_NAME for role in get_backend("iam")[ACCOUNT_ID][PARTITION].get_roles())
 
 
 def put_metrics(namespace: str, data: list[dict[str, Any]], *, region: str) -> None:
@@ -70,12 +142,12 @@ class LogStream:
 
     def __init__(self, group: str, stream: str, *, region: str) -> None:
         """Create the stream, and its group if needed."""
-        self._group, self._stream = group, stream
-        self._backend = get_backend("logs")[ACCOUNT_ID][region]
-        with _lock:
-            if group not in self._backend.groups:
-                self._backend.create_log_group(group, {})
-            self._backend.ensure_log_stream(group, stream)
+        self._place = (region, group, stream)
+        if _log_keeper:
+            _log_keeper.open(*self._place)
+        else:
+            with _lock:
+                open_log_stream(*self._place)
 
     def write(self, message: str, *, timestamp: float) -> None:
         """Append a line.
@@ -84,9 +156,60 @@ class LogStream:
             message: Text without a line break.
             timestamp: Seconds since the epoch.
         """
-        event = {"timestamp": int(timestamp * 1000), "message": message or " "}
+        line = (int(timestamp * 1000), message or " ")
+        if _log_keeper:
+            _log_keeper.write(*self._place, *line)
         with _lock:
-            self._backend.put_log_events(self._group, self._stream, [event])
+            write_log_line(*self._place, *line)
+
+
+class LogKeeper(Protocol):
+    """What keeps the lines of log streams on disk."""
+
+    def open(self, region: str, group: str, stream: str) -> None:
+        """Create a stream, and its group if needed."""
+
+    def write(self, region: str, group: str, stream: str, timestamp: int, message: str) -> None:
+        """Append a line; the timestamp is in milliseconds."""
+
+    def sync(self) -> None:
+        """Force all lines written so far to the medium."""
+
+
+_log_keeper: LogKeeper | None = None
+
+
+def keep_logs(keeper: LogKeeper | None) -> None:
+    """Let a keeper put on disk all that log streams of this process are given from now on; None ends that."""
+    global _log_keeper
+    _log_keeper = keeper
+
+
+def sync_logs() -> None:
+    """Force all lines written so far to the medium."""
+    if _log_keeper:
+        _log_keeper.sync()
+
+
+def open_log_stream(region: str, group: str, stream: str) -> None:
+    """Create a stream in moto, and its group if needed."""
+    backend = get_backend("logs")[ACCOUNT_ID][region]
+    if group not in backend.groups:
+        backend.create_log_group(group, {})
+    backend.ensure_log_stream(group, stream)
+
+
+def write_log_line(region: str, group: str, stream: str, timestamp: int, message: str) -> None:
+    """Append a line to a stream in moto; the timestamp is in milliseconds."""
+    found = log_stream(region, group, stream)
+    if found:
+        found.put_log_events([{"timestamp": timestamp, "message": message}])
+
+
+def log_stream(region: str, group: str, stream: str) -> Any:
+    """Return moto's log stream, or None."""
+    groups = get_backend("logs")[ACCOUNT_ID][region].groups
+    return groups[group].streams.get(stream) if group in groups else None
 
 
 def simulate_principal_policy(body: bytes) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -143,7 +144,8 @@ def reset(home: Path | None = None) -> None:
     stop(home)
     for name in ("objects", "jobs", "endpoints"):
         shutil.rmtree(home / name, ignore_errors=True)
-    for pattern in ("state.sqlite*", "credentials.*", "server.json", "server.log", "server.lock", "sagemaker-sdk.yaml"):
+    files = ("state.sqlite*", "logs.sqlite*", "credentials.*", "server.json", "server.log", "server.lock")
+    for pattern in (*files, "sagemaker-sdk.yaml"):
         for path in home.glob(pattern):
             path.unlink()
 
@@ -169,6 +171,11 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
             server = Server(Settings(home=home), port=port)
         except HomeVersionError as error:
             raise DaemonError(str(error)) from error
+        except (OSError, sqlite3.Error) as error:
+            raise DaemonError(
+                f"The state in {home} cannot be read or written: {error}. Nothing was changed. Make room on its disk, "
+                "or give yourself the right to write all its files."
+            ) from error
         (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
         config = uvicorn.Config(server, log_config=None, access_log=False, log_level="warning", lifespan="on")
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once everything is shut down

@@ -1,69 +1,32 @@
-"""Endpoints: production variants, their instances, and the way of a call to one of them."""
+"""Endpoints: from creation to deletion, and the way of a call to the fleet that serves it.
+
+The record of an endpoint holds the plan of its fleet (``Fleet``), so that it serves on, and again after a restart, when
+its configuration and models are deleted; and while it is updated, the plan of the next one (``PendingFleet``).
+"""
 
 import asyncio
+import contextlib
 import logging
-import random
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Any
 
-from local_sagemaker import aws_services
-from local_sagemaker.errors import ServiceError, invocation
-from local_sagemaker.instances import ContainerResponse, Instance, ModelSource, model_error
-from local_sagemaker.metrics import Metrics, VariantMetrics
-from local_sagemaker.objects import Objects, parse_uri
+from local_sagemaker.container_process import Call, ContainerResponse
+from local_sagemaker.errors import ContainerError, ServiceError, invocation, model_error
+from local_sagemaker.fleets import Fleet
+from local_sagemaker.metrics import Metrics
+from local_sagemaker.objects import Objects
 from local_sagemaker.records import Records, now
-from local_sagemaker.settings import Settings, arn
+from local_sagemaker.settings import ACCOUNT_ID, Settings
+from local_sagemaker.variants import Host, Variant
 
 ENDPOINT, CONFIG, MODEL = "endpoint", "endpoint_config", "model"
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class _Variant:
-    """A production variant that serves."""
-
-    name: str
-    weight: float
-    multi_model: bool
-    bucket: str
-    prefix: str
-    instances: list[Instance]
-    metrics: VariantMetrics
-
-    def source(self, endpoint: str, target_model: str) -> ModelSource:
-        """Return the archive a call is for.
-
-        Raises:
-            ServiceError: If the target model does not fit the variant.
-        """
-        if not self.multi_model:
-            if target_model:
-                raise invocation(
-                    f"Endpoint {endpoint} is not a multi-model endpoint and does not support target model header."
-                )
-            return ModelSource(self.bucket, self.prefix, "")
-        if not target_model:
-            raise invocation(
-                f"Endpoint {endpoint} is a multi-model endpoint: the invocation must name its model in TargetModel."
-            )
-        if len(target_model) > 1024 or not target_model.isprintable() or target_model[0] in "/ ":
-            raise invocation(f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix.")
-        if ".." in target_model.split("/"):
-            raise invocation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")
-        return ModelSource(self.bucket, self.prefix + target_model, target_model)
-
-    def instance(self, source: ModelSource) -> Instance:
-        """Choose an instance: one that holds the model, else the one with the fewest models."""
-        holding = [instance for instance in self.instances if instance.holds(source)]
-        if holding:
-            return min(holding, key=lambda instance: instance.in_flight)
-        return min(self.instances, key=lambda instance: (instance.loaded_count, instance.in_flight))
-
-
 class Endpoints:
-    """All endpoints of the server; their descriptions live in the records, their instances here."""
+    """All endpoints of the server; their descriptions live in the records, their fleets here."""
 
     def __init__(self, settings: Settings, records: Records, objects: Objects, metrics: Metrics) -> None:
         """Create the manager; ``resume`` brings recorded endpoints back."""
@@ -71,48 +34,67 @@ class Endpoints:
         self._records = records
         self._objects = objects
         self._metrics = metrics
-        self._serving: dict[str, list[_Variant]] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._serving: dict[str, Fleet] = {}
+        self._changes: dict[str, asyncio.Task[None]] = {}  # the latest change of each endpoint
         self._resuming: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        metrics.before_flush = self._record_usage
         for folder in (settings.endpoints, settings.sockets):
             shutil.rmtree(folder, ignore_errors=True)
         settings.sockets.mkdir(mode=0o700)  # only the owner can connect to the containers
 
     def resume(self) -> None:
-        """Start the instances of every recorded endpoint, and finish interrupted deletions."""
+        """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions."""
+        self._run(self._publish_usage())
         for name, endpoint in self._records.all(ENDPOINT):
             if endpoint["EndpointStatus"] == "Deleting":
                 self._records.delete(ENDPOINT, name)
             elif endpoint["EndpointStatus"] != "Failed":
-                self.create(name)
-                self._resuming[name] = self._tasks[name]
+                self._change(name, self._resume(name))
+                self._resuming[name] = self._changes[name]
 
     def create(self, name: str) -> None:
         """Bring a recorded endpoint into service, in the background."""
-        self._tasks[name] = asyncio.create_task(self._create(name))
+        self._change(name, self._create(name))
+
+    def update(self, name: str) -> None:
+        """Replace the fleet of an endpoint by the one that its record calls pending, in the background."""
+        self._change(name, self._update(name))
+
+    def rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
+        """Give the variants of an endpoint the weights and instance counts of its record, in the background.
+
+        Args:
+            name: Endpoint name.
+            previous: The plan of the fleet before, for the case that it fails.
+        """
+        self._change(name, self._rescale(name, previous))
 
     def delete(self, name: str) -> None:
         """Take an endpoint out of service and forget it, in the background."""
         self._records.update(ENDPOINT, name, EndpointStatus="Deleting", LastModifiedTime=now())
-        creating = self._tasks.get(name)
-        self._tasks[name] = asyncio.create_task(self._delete(name, creating))
+        self._change(name, self._delete(name, self._changes.get(name)))
 
     async def close(self) -> None:
         """Stop all instances; the records stay."""
-        for task in self._tasks.values():
+        tasks = [*self._changes.values(), *self._background]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for name in list(self._serving):
-            await self._stop(self._serving.pop(name))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(fleet.stop(drain=False) for fleet in self._serving.values()), return_exceptions=True)
+        self._serving.clear()
         shutil.rmtree(self._settings.sockets, ignore_errors=True)
+
+    def instance_counts(self, name: str) -> dict[str, int]:
+        """Return how many instances each variant of an endpoint has; empty while it does not serve."""
+        fleet = self._serving.get(name)
+        return {variant.name: len(variant.instances) for variant in fleet.variants} if fleet else {}
 
     async def invoke(
         self,
         name: str,
-        body: bytes,
+        call: Call,
         *,
-        content_type: str,
-        accept: str,
         target_model: str,
         target_variant: str,
     ) -> tuple[ContainerResponse, str]:
@@ -120,9 +102,7 @@ class Endpoints:
 
         Args:
             name: Endpoint name.
-            body: Request body; passed on unread.
-            content_type: Its media type.
-            accept: Wanted media type, or empty.
+            call: What the caller sends to the model.
             target_model: Archive below the endpoint's prefix, or empty.
             target_variant: Production variant, or empty for one by weight.
 
@@ -133,123 +113,156 @@ class Endpoints:
             ServiceError: As AWS would answer.
         """
         started = time.monotonic()
-        await self._until_resumed(name)
-        variant = self._variant(name, target_variant)
-        metrics = variant.metrics
-        metrics.record("Invocations", 1)
+        resuming = self._resuming.get(name)
+        if resuming and not resuming.done():  # the server was restarted: the instances come up
+            await asyncio.wait([resuming])
+        fleet = self._fleet(name)
+        variant = fleet.choose(target_variant)
+        variant.metrics.record("Invocations", 1)
+        variant.metrics.record("InvocationsPerInstance", 1 / max(len(variant.instances), 1))
         try:
-            source = variant.source(name, target_model)
-            called = time.monotonic()
-            response = await variant.instance(source).invoke(source, content_type, accept, body)
-            if response.status >= 400:
-                raise model_error(response.status, response.body.decode("utf-8", errors="replace"))
+            source = variant.source(target_model)
+            response = await variant.instance(source).invoke(source, call)
+        except ContainerError as error:
+            _count_errors(variant, error.status or 504, from_model=True)
+            raise model_error(error, fleet.host.log_group, region=fleet.host.region) from error
         except ServiceError as error:
-            client_error = 400 <= error.status < 500
-            metrics.record("Invocation4XXErrors", float(client_error))
-            metrics.record("Invocation5XXErrors", float(not client_error))
-            if error.code == "ModelError":
-                metrics.record("InvocationModelErrors", 1)
+            _count_errors(variant, error.status)
             raise
-        metrics.record_seconds("OverheadLatency", called - started)
+        _count_errors(variant, 200)
+        variant.metrics.record_seconds("OverheadLatency", time.monotonic() - started - response.seconds)
         return response, variant.name
 
-    async def _until_resumed(self, name: str) -> None:
-        """Hold a call back while the instances of a recorded endpoint come up after a restart of the server."""
-        resuming = self._resuming.get(name)
-        if resuming:
-            await asyncio.wait([resuming])
-            self._resuming.pop(name, None)
-
-    def _variant(self, name: str, target_variant: str) -> _Variant:
-        variants = self._serving.get(name)
-        if variants is None:
+    def _fleet(self, name: str) -> Fleet:
+        fleet = self._serving.get(name)
+        if fleet is None:
             endpoint = self._records.get(ENDPOINT, name)
             if endpoint is None:
-                raise invocation(f"Endpoint {name} of account {arn('sagemaker', '').split(':')[4]} not found.")
+                raise invocation(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
             raise invocation(
                 f"Endpoint {name} is {endpoint['EndpointStatus']} and does not serve. Wait until it is InService."
             )
-        if target_variant:
-            for variant in variants:
-                if variant.name == target_variant:
-                    return variant
-            raise invocation(f"Endpoint {name} has no production variant {target_variant!r}.")
-        return random.choices(variants, weights=[variant.weight for variant in variants])[0]
+        return fleet
+
+    def _new_fleet(self, endpoint: dict[str, Any], plans: list[dict[str, Any]]) -> Fleet:
+        region = endpoint["EndpointArn"].split(":")[3]
+        host = Host(endpoint["EndpointName"], region, self._settings, self._objects, self._metrics)
+        return Fleet(plans, host, on_loss=self._lose)
+
+    async def _resume(self, name: str) -> None:
+        await self._create(name)
+        endpoint = self._records.get(ENDPOINT, name)
+        if endpoint and endpoint.get("PendingFleet") and name in self._serving:
+            await self._update(name)
 
     async def _create(self, name: str) -> None:
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint is None:
             return
-        variants: list[_Variant] = []
+        fleet = self._new_fleet(endpoint, endpoint["Fleet"])
         try:
-            config = self._records.get(CONFIG, endpoint["EndpointConfigName"])
-            if config is None:
-                raise RuntimeError(f"The endpoint configuration {endpoint['EndpointConfigName']} no longer exists.")
-            variants = [self._describe_variant(endpoint, item) for item in config["ProductionVariants"]]
-            async with asyncio.TaskGroup() as group:
-                for variant in variants:
-                    for instance in variant.instances:
-                        group.create_task(self._start(variant, instance))
-        except asyncio.CancelledError:
-            await self._stop(variants)
+            await fleet.start()
+        except BaseException as error:
+            await fleet.stop(drain=False)
+            if isinstance(error, Exception):
+                self._fail(name, _reason(error))
+                return
             raise
-        except Exception as error:
-            await self._stop(variants)
-            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            reason = cause.message if isinstance(cause, ServiceError) else str(cause)
-            logger.error("endpoint %s failed: %s", name, reason)
-            self._records.update(
-                ENDPOINT, name, EndpointStatus="Failed", FailureReason=reason[:1024], LastModifiedTime=now()
-            )
+        self._serving[name] = fleet
+        if endpoint["EndpointStatus"] != "InService" and not endpoint.get("PendingFleet"):
+            self._settle(name)
+
+    async def _update(self, name: str) -> None:
+        endpoint = self._records.get(ENDPOINT, name)
+        if endpoint is None:
             return
-        self._serving[name] = variants
-        self._records.update(ENDPOINT, name, EndpointStatus="InService", LastModifiedTime=now())
+        fleet = self._new_fleet(endpoint, endpoint["PendingFleet"])
+        nothing_pending = {"PendingFleet": None, "PendingConfigName": None, "UpdateStartTime": None}
+        try:
+            await fleet.start()
+        except BaseException as error:
+            await fleet.stop(drain=False)
+            if not isinstance(error, Exception):
+                raise
+            self._settle(name, FailureReason=_reason(error), **nothing_pending)
+            return
+        previous, self._serving[name] = self._serving.get(name), fleet
+        changes = {"EndpointConfigName": endpoint["PendingConfigName"], "Fleet": endpoint["PendingFleet"]}
+        self._records.update(ENDPOINT, name, **changes, **nothing_pending)
+        if previous:
+            await previous.stop(drain=True)
+        self._settle(name)
 
-    async def _start(self, variant: _Variant, instance: Instance) -> None:
-        await instance.start()
-        if not variant.multi_model:
-            await instance.load(ModelSource(variant.bucket, variant.prefix, ""))
+    async def _rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
+        endpoint, fleet = self._records.get(ENDPOINT, name), self._serving.get(name)
+        if endpoint is None or fleet is None:
+            return
+        plans = {plan["VariantName"]: plan for plan in endpoint["Fleet"]}
+        for variant in fleet.variants:
+            variant.weight = plans[variant.name]["DesiredWeight"]
+        try:
+            await fleet.rescale({plan: plans[plan]["DesiredInstanceCount"] for plan in plans})
+        except Exception as error:
+            for variant, plan in zip(fleet.variants, previous, strict=True):
+                variant.weight = plan["DesiredWeight"]
+            self._settle(name, FailureReason=_reason(error), Fleet=previous)
+        else:
+            self._settle(name)
 
-    def _describe_variant(self, endpoint: dict[str, Any], item: dict[str, Any]) -> _Variant:
-        model = self._records.get(MODEL, item["ModelName"])
-        if model is None:
-            raise RuntimeError(f"The model {item['ModelName']} no longer exists.")
-        container = model.get("PrimaryContainer") or model["Containers"][0]
-        bucket, prefix = parse_uri(container["ModelDataUrl"])
-        multi_model = container.get("Mode") == "MultiModel"
-        if multi_model and prefix and not prefix.endswith("/"):
-            prefix += "/"
-        region = endpoint["EndpointArn"].split(":")[3]
-        endpoint_name, variant_name = endpoint["EndpointName"], item["VariantName"]
-        variant_metrics = VariantMetrics(self._metrics, endpoint_name, variant_name, region=region)
-        group = f"/aws/sagemaker/Endpoints/{endpoint_name}"
-        caching = container.get("MultiModelConfig", {}).get("ModelCacheSetting", "Enabled") == "Enabled"
-        instances = []
-        for number in range(1, item.get("InitialInstanceCount", 1) + 1):
-            name = f"{variant_name}/i-{number:04d}"
-            instances.append(
-                Instance(
-                    name,
-                    self._settings.endpoints / endpoint_name / name,
-                    settings=self._settings,
-                    objects=self._objects,
-                    variant_metrics=variant_metrics,
-                    log=aws_services.LogStream(group, name, region=region),
-                    cache_models=caching,
-                )
-            )
-        weight = item.get("InitialVariantWeight", 1.0)
-        return _Variant(variant_name, weight, multi_model, bucket, prefix, instances, variant_metrics)
-
-    async def _delete(self, name: str, creating: asyncio.Task[None] | None) -> None:
-        if creating:
-            creating.cancel()
-            await asyncio.gather(creating, return_exceptions=True)
-        await self._stop(self._serving.pop(name, []))
-        folder = self._settings.endpoints / name
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    async def _delete(self, name: str, running: asyncio.Task[None] | None) -> None:
+        if running:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        fleet = self._serving.pop(name, None)
+        if fleet:
+            await fleet.stop(drain=False)
+        await asyncio.to_thread(shutil.rmtree, self._settings.endpoints / name, ignore_errors=True)
         self._records.delete(ENDPOINT, name)
 
-    async def _stop(self, variants: list[_Variant]) -> None:
-        instances = [instance for variant in variants for instance in variant.instances]
-        await asyncio.gather(*(instance.stop() for instance in instances), return_exceptions=True)
+    def _settle(self, name: str, *, FailureReason: str | None = None, **changes: Any) -> None:
+        """Record the end of a change: the endpoint is in service, unless it has lost its instances meanwhile."""
+        if name in self._serving:
+            changes |= {"EndpointStatus": "InService", "FailureReason": FailureReason, "LastModifiedTime": now()}
+        self._records.update(ENDPOINT, name, **changes)
+
+    def _lose(self, fleet: Fleet, reason: str) -> None:
+        """Take an endpoint out of service that has no instance left for one of its variants."""
+        name = fleet.host.endpoint
+        if self._serving.get(name) is fleet:
+            del self._serving[name]
+            self._fail(name, reason)
+            self._run(fleet.stop(drain=False))
+
+    def _fail(self, name: str, reason: str) -> None:
+        logger.error("endpoint %s failed: %s", name, reason)
+        changes = {"EndpointStatus": "Failed", "FailureReason": reason, "LastModifiedTime": now()}
+        self._records.update(ENDPOINT, name, **changes)
+
+    def _change(self, name: str, change: Coroutine[Any, Any, None]) -> None:
+        self._changes[name] = asyncio.create_task(change)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _publish_usage(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.metrics_seconds)
+            with contextlib.suppress(Exception):  # the next time may go better
+                self._metrics.flush()
+
+    def _record_usage(self) -> None:
+        for fleet in self._serving.values():
+            fleet.record_usage()
+
+
+def _count_errors(variant: Variant, status: int, *, from_model: bool = False) -> None:
+    """Count a call in the metrics of errors, with 0 where it is none, so that their averages are rates."""
+    variant.metrics.record("Invocation4XXErrors", float(400 <= status < 500))
+    variant.metrics.record("Invocation5XXErrors", float(status >= 500))
+    variant.metrics.record("InvocationModelErrors", float(from_model))
+
+
+def _reason(error: Exception) -> str:
+    return (error.message if isinstance(error, ServiceError) else str(error))[:1024]

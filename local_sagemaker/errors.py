@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from local_sagemaker.settings import ACCOUNT_ID, arn
+
 
 class ServiceError(Exception):
     """An error of an API call that reaches the client under its AWS error code."""
@@ -30,3 +32,54 @@ def validation(message: str) -> ServiceError:
 def invocation(message: str) -> ServiceError:
     """Return a ``ValidationError`` of the SageMaker runtime API."""
     return ServiceError("ValidationError", message)
+
+
+def unavailable(message: str) -> ServiceError:
+    """Return a ``ServiceUnavailable`` of the SageMaker runtime API, which clients retry."""
+    return ServiceError("ServiceUnavailable", message, status=503)
+
+
+class ContainerLostError(ServiceError):
+    """A container went away while it was needed; it is being replaced, and clients retry."""
+
+    def __init__(self, instance: str) -> None:
+        """Create the error for the container of an instance."""
+        message = f"The container of instance {instance} went away. Try again."
+        super().__init__("ServiceUnavailable", message, status=503)
+
+
+class ContainerError(Exception):
+    """A container answered a call, or a request to load a model, with an error."""
+
+    def __init__(self, status: int, text: str) -> None:
+        """Create the error.
+
+        Args:
+            status: HTTP status; 0 if the container did not answer in time.
+            text: What it answered.
+        """
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+    @property
+    def kind(self) -> str:
+        """Whose fault it is: "client" or "server"."""
+        return "client" if 400 <= self.status < 500 else "server"
+
+    def __str__(self) -> str:
+        """Describe the error as SageMaker does."""
+        return f'Received {self.kind} error ({self.status}) from primary with message "{self.text}".'
+
+
+def model_error(error: ContainerError, log_group: str, *, region: str) -> ServiceError:
+    """Return the ``ModelError`` of the runtime API with which the platform passes on a container's error."""
+    return ServiceError(
+        "ModelError",
+        f"{error} See the log group {log_group} in account {ACCOUNT_ID} for more information.",
+        status=424,
+        ErrorCode=f"{error.kind.upper()}_ERROR_FROM_MODEL",
+        LogStreamArn=arn("logs", f"log-group:{log_group}", region=region),
+        OriginalStatusCode=error.status,
+        OriginalMessage=error.text,
+    )

@@ -4,6 +4,7 @@ See "Monitor Amazon SageMaker AI with Amazon CloudWatch" in the SageMaker develo
 """
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ _UNITS = {
     "ModelDownloadingTime": "Microseconds",
     "ModelLoadingTime": "Microseconds",
     "ModelUnloadingTime": "Microseconds",
+    "CPUUtilization": "Percent",
     "MemoryUtilization": "Percent",
     "DiskUtilization": "Percent",
 }
@@ -31,6 +33,7 @@ class Metrics:
         """Start with nothing collected."""
         self._pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._lock = threading.Lock()
+        self.before_flush: Callable[[], None] = lambda: None
 
     def add(self, region: str, namespace: str, datum: dict[str, Any]) -> None:
         """Collect one item in the form of ``PutMetricData``."""
@@ -38,7 +41,8 @@ class Metrics:
             self._pending.setdefault((region, namespace), []).append(datum)
 
     def flush(self) -> None:
-        """Hand everything collected to CloudWatch."""
+        """Hand everything collected to CloudWatch, what is measured only now included."""
+        self.before_flush()
         with self._lock:
             pending, self._pending = self._pending, {}
         for (region, namespace), data in pending.items():

@@ -1,31 +1,32 @@
 """S3 objects on disk: moto answers the requests, this module keeps what it acknowledged.
 
 After each request that changed something, and before the answer leaves, the object's bytes and its record are written
-and synced. When the server starts, moto's buckets and keys are rebuilt from the records; their bytes stay on disk and
+and synced. When the server starts, moto's keys and uploads are rebuilt from the records; their bytes stay on disk and
 are read on demand.
 """
 
+import hashlib
 import io
 import os
 import re
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
-from botocore.utils import parse_timestamp
 from defusedxml import ElementTree
 from moto.s3.models import FakeKey
 
-from local_sagemaker import aws_services
+from local_sagemaker import aws_services, s3_documents
+from local_sagemaker.buckets import Buckets
 from local_sagemaker.records import Records
-from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION
+from local_sagemaker.s3_documents import DiskBuffer
 
-BUCKET, OBJECT = "s3_bucket", "s3_object"
+OBJECT, UPLOAD = "s3_object", "s3_upload"
 _S3_URI = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
 
 
@@ -47,44 +48,64 @@ class StoredObject:
 
 
 class Objects:
-    """Keeps moto's S3 state on disk and lets the stand-in read and write objects directly."""
+    """Keeps moto's S3 state on disk and lets the stand-in read and write objects directly.
+
+    Who lets moto change something holds ``lock`` until ``after_request`` has returned: what moto has must be what is on
+    disk before the next change.
+    """
 
     def __init__(self, folder: Path, records: Records) -> None:
         """Rebuild moto's buckets and keys from the records; drop files that no record names."""
         self._folder = folder
         self._records = records
-        self._lock = threading.RLock()
+        self._buckets = Buckets(records)
+        self.lock = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True)
         self._restore()
 
-    def after_request(self, method: str, path: str, query: str, body: bytes) -> None:
+    def after_request(
+        self, method: str, path: str, query: str, body: bytes, *, headers: dict[str, str], region: str
+    ) -> None:
         """Write down what a successful S3 request changed.
 
         Args:
             method: HTTP method.
             path: Percent-encoded path: ``/bucket`` or ``/bucket/key``.
             query: Query string.
-            body: Request body; read for multi-object deletes.
+            body: Request body; read for multi-object deletes and the settings of buckets.
+            headers: Request headers, names in lower case.
+            region: AWS Region of the request.
+
+        Raises:
+            OSError: If it cannot be written; moto then has again what is on disk.
+            sqlite3.Error: Likewise.
         """
         if method in ("GET", "HEAD"):
             return
         bucket, _, key = unquote(path.lstrip("/")).partition("/")
+        names = parse_qs(query, keep_blank_values=True)
         if key:
             self._keep(bucket, key)
-        elif method == "POST" and "delete" in query.split("&"):
+            if "uploads" in names or "uploadId" in names:
+                self._keep_uploads(bucket, key, names.get("uploadId", []))
+        elif method == "POST" and "delete" in names:
             for element in ElementTree.fromstring(body).iter():
                 if element.tag.rpartition("}")[2] == "Key" and element.text:
                     self._keep(bucket, element.text)
         elif bucket:
-            self._keep_bucket(bucket)
+            self._buckets.keep(bucket, method, query, body, headers=headers, region=region)
 
     def put(self, bucket: str, key: str, source: Path) -> None:
         """Store a file as an object, without going through HTTP."""
-        with self._lock:
-            aws_services.s3_backend().put_object(bucket, key, b"")
-            stored = self._moto_key(bucket, key)
-            with source.open("rb") as stream:
-                self._write(bucket, key, stored, stream)
+        with self.lock:
+            written = self._write(source.open("rb"))
+            try:
+                stored = aws_services.s3_backend().put_object(bucket, key, b"", etag=_md5(written))
+                self._use(stored, written)
+            except BaseException:
+                written.unlink()
+                raise
+            self._keep(bucket, key)
 
     def get(self, bucket: str, key: str) -> StoredObject | None:
         """Return an object, or None if there is none."""
@@ -93,91 +114,109 @@ class Objects:
 
     def list(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects of a bucket whose keys start with a prefix, by key."""
-        for name, record in self._records.all(OBJECT):
-            key = name.partition("/")[2]
-            if name.startswith(f"{bucket}/") and key.startswith(prefix):
-                yield self._stored(key, record)
+        for name, record in self._records.all(OBJECT, prefix=f"{bucket}/{prefix}"):
+            stored = self._stored(name.partition("/")[2], record)
+            if stored:
+                yield stored
 
     def has_bucket(self, bucket: str) -> bool:
         """Return whether a bucket exists."""
-        return self._records.get(BUCKET, bucket) is not None
+        return self._buckets.has(bucket)
 
-    def _stored(self, key: str, record: dict[str, Any]) -> StoredObject:
-        return StoredObject(key, self._folder / record["file"], record["size"], record["etag"])
-
-    def _moto_key(self, bucket: str, key: str) -> FakeKey | None:
-        contents = aws_services.s3_backend().buckets.get(bucket)
-        found = contents.keys.get(key) if contents else None
-        return found if isinstance(found, FakeKey) else None  # else absent, or a delete marker
-
-    def _keep_bucket(self, bucket: str) -> None:
-        with self._lock:
-            existing = aws_services.s3_backend().buckets.get(bucket)
-            if existing is None:
-                self._records.delete(BUCKET, bucket)
-            else:
-                document = {"region": existing.region_name, "created": existing.creation_date.isoformat()}
-                self._records.put(BUCKET, bucket, document)
+    def _stored(self, key: str, record: dict[str, Any]) -> StoredObject | None:
+        latest = record["versions"][-1]
+        if "delete_marker" in latest:
+            return None
+        return StoredObject(key, self._folder / latest["file"], latest["size"], latest["etag"])
 
     def _keep(self, bucket: str, key: str) -> None:
-        with self._lock:
-            current = self._moto_key(bucket, key)
+        """Make the record of an object what moto has of it."""
+        with self.lock:
             name = f"{bucket}/{key}"
-            if current is None:
-                record = self._records.get(OBJECT, name)
-                if record and self._records.delete(OBJECT, name):
-                    (self._folder / record["file"]).unlink(missing_ok=True)
-            elif not isinstance(current._value_buffer, _DiskBuffer):
-                self._write(bucket, key, current, io.BytesIO(current.value))
-            else:  # tags or metadata changed, the bytes did not
-                self._records.put(OBJECT, name, _record(current, current._value_buffer.path.name))
+            previous = self._records.get(OBJECT, name)
+            contents = aws_services.s3_backend().buckets.get(bucket)
+            versions = list(contents.keys.getlist(key, [])) if contents else []
+            try:
+                for version in versions:
+                    if isinstance(version, FakeKey):
+                        self._bring_to_disk(version)
+                document = {"versions": [s3_documents.from_version(version) for version in versions]}
+                if versions:
+                    self._records.put(OBJECT, name, document)
+                else:
+                    self._records.delete(OBJECT, name)
+            except BaseException:
+                on_disk = [item for item in versions if isinstance(getattr(item, "_value_buffer", None), DiskBuffer)]
+                self._restore_object(name, previous)
+                self._drop({item._value_buffer.path.name for item in on_disk} - s3_documents.files(previous))
+                raise
+            self._drop(s3_documents.files(previous) - s3_documents.files(document))
 
-    def _write(self, bucket: str, key: str, moto_key: FakeKey, stream: Any) -> None:
-        name = f"{bucket}/{key}"
-        previous = self._records.get(OBJECT, name)
+    def _keep_uploads(self, bucket: str, key: str, ended: Sequence[str]) -> None:
+        """Make the records of an object's multipart uploads what moto has of them."""
+        with self.lock:
+            contents = aws_services.s3_backend().buckets.get(bucket)
+            uploads = {item.id: item for item in list(contents.multiparts.values()) if item.key_name == key}
+            for identifier in {*uploads, *ended}:
+                name = f"{bucket}/{identifier}"
+                previous = self._records.get(UPLOAD, name)
+                upload = uploads.get(identifier)
+                document: dict[str, Any] = {}
+                if upload:
+                    for part in upload.parts.values():
+                        self._bring_to_disk(part)
+                    document = s3_documents.from_upload(upload)
+                    self._records.put(UPLOAD, name, document)
+                elif previous:
+                    self._records.delete(UPLOAD, name)
+                self._drop(s3_documents.files(previous) - s3_documents.files(document))
+
+    def _bring_to_disk(self, key: FakeKey) -> None:
+        if not isinstance(key._value_buffer, DiskBuffer):
+            key.etag  # noqa: B018 - moto computes it from the bytes, once
+            self._use(key, self._write(io.BytesIO(key.value)))
+            key.multipart = None  # the parts of an upload are of no use beside the whole
+
+    def _write(self, stream: Any) -> Path:
         path = self._folder / uuid.uuid4().hex
-        with path.open("xb") as file:
-            shutil.copyfileobj(stream, file, 1024 * 1024)
-            file.flush()
-            os.fsync(file.fileno())
-        moto_key._value_buffer.close()
-        moto_key._value_buffer = _DiskBuffer(path)
-        moto_key.contentsize = path.stat().st_size
-        moto_key.etag  # noqa: B018 - moto computes it from the bytes, once
-        if moto_key.multipart:  # moto keeps the parts of an upload in memory, beside the whole
-            moto_key.multipart.dispose()
-            moto_key.multipart = None
-        self._records.put(OBJECT, name, _record(moto_key, path.name))
-        if previous:
-            (self._folder / previous["file"]).unlink(missing_ok=True)
+        try:
+            with stream, path.open("xb") as file:
+                shutil.copyfileobj(stream, file, 1024 * 1024)
+                file.flush()
+                os.fsync(file.fileno())
+            _sync_folder(self._folder)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _use(self, key: FakeKey, path: Path) -> None:
+        key._value_buffer.close()
+        key._value_buffer = DiskBuffer(path)
+        key.contentsize = path.stat().st_size
+
+    def _drop(self, names: set[str]) -> None:
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
 
     def _restore(self) -> None:
-        backend = aws_services.s3_backend()
-        for bucket, record in self._records.all(BUCKET):
-            created = backend.create_bucket(bucket, record["region"])
-            created.creation_date = parse_timestamp(record["created"]).replace(tzinfo=None)
         kept = set()
         for name, record in self._records.all(OBJECT):
-            bucket, _, key = name.partition("/")
-            kept.add(record["file"])
-            moto_key = FakeKey(
-                key,
-                b"",
-                ACCOUNT_ID,
-                DEFAULT_REGION,
-                etag=record["etag"],
-                bucket_name=bucket,
-                version_id="null",
-            )
-            moto_key._value_buffer = _DiskBuffer(self._folder / record["file"])
-            moto_key.contentsize = record["size"]
-            moto_key.last_modified = parse_timestamp(record["modified"]).replace(tzinfo=None)
-            moto_key.set_metadata(record["metadata"])
-            moto_key.checksum_algorithm, moto_key.checksum_value = record["checksum"]
-            backend.buckets[bucket].keys[key] = moto_key
-        for path in self._folder.iterdir():
-            if path.name not in kept:  # half-written when the server died
-                path.unlink()
+            kept |= s3_documents.files(record)
+            self._restore_object(name, record)
+        for name, record in self._records.all(UPLOAD):
+            kept |= s3_documents.files(record)
+            bucket = aws_services.s3_backend().buckets[name.partition("/")[0]]
+            bucket.multiparts[record["fields"]["id"]] = s3_documents.to_upload(record, self._folder)
+        self._drop({path.name for path in self._folder.iterdir()} - kept)  # half-written when the server died
+
+    def _restore_object(self, name: str, record: dict[str, Any] | None) -> None:
+        bucket, _, key = name.partition("/")
+        keys = aws_services.s3_backend().buckets[bucket].keys
+        if record:
+            keys.setlist(key, s3_documents.to_versions(bucket, key, record["versions"], self._folder))
+        elif key in keys:
+            keys.pop(key)
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
@@ -192,36 +231,15 @@ def parse_uri(uri: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def _record(moto_key: FakeKey, file: str) -> dict[str, Any]:
-    return {
-        "file": file,
-        "size": moto_key.contentsize,
-        "etag": moto_key.etag.strip('"'),
-        "modified": moto_key.last_modified.isoformat(),
-        "metadata": dict(moto_key.metadata),
-        "checksum": [moto_key.checksum_algorithm, moto_key.checksum_value],
-    }
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-class _DiskBuffer:
-    """The part of a file's interface that moto's keys use, opened only while it is read.
-
-    One open file per object would exhaust the process's file descriptors at a few thousand models.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._position = 0
-
-    def seek(self, position: int) -> None:
-        self._position = position
-
-    def read(self, size: int = -1) -> bytes:
-        with self.path.open("rb") as file:
-            file.seek(self._position)
-            data = file.read(size)
-        self._position += len(data)
-        return data
-
-    def close(self) -> None:
-        """Do nothing: no file is held open."""
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a new file's name is on disk as well as its bytes."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,14 +6,10 @@ hyperparameters is replaced by its path. That needs no privileges and works wher
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.objects import Objects, parse_uri
-
 CONTAINER_PATH = "/opt/ml"
-_SOURCE_CHANNELS = ("code", "sm_drivers")
 _TEXT_SUFFIXES = {".py", ".sh", ".json", ".yaml", ".yml", ".txt", ".cfg", ".toml"}
 
 
@@ -42,6 +38,10 @@ class OptMl:
     def code(self) -> Path:
         """The working folder of the job."""
         return self.root / "code"
+
+    def folder(self, path: str) -> Path:
+        """Return where a path below ``/opt/ml`` lies here."""
+        return Path(self.localise(path))
 
     def localise(self, text: str) -> str:
         """Replace ``/opt/ml`` in a text by the private folder."""
@@ -76,7 +76,7 @@ class OptMl:
         }
         channels = {
             channel["ChannelName"]: {
-                "TrainingInputMode": "File",
+                "TrainingInputMode": channel.get("InputMode", "File"),
                 "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
                     "S3DataDistributionType", "FullyReplicated"
                 ),
@@ -92,51 +92,18 @@ class OptMl:
         ):
             (self.root / "input/config" / f"{name}.json").write_text(json.dumps(content))
 
-    def download(self, channel: dict[str, Any], objects: Objects) -> None:
-        """Copy a channel's S3 objects below ``input/data``.
-
-        Raises:
-            InputError: If nothing lies at the channel's address, or a key would leave the folder.
-        """
-        name = channel["ChannelName"]
-        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        bucket, prefix = parse_uri(uri)
-        folder = self.root / "input/data" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        found = False
-        for stored in objects.list(bucket, prefix):
-            if stored.key.endswith("/"):  # the S3 console marks folders with empty objects
-                continue
-            found = True
-            relative = _relative_key(stored.key, prefix)
-            target = (folder / relative).resolve()
-            if not target.is_relative_to(folder.resolve()):
-                raise InputError(f"ClientError: The key {stored.key!r} of channel {name} leaves the channel's folder.")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stored.path, target)
-            if name in _SOURCE_CHANNELS and target.suffix in _TEXT_SUFFIXES:
-                self._localise_file(target)
-        if not found:
-            raise InputError(
-                f"ClientError: Data download failed: no S3 objects found under S3 URL {uri!r} given in input data "
-                f"source of channel {name!r}. Please ensure that the bucket exists and that objects lie under it."
-            )
-
     def failure_text(self) -> str:
         """Return what the job wrote to ``/opt/ml/output/failure``, at most its last 1,024 characters."""
         path = self.root / "output" / "failure"
         return path.read_text(errors="replace")[-1024:].strip() if path.is_file() else ""
 
-    def _localise_file(self, path: Path) -> None:
+    def localise_file(self, path: Path) -> None:
+        """Replace ``/opt/ml`` in a source file by the private folder."""
+        if path.suffix not in _TEXT_SUFFIXES:
+            return
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             return
         if CONTAINER_PATH in text:
             path.write_text(self.localise(text), encoding="utf-8")
-
-
-def _relative_key(key: str, prefix: str) -> str:
-    """Return where below the channel's folder an object belongs, as SageMaker's ``S3Prefix`` input places it."""
-    folder_prefix = prefix if prefix.endswith("/") or not prefix else prefix + "/"
-    return key.removeprefix(folder_prefix) if key.startswith(folder_prefix) else key.rpartition("/")[2]

@@ -53,11 +53,13 @@ class Process:
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the command runs."""
-        return self._popen.poll()
+        return self._ended(self._popen.poll())
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and return the exit code; negative for a signal."""
-        return self._popen.wait(timeout)
+        """Wait for the end and return the exit code, as a shell would."""
+        code = self._ended(self._popen.wait(timeout))
+        assert code is not None
+        return code
 
     def terminate(self) -> None:
         """Ask the command and what it started to end (SIGTERM)."""
@@ -68,6 +70,18 @@ class Process:
         """End the command and what it started at once."""
         assert self._popen.stdin is not None
         self._popen.stdin.close()
+
+    def _ended(self, code: int | None) -> int | None:
+        """End what a killed keeper left behind, and return the exit code as a shell would."""
+        if code is None or code >= 0:
+            return code
+        import psutil  # here: the keeper runs without installed packages
+
+        for pid in psutil.pids():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getsid(pid) == self.pid:
+                    os.kill(pid, signal.SIGKILL)
+        return 128 - code
 
 
 def keep(command: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """Durable records: JSON documents in SQLite, one row per resource."""
 
+import base64
 import json
 import sqlite3
 import threading
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class HomeVersionError(RuntimeError):
@@ -30,20 +31,27 @@ class Records:
         """
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
+        if version not in (0, 1, SCHEMA_VERSION):
             self._connection.close()
             raise HomeVersionError(
                 f"{path} has schema version {version}, and this program reads version {SCHEMA_VERSION}. "
                 "Use the version that wrote it, another LOCAL_SAGEMAKER_HOME, or `python -m local_sagemaker reset`."
             )
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS records "
             "(kind TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID"
         )
+        self._connection.execute("BEGIN IMMEDIATE")
+        if version == 1:
+            for name, document in list(self.all("s3_object")):
+                self.put("s3_object", name, _object_of_version_1(document))
+            for name, document in list(self.all("s3_bucket")):
+                self.put("s3_bucket", name, _bucket_of_version_1(name, document))
         self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._connection.execute("COMMIT")
 
     def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
         """Create or replace a record."""
@@ -93,11 +101,12 @@ class Records:
             cursor = self._connection.execute("DELETE FROM records WHERE kind = ? AND name = ?", (kind, name))
         return cursor.rowcount > 0
 
-    def all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the name and document of every record of a kind, by name."""
+    def all(self, kind: str, *, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the name and document of every record of a kind whose name starts with a prefix, by name."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT name, document FROM records WHERE kind = ? ORDER BY name", (kind,)
+                "SELECT name, document FROM records WHERE kind = ? AND name >= ? AND name < ? ORDER BY name",
+                (kind, prefix, prefix + "\U0010ffff"),
             ).fetchall()
         for name, text in rows:
             yield name, json.loads(text, object_hook=_decode)
@@ -106,6 +115,23 @@ class Records:
         """Close the database."""
         with self._lock:
             self._connection.close()
+
+
+def _object_of_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what version 2 makes of an object's document: it knows versions, tags and access control lists."""
+    algorithm, value = document.pop("checksum")
+    fields = {"checksum_algorithm": algorithm, "checksum_value": value, "_version_id": "null"}
+    return {"versions": [document | {"acl": None, "tags": {}, "fields": fields}]}
+
+
+def _bucket_of_version_1(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return what version 2 makes of a bucket's document: it knows the requests that set it up."""
+    region = document["region"]
+    location = f"<LocationConstraint>{region}</LocationConstraint>" if region != "us-east-1" else ""
+    body = f"<CreateBucketConfiguration>{location}</CreateBucketConfiguration>" if location else ""
+    request = {"method": "PUT", "path": f"/{name}", "query": "", "headers": {}, "region": region}
+    encoded = base64.b64encode(body.encode()).decode()
+    return {"created": document["created"], "requests": {"": request | {"body": encoded}}}
 
 
 def now() -> datetime:

@@ -8,14 +8,40 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from local_sagemaker import tensors
+from local_sagemaker import predict_requests, predict_responses
 from local_sagemaker.tensors import RequestError
+
+# Where this process built the failing node; of no use to the caller.
+_WHERE_DEFINED = re.compile(
+    r"\AGraph execution error:\n\n(?:Detected at node .*\n(?:(?:  .*|<stack traces unavailable>)?\n)*)+"
+)
+# HTTP status by error code, as TensorFlow Serving answers (tensorflow_serving/util/net_http).
+_STATUSES = {
+    tf.errors.CANCELLED: 499,
+    tf.errors.INVALID_ARGUMENT: 400,
+    tf.errors.DEADLINE_EXCEEDED: 504,
+    tf.errors.NOT_FOUND: 404,
+    tf.errors.ALREADY_EXISTS: 409,
+    tf.errors.PERMISSION_DENIED: 403,
+    tf.errors.UNAUTHENTICATED: 401,
+    tf.errors.RESOURCE_EXHAUSTED: 429,
+    tf.errors.FAILED_PRECONDITION: 400,
+    tf.errors.ABORTED: 409,
+    tf.errors.OUT_OF_RANGE: 400,
+    tf.errors.UNIMPLEMENTED: 501,
+    tf.errors.UNAVAILABLE: 503,
+}
 
 
 class BasePathError(FileNotFoundError):
     """There is no numeric version folder with a SavedModel."""
+
+
+class UnloadedError(RuntimeError):
+    """The model was unloaded while the call was on its way."""
 
 
 class Servable:
@@ -29,8 +55,8 @@ class Servable:
         """
         self.name = name
         self.version, folder = highest_version(name, base_path)
-        self._model = tf.saved_model.load(str(folder))
-        self._signatures: dict[str, Any] = dict(self._model.signatures)
+        self._model = tf.saved_model.load(str(folder), tags=["serve"])
+        self._signatures: dict[str, Any] | None = dict(self._model.signatures)
         self.footprint = sum(variable.dtype.size * variable.shape.num_elements() for variable in self._variables())
 
     def predict(self, body: bytes) -> bytes:
@@ -43,37 +69,40 @@ class Servable:
             JSON text in the same format.
 
         Raises:
-            RequestError: If the request does not fit the signature, or the model refuses its content.
+            RequestError: If the request does not fit the signature, or the model fails on its content.
+            UnloadedError: If the model is no longer loaded.
         """
-        signature_name, named, single, rows = tensors.read_request(body)
-        signature = self._signatures.get(signature_name)
-        if signature is None:
-            known = ", ".join(sorted(self._signatures))
-            raise RequestError(f'Serving signature name: "{signature_name}" not found. The model has: {known}.')
-        specifications = signature.structured_input_signature[1]
-        if named is None:
-            if len(specifications) != 1:
-                raise RequestError(f"The model has the inputs {sorted(specifications)}: name the values.")
-            named = {next(iter(specifications)): single}
-        if named.keys() != specifications.keys():
-            raise RequestError(f"The request has the inputs {sorted(named)}, the model {sorted(specifications)}.")
-        arguments = {name: tensors.to_tensor(named[name], specifications[name], name) for name in specifications}
+        document = predict_requests.read_document(body)
+        signature = self._signature(predict_requests.read_signature_name(document))
+        arguments, rows = predict_requests.read_inputs(document, signature.structured_input_signature[1])
         try:
-            outputs = signature(**arguments)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-            raise RequestError(_serving_message(error.message)) from error
-        return tensors.write_response({name: value.numpy() for name, value in outputs.items()}, rows=rows)
+            outputs = {name: _array(value) for name, value in signature(**arguments).items()}
+        except tf.errors.OpError as error:
+            status = _STATUSES.get(error.error_code, 500)
+            raise RequestError(_serving_message(error.message), status=status) from error
+        return predict_responses.write_response(outputs, rows=rows)
+
+    def _signature(self, name: str) -> Any:
+        signatures = self._signatures
+        if signatures is None:
+            raise UnloadedError(self.name)
+        if name not in signatures:
+            known = ", ".join(sorted(signatures)) or "none"
+            raise RequestError(f'Serving signature name: "{name}" not found in signature def. The model has: {known}.')
+        if not signatures[name].structured_input_signature[1]:
+            raise RequestError(f"Failed to get input map for signature: {name}")
+        return signatures[name]
 
     def unload(self) -> None:
         """Release the model's memory; it cannot be used afterwards."""
-        self._signatures.clear()
+        self._signatures = None
         self._model = None
         gc.collect()
         _return_memory()
 
     def _variables(self) -> list[Any]:
-        seen = {id(variable): variable for signature in self._signatures.values() for variable in signature.variables}
-        return list(seen.values())
+        signatures = (self._signatures or {}).values()
+        return list({id(variable): variable for signature in signatures for variable in signature.variables}.values())
 
 
 def saved_bytes(base_path: Path, name: str) -> int:
@@ -99,9 +128,14 @@ def highest_version(name: str, base_path: Path) -> tuple[str, Path]:
     return str(int(best.name)), best
 
 
+def _array(tensor: tf.Tensor) -> np.ndarray:
+    value = tensor.numpy()
+    return np.array(value, dtype=object) if isinstance(value, bytes) else value  # a single string is no array there
+
+
 def _serving_message(text: str) -> str:
     """Return an error's text as TensorFlow Serving gives it, without what the Python runtime adds."""
-    text = text.rpartition("<stack traces unavailable>\n")[2]
+    text = _WHERE_DEFINED.sub("", text)
     return re.sub(r" \[Op:\w+\]$", "", text)
 
 

@@ -4,24 +4,29 @@ SageMaker's own actions and the runtime are answered here, everything else by mo
 """
 
 import asyncio
+import errno
 import json
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from a2wsgi import WSGIMiddleware
-
-from local_sagemaker import aws_services, signing
+from local_sagemaker import aws_services, buckets, payloads, signing
 from local_sagemaker.actions import Actions
 from local_sagemaker.asgi import read_body, send_response
 from local_sagemaker.clients import client_environment
+from local_sagemaker.container_process import Call
 from local_sagemaker.endpoints import Endpoints
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.journal import SERVICES as JOURNAL_SERVICES
+from local_sagemaker.journal import Journal
+from local_sagemaker.log_store import LogStore
 from local_sagemaker.metrics import Metrics
 from local_sagemaker.objects import Objects
 from local_sagemaker.records import Records
@@ -30,6 +35,10 @@ from local_sagemaker.training_jobs import TrainingJobs
 
 logger = logging.getLogger(__name__)
 _JSON = "application/x-amz-json-1.1"
+_SINGLE = frozenset({"authorization", "content-length", "content-type", "host", "transfer-encoding"})
+_STORAGE_ERRORS = frozenset({errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPERM, errno.EROFS})
+# What a presigned URL says of its signature, which was verified before.
+_PRESIGNED = ("X-Amz-", "AWSAccessKeyId=", "Signature=", "Expires=")
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -59,12 +68,15 @@ class Server:
         self._records = Records(settings.database)
         self._metrics = Metrics()
         self._objects = Objects(settings.objects, self._records)
-        aws_services.create_execution_role()
+        self._journal = Journal(self._records)
+        if not aws_services.has_execution_role():
+            self._journal.submit("iam", **aws_services.execution_role_request())
+        self._logs = LogStore(settings.logs, self._journal)
+        aws_services.keep_logs(self._logs)
         job_environment = client_environment(self._credentials, port)
         self._training_jobs = TrainingJobs(settings, self._records, self._objects, job_environment)
         self._endpoints = Endpoints(settings, self._records, self._objects, self._metrics)
         self._actions = Actions(self._records, self._training_jobs, self._endpoints)
-        self._moto = WSGIMiddleware(aws_services.wsgi_application(), workers=8)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or the server's start and stop."""
@@ -82,6 +94,8 @@ class Server:
             else:
                 await asyncio.to_thread(self._training_jobs.close)
                 await self._endpoints.close()
+                aws_services.keep_logs(None)
+                self._logs.close()
                 self._records.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
@@ -96,6 +110,7 @@ class Server:
             b"",
         )
         try:
+            _check_headers([name.decode("latin-1") for name, _ in scope["headers"]])
             if headers.get("host") not in self._hosts:
                 raise ServiceError("AccessDenied", "The Host header names another server.", status=403)
             runtime = request.path.startswith("/endpoints/") and request.path.endswith("/invocations")
@@ -115,21 +130,23 @@ class Server:
             elif access.service == "sagemaker":
                 await self._act(request, access.region, send)
             else:
-                await self._pass_to_moto(scope, request, access.service, send)
+                await self._pass_to_moto(request, access, send)
         except ServiceError as error:
             await _send_error(send, error, headers)
         except ConnectionResetError:
             pass  # nobody is there to answer to
         except Exception as error:
             logger.exception("%s %s", request.method, request.path)
-            reason = f"The server failed: {type(error).__name__}: {error}. See its log."
-            await _send_error(send, ServiceError("InternalFailure", reason, status=500), headers)
+            await _send_error(send, _unexpected(error, self._settings.home), headers)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive, send: Send, limit: int) -> bytes:
         too_large = ServiceError(
             "ValidationError", f"The request body is larger than the limit of {limit:,} bytes.", status=413
         )
-        if int(headers.get("content-length", 0) or 0) > limit:
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal()):
+            raise ServiceError("InvalidRequest", f"The Content-Length {length!r} is no number.")
+        if int(length) > limit:
             raise too_large
         try:
             return await read_body(receive, limit=limit)
@@ -146,11 +163,15 @@ class Server:
 
     async def _invoke(self, request: _Request, send: Send) -> None:
         headers = request.headers
-        response, variant = await self._endpoints.invoke(
-            unquote(request.path.split("/")[2]),
+        call = Call(
             request.body,
             content_type=headers.get("content-type", ""),
             accept=headers.get("x-amzn-sagemaker-accept", headers.get("accept", "")),
+            custom_attributes=headers.get("x-amzn-sagemaker-custom-attributes", ""),
+        )
+        response, variant = await self._endpoints.invoke(
+            unquote(request.path.split("/")[2]),
+            call,
             target_model=headers.get("x-amzn-sagemaker-target-model", ""),
             target_variant=headers.get("x-amzn-sagemaker-target-variant", ""),
         )
@@ -158,9 +179,12 @@ class Server:
             (b"content-type", response.content_type.encode("latin-1")),
             (b"x-amzn-invoked-production-variant", variant.encode("latin-1")),
         ]
-        await send_response(send, response.status, answer, response.body)
+        if response.custom_attributes:
+            answer.append((b"x-amzn-sagemaker-custom-attributes", response.custom_attributes.encode("latin-1")))
+        await send_response(send, 200, answer, response.body)
 
-    async def _pass_to_moto(self, scope: dict[str, Any], request: _Request, service: str, send: Send) -> None:
+    async def _pass_to_moto(self, request: _Request, access: signing.Scope, send: Send) -> None:
+        service = access.service
         if service not in aws_services.SERVICES:
             supported = ", ".join(sorted(aws_services.SERVICES))
             raise ServiceError("UnsupportedOperation", f"local_sagemaker has no {service}. It has: {supported}.")
@@ -170,25 +194,59 @@ class Server:
             return
         if service == "monitoring":
             self._metrics.flush()
-        start: dict[str, Any] = {}
-        chunks: list[bytes] = []
+        answer = self._s3 if service == "s3" else self._journaled
+        response = await asyncio.to_thread(answer, request, access)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body})
 
-        async def replay() -> dict[str, Any]:
-            return {"type": "http.request", "body": request.body, "more_body": False}
+    def _journaled(self, request: _Request, access: signing.Scope) -> aws_services.Response:
+        submit = self._journal.submit if access.service in JOURNAL_SERVICES else aws_services.send_request
+        response = submit(access.service, region=access.region, **vars(request))
+        if "Logs_20140328.Delete" in request.headers.get("x-amz-target", ""):
+            self._logs.forget_deleted()
+        return response
 
-        async def collect(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                chunks.append(message.get("body", b""))
+    def _s3(self, request: _Request, access: signing.Scope) -> aws_services.Response:
+        query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
+        buckets.check_supported(request.method, request.path, query)
+        headers, body = payloads.decode(request.method, query, request.headers, request.body)
+        parts: dict[str, Any] = {"method": request.method, "path": request.path, "query": query, "body": body}
+        if request.method in ("GET", "HEAD"):
+            response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+            if response.status < 500:
+                return response
+            # The object may have been replaced, and its file with it, while moto was reading: it has the new one now.
+            return aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+        with self._objects.lock:
+            response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+            if response.status < 300:  # on disk before the client hears of it
+                self._objects.after_request(headers=headers, region=access.region, **parts)
+        return response
 
-        await self._moto(scope, replay, collect)
-        if service == "s3" and start["status"] < 300:  # on disk before the client hears of it
-            await asyncio.to_thread(
-                self._objects.after_request, request.method, request.path, request.query, request.body
-            )
-        await send(start)
-        await send({"type": "http.response.body", "body": b"".join(chunks)})
+
+def _check_headers(names: list[str]) -> None:
+    """Refuse headers that another reader of the request could understand in another way.
+
+    Raises:
+        ServiceError: If a header that says who sends what occurs twice.
+    """
+    repeated = {name for name in names if names.count(name) > 1 and (name in _SINGLE or name.startswith("x-amz"))}
+    if repeated:
+        raise ServiceError("InvalidRequest", f"The request has more than one header {', '.join(sorted(repeated))}.")
+
+
+def _unexpected(error: Exception, home: Path) -> ServiceError:
+    """Return the error to answer with when the server fails, above all when its disk does."""
+    is_storage = isinstance(error, sqlite3.OperationalError)
+    if is_storage or (isinstance(error, OSError) and error.errno in _STORAGE_ERRORS):
+        return ServiceError(
+            "InsufficientStorage",
+            f"The home folder {home} cannot be written: {getattr(error, 'strerror', None) or error}. Nothing was "
+            "changed. Make room on its disk, or give the server's user the right to write there.",
+            status=507,
+        )
+    reason = f"The server failed: {type(error).__name__}: {error}. See its log."
+    return ServiceError("InternalFailure", reason, status=500)
 
 
 async def _send_error(send: Send, error: ServiceError, headers: Mapping[str, str]) -> None:

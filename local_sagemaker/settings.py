@@ -59,10 +59,23 @@ class Settings:
     cold_start_seconds: float = field(default_factory=lambda: _number("COLD_START_SECONDS", 60))
     # ... and goes on loading for up to 360 s.
     model_load_seconds: float = field(default_factory=lambda: _number("MODEL_LOAD_SECONDS", 360))
+    # Models of one instance that are downloaded and loaded at the same time, and how many more may wait for it.
+    max_concurrent_loads: int = field(default_factory=lambda: _count("MAX_CONCURRENT_LOADS", 4))
+    max_queued_loads: int = field(default_factory=lambda: _count("MAX_QUEUED_LOADS", 200))
+    # Calls of one instance that are under way or wait; the next one is refused.
+    max_queued_calls: int = field(default_factory=lambda: _count("MAX_QUEUED_CALLS", 1000))
+    # A model with so many calls under way on every instance that holds it spreads to another one.
+    hot_model_calls: int = field(default_factory=lambda: _count("HOT_MODEL_CALLS", 8))
+    # How often a container that does not start again is tried before its instance is given up.
+    container_starts: int = field(default_factory=lambda: _count("CONTAINER_STARTS", 3))
+    # How often the number of loaded models and the utilisation are published.
+    metrics_seconds: float = field(default_factory=lambda: _number("METRICS_SECONDS", 60))
     invocation_seconds: float = field(default_factory=lambda: _number("INVOCATION_SECONDS", 60))
     container_start_seconds: float = field(default_factory=lambda: _number("CONTAINER_START_SECONDS", 180))
     # What a training job gets between SIGTERM and SIGKILL when it is stopped.
     stop_grace_seconds: float = field(default_factory=lambda: _number("STOP_GRACE_SECONDS", 120))
+    # Time between two looks at a training job's checkpoints, which are then copied to S3.
+    checkpoint_seconds: float = field(default_factory=lambda: _number("CHECKPOINT_SECONDS", 2))
     # A model archive: what it may unpack to, and into how many files.
     max_archive_bytes: int = field(default_factory=lambda: _count("MAX_ARCHIVE_BYTES", 8 * GIBIBYTE))
     max_archive_members: int = field(default_factory=lambda: _count("MAX_ARCHIVE_MEMBERS", 10_000))
@@ -71,6 +84,11 @@ class Settings:
     def database(self) -> Path:
         """SQLite file with all SageMaker resources and the index of S3 objects."""
         return self.home / "state.sqlite"
+
+    @property
+    def logs(self) -> Path:
+        """SQLite file with the lines of the stand-in's log streams."""
+        return self.home / "logs.sqlite"
 
     @property
     def objects(self) -> Path:

@@ -1,4 +1,4 @@
-"""Verifies AWS Signature Version 4 on incoming requests, with botocore's own signer."""
+"""Verifies AWS signatures on incoming requests, with botocore's own signers."""
 
 import hashlib
 import hmac
@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local_sagemaker import signing_v2
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.settings import DEFAULT_REGION
 
 ALLOWED_CLOCK_SKEW = timedelta(minutes=15)
+MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request,\s*"
     r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
@@ -62,7 +65,10 @@ def load_credentials(home: Path) -> Credentials:
         }
         temporary = path.with_suffix(f".{os.getpid()}")
         temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(document))
+        with temporary.open("w") as file:
+            file.write(json.dumps(document))
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     stored = json.loads(path.read_text())
     return Credentials(stored["access_key"], stored["secret_key"])
@@ -84,6 +90,11 @@ def verify(
     Raises:
         ServiceError: Status 403, if the request is unsigned, wrongly signed, expired or altered.
     """
+    if method != method.upper():  # botocore signs any method in upper case
+        raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)
+    if "AWSAccessKeyId=" in query:
+        signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
+        return Scope("s3", DEFAULT_REGION)
     claim = _presigned_claim(query) or _header_claim(headers, query)
     if claim is None:
         raise ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
@@ -91,15 +102,23 @@ def verify(
         code = "InvalidAccessKeyId" if claim.service == "s3" else "UnrecognizedClientException"
         raise ServiceError(code, "The security token included in the request is invalid.", status=403)
     _check_time(claim)
+    unsigned = sorted(name for name in headers if _must_be_signed(name) and name not in claim.signed_headers)
+    if unsigned:
+        message = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
+        raise ServiceError("AccessDenied", message, status=403)
+    for name in claim.signed_headers:
+        if any(character.isspace() and character != " " for character in headers.get(name, "")):
+            raise ServiceError("AccessDenied", f"The header {name} holds a control character.", status=403)
     declared = headers.get("x-amz-content-sha256")
     if (
         claim.payload_hash is None
         and declared
         and not declared.startswith(("UNSIGNED", "STREAMING"))
-        and not hmac.compare_digest(declared, hashlib.sha256(body).hexdigest())
+        and not hmac.compare_digest(declared.encode(), hashlib.sha256(body).hexdigest().encode())
     ):
         raise ServiceError("XAmzContentSHA256Mismatch", "The body does not match x-amz-content-sha256.", status=403)
-    if not hmac.compare_digest(_signature(claim, method, path, headers, body, credentials), claim.signature):
+    signature = _signature(claim, method, path, headers, body, credentials)
+    if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
         raise ServiceError(
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided. "
@@ -128,24 +147,37 @@ def _header_claim(headers: Mapping[str, str], query: str) -> _Claim | None:
     )
 
 
+def _must_be_signed(name: str) -> bool:
+    return name == "host" or name.startswith(("x-amz-", "x-amzn-sagemaker-"))
+
+
 def _presigned_claim(query: str) -> _Claim | None:
     if "X-Amz-Signature=" not in query:
         return None
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    parameters = dict(pairs)
+    # A repeated parameter could mean one thing to the signature and another to the service.
+    if len(parameters) != len(pairs):
+        return None
     try:
         access_key, date, region, service, _ = parameters["X-Amz-Credential"].split("/")
-        signature = parameters.pop("X-Amz-Signature")
+        lifetime = int(parameters["X-Amz-Expires"])
+        if not 0 < lifetime <= MAX_PRESIGNED_SECONDS:
+            raise ServiceError(
+                "AuthorizationQueryParametersError",
+                f"X-Amz-Expires must be between 1 and {MAX_PRESIGNED_SECONDS} seconds.",
+            )
         return _Claim(
             access_key,
             date,
             region,
             service,
             frozenset(parameters["X-Amz-SignedHeaders"].split(";")),
-            signature,
+            parameters["X-Amz-Signature"],
             parameters["X-Amz-Date"],
-            urlencode(parameters, quote_via=quote, safe="-_.~"),
+            "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature=")),
             "UNSIGNED-PAYLOAD",
-            timedelta(seconds=int(parameters["X-Amz-Expires"])),
+            timedelta(seconds=lifetime),
         )
     except (KeyError, ValueError):
         return None

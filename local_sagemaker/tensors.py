@@ -1,153 +1,198 @@
-"""JSON to tensors and back, as TensorFlow Serving's REST API reads and writes them.
-
-See "RESTful API" in the TensorFlow Serving documentation: the row format (``instances`` and ``predictions``), the
-column format (``inputs`` and ``outputs``), and ``{"b64": …}`` for binary values.
-"""
+"""Nested JSON lists to tensors, as TensorFlow Serving's REST API reads them (see ``json_tensor.cc`` there)."""
 
 import base64
 import binascii
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import orjson
 import tensorflow as tf
+
+_MAX_DEPTH = 64  # of NumPy; the operations of TensorFlow take far less
+_MAX_QUOTED = 256  # characters of a refused value that a message repeats
+# Up to here every integer has a value of its own. TensorFlow Serving refuses larger ones; half types have no rule.
+_EXACT_INTEGERS = {tf.float32: 2**24 - 1, tf.float64: 2**53 - 1}
+_KINDS = {dict: "Object", str: "String", int: "Number", float: "Number"}
 
 
 class RequestError(ValueError):
-    """The request does not fit the model; the message tells why."""
+    """The request cannot be answered; the message tells why.
 
-
-def read_request(body: bytes) -> tuple[str, dict[str, Any] | None, Any, bool]:
-    """Read a predict request.
-
-    Args:
-        body: JSON text.
-
-    Returns:
-        Signature name; named inputs or None if there is a single unnamed one; that one's value; whether the row
-        format is used.
-
-    Raises:
-        RequestError: If the request is no JSON, or not of TensorFlow Serving's form.
+    Attributes:
+        status: HTTP status of the answer.
     """
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(f"JSON Parse error: {error}") from error
-    if not isinstance(document, dict):
-        raise RequestError("Request must be a JSON object with 'instances' or 'inputs'.")
-    signature = document.get("signature_name", "serving_default")
-    if not isinstance(signature, str):
-        raise RequestError("'signature_name' must be a string.")
-    if ("instances" in document) == ("inputs" in document):
-        raise RequestError("Request must have exactly one of 'instances' (row format) or 'inputs' (column format).")
-    if "inputs" in document:
-        value = document["inputs"]
-        named = isinstance(value, dict) and value.keys() != {"b64"}
-        return signature, value if named else None, None if named else value, False
-    rows = document["instances"]
-    if not isinstance(rows, list) or not rows:
-        raise RequestError("'instances' must be a list with at least one instance.")
-    if isinstance(rows[0], dict) and rows[0].keys() != {"b64"}:
-        if any(not isinstance(row, dict) or row.keys() != rows[0].keys() for row in rows):
-            raise RequestError("Every instance must be an object with the same keys.")
-        return signature, {name: [row[name] for row in rows] for name in rows[0]}, None, True
-    return signature, None, rows, True
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        """Create the error."""
+        super().__init__(message)
+        self.status = status
 
 
-def to_tensor(value: Any, specification: tf.TensorSpec, name: str) -> tf.Tensor:
+def to_tensor(value: Any, specification: tf.TensorSpec, name: str, *, rows: bool = False) -> tf.Tensor:
     """Turn nested lists into a tensor.
 
     Args:
         value: Nested lists of numbers, booleans, strings or ``{"b64": …}`` objects.
         specification: dtype and shape the model wants.
         name: Name of the input, for messages.
+        rows: Whether the outermost list holds the instances of the row format.
 
     Raises:
         RequestError: If the lists are ragged, of another type, or of another shape.
     """
     dtype = specification.dtype
-    try:
-        array = np.asarray(_binary(value) if dtype == tf.string else value)
-    except RequestError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise RequestError(
-            f"Input '{name}' is ragged or too deep: every list at one depth must have the same length."
-        ) from error
-    _check_type(array, dtype, name)
+    shape = _shape(value)
+    array = None if dtype == tf.string else _fast_array(value, dtype, len(shape))
+    if array is None:
+        leaves = _row_leaves(value, dtype) if rows else _leaves(value, shape, dtype)
+        array = np.array(leaves, dtype=object if dtype == tf.string else dtype.as_numpy_dtype).reshape(shape)
     if not specification.shape.is_compatible_with(array.shape):
         wanted = [None if size is None else int(size) for size in specification.shape]
         raise RequestError(f"Input '{name}' has shape {list(array.shape)}, but the model wants {wanted}.")
-    return tf.constant(array if dtype == tf.string else array.astype(dtype.as_numpy_dtype), dtype=dtype)
+    return tf.constant(array, dtype=dtype)
 
 
-def _check_type(array: np.ndarray, dtype: tf.DType, name: str) -> None:
-    kinds = "fiu" if dtype.is_floating or dtype.is_complex else "iu" if dtype.is_integer else "b"
-    if dtype == tf.string:
-        fits = all(isinstance(item, str | bytes) for item in array.ravel().tolist())
+def is_binary(value: Any) -> bool:
+    """Return whether a value is ``{"b64": …}``."""
+    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Return the shape that the first element of every list tells."""
+    shape: list[int] = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if len(shape) > _MAX_DEPTH:
+            raise RequestError(f"Lists are nested deeper than {_MAX_DEPTH} levels.")
+        if not value:
+            break
+        value = value[0]
+    return tuple(shape)
+
+
+def _fast_array(value: Any, dtype: tf.DType, rank: int) -> np.ndarray | None:
+    """Return the array, or None if only a look at every single value can tell whether it fits."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):
+        return None
+    kinds = "fiu" if dtype.is_floating else "iu" if dtype.is_integer else "b" if dtype.is_bool else ""
+    if array.dtype.kind not in kinds or array.ndim != rank or array.size == 0:
+        return None
+    if dtype.is_bool:
+        return array
+    if bool in set(map(type, _flat(value, rank))):  # which NumPy takes for a number, and JSON does not
+        return None
+    if dtype.is_integer:
+        fits = array.min() >= dtype.min and array.max() <= dtype.max
     else:
-        fits = array.dtype.kind in kinds
-    if not fits:
-        raise RequestError(f"Input '{name}' must hold values of type {dtype.name}.")
-    if dtype.is_integer and array.size and (array.min() < dtype.min or array.max() > dtype.max):
-        raise RequestError(f"Input '{name}' holds a value outside the range of {dtype.name}.")
+        fits = np.abs(array).max() <= _exact_integers(dtype)  # false for NaN and infinities
+    return array.astype(dtype.as_numpy_dtype) if fits else None
 
 
-def _binary(value: Any) -> Any:
-    if isinstance(value, list):
-        return np.array([_binary(item) for item in value], dtype=object)
-    if isinstance(value, dict):
-        if value.keys() != {"b64"} or not isinstance(value["b64"], str):
-            raise RequestError('A binary value must be written as {"b64": "…"}.')
-        try:
-            return base64.b64decode(value["b64"], validate=True)
-        except binascii.Error as error:
-            raise RequestError(f"A binary value is not valid base64: {error}") from error
+def _flat(value: Any, rank: int) -> Iterable[Any]:
+    if rank == 0:
+        return [value]
+    for _ in range(rank - 1):
+        value = chain.from_iterable(value)
     return value
 
 
-def write_response(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
-    """Write a predict response: one named output loses its name, several become objects.
+def _row_leaves(rows: list[Any], dtype: tf.DType) -> list[Any]:
+    """Return the values of all instances, which must have one shape."""
+    leaves: list[Any] = []
+    first = _shape(rows[0])
+    for index, row in enumerate(rows):
+        shape = _shape(row)
+        try:
+            values = _leaves(row, shape, dtype)
+            if len(values) != math.prod(first):
+                raise RequestError(f"Expecting tensor size: {math.prod(first)} but got: {len(values)}")
+            if shape != first:
+                raise RequestError(f"Expecting shape {_write_shape(first)} but got: {_write_shape(shape)}")
+        except RequestError as error:
+            message = f"Failed to process element: {index} of 'instances' list. Error: INVALID_ARGUMENT: {error}"
+            raise RequestError(message, status=error.status) from error
+        leaves += values
+    return leaves
 
-    Args:
-        outputs: Output arrays by name.
-        rows: Whether to use the row format; all outputs then share their first dimension.
 
-    Raises:
-        RequestError: If the row format is asked for and the outputs have no common batch size.
-    """
-    values = {name: _plain(array, name) for name, array in outputs.items()}
-    if not rows:
-        result = next(iter(values.values())) if len(values) == 1 else values
-        return orjson.dumps({"outputs": result}, option=orjson.OPT_SERIALIZE_NUMPY)
-    if any(array.ndim == 0 for array in outputs.values()) or len({len(array) for array in outputs.values()}) != 1:
-        raise RequestError("The outputs have no common batch size. Use the column format ('inputs').")
-    if len(values) == 1:
-        result = next(iter(values.values()))
+def _leaves(value: Any, shape: tuple[int, ...], dtype: tf.DType, level: int = 0) -> list[Any]:
+    """Return the values in nested lists, which must have the shape and fit the dtype."""
+    if not isinstance(value, list):
+        if level != len(shape):
+            raise RequestError(
+                f"JSON Value: {quote(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at "
+                f"level: {len(shape)}"
+            )
+        return [_leaf(value, dtype)]
+    if level >= len(shape):
+        raise RequestError(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+    if len(value) != shape[level]:
+        raise RequestError(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+        )
+    return [leaf for item in value for leaf in _leaves(item, shape, dtype, level + 1)]
+
+
+def _leaf(value: Any, dtype: tf.DType) -> Any:
+    """Return one value of a tensor, bytes for a string."""
+    kind = type(value)
+    if dtype == tf.string:
+        if kind is str:
+            return value.encode("utf-8", "surrogatepass")
+        if kind is dict:
+            return _decode(value)
+    elif dtype.is_bool:
+        if kind is bool:
+            return value
+    elif dtype.is_integer:
+        if kind is int and dtype.min <= value <= dtype.max:
+            return value
+    elif dtype.is_floating:
+        if kind is int or kind is float:
+            too_large = abs(value) > _exact_integers(dtype) if kind is int else _overflows(value, dtype)
+            if math.isfinite(value) and too_large:
+                message = f"Cannot convert JSON value: {quote(value)} to {dtype.name} without loss of precision."
+                raise RequestError(message)
+            return value
     else:
-        result = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return orjson.dumps({"predictions": result}, option=orjson.OPT_SERIALIZE_NUMPY)
+        raise RequestError(f"Conversion of JSON Value: {quote(value)} to type: {dtype.name}", status=501)
+    written = str(value) if kind is bool else _KINDS.get(kind, "Null")
+    raise RequestError(f"JSON Value: {quote(value)} Type: {written} is not of expected type: {dtype.name}")
 
 
-def _plain(array: np.ndarray, name: str) -> Any:
-    """Return what orjson can write: strings as text, or base64 where the output's name ends in ``_bytes``."""
-    if array.dtype == object:
-        return _text(array.tolist(), encoded=name.endswith("_bytes"))
-    if array.dtype.kind == "b":
-        return array.tolist()
-    if array.dtype.kind not in "fiu" or array.dtype.itemsize < 4:  # float16, bfloat16 and small integers
-        return array.astype(np.float32 if array.dtype.kind not in "iu" else np.int64).tolist()
-    return np.ascontiguousarray(array) if array.ndim else array.item()
+def _exact_integers(dtype: tf.DType) -> float:
+    return _EXACT_INTEGERS.get(dtype, float(dtype.max))
 
 
-def _text(value: Any, *, encoded: bool) -> Any:
-    if isinstance(value, list):
-        return [_text(item, encoded=encoded) for item in value]
-    if encoded:
-        return {"b64": base64.b64encode(value).decode()}
+def _overflows(value: float, dtype: tf.DType) -> bool:
+    """Tell whether a number rounds to infinity, which the shortest text of the largest float32 does not."""
+    with np.errstate(over="ignore"):
+        return abs(value) > float(dtype.max) and not np.isfinite(dtype.as_numpy_dtype(value))
+
+
+def _decode(value: dict[str, Any]) -> bytes:
+    if not is_binary(value):
+        raise RequestError(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
+    text = "".join(value["b64"].split())  # as TensorFlow Serving does: white space and missing padding are no harm
     try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RequestError("An output holds bytes that are no text; its name must end in '_bytes'.") from error
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RequestError("Unable to base64 decode") from error
+
+
+def _write_shape(shape: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+def quote(value: Any) -> str:
+    """Return a value as JSON text for a message, cut where it is long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "…"
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"

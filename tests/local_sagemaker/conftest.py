@@ -1,7 +1,9 @@
 """A server's clients, the steps that many tests begin with, and small SavedModels."""
 
+import asyncio
 import io
 import json
+import shutil
 import tarfile
 import time
 import uuid
@@ -41,13 +43,14 @@ class Service:
         environment = self.status.environment
         access_key = options.pop("access_key", environment["AWS_ACCESS_KEY_ID"])
         secret_key = options.pop("secret_key", environment["AWS_SECRET_ACCESS_KEY"])
+        options = {"retries": {"total_max_attempts": 1}} | options
         return boto3.client(
             name,
             endpoint_url=environment["AWS_ENDPOINT_URL"],
             region_name=environment["AWS_REGION"],
             aws_access_key_id=access_key,
             aws_secret_access_key=secret_key,
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=SECONDS, proxies={}, **options),
+            config=Config(read_timeout=SECONDS, proxies={}, **options),
         )
 
     def bucket(self) -> str:
@@ -181,6 +184,90 @@ class Service:
             except psutil.NoSuchProcess:
                 continue
         return found
+
+
+class ContainerClient:
+    """Calls a container as the platform does, without a socket between."""
+
+    def __init__(self, **options: Any) -> None:
+        from local_sagemaker.container import Application  # imported only by the tests that need it: it takes seconds
+        from local_sagemaker.loaded_models import LoadedModels
+
+        self._runner = asyncio.Runner()
+        self.models = LoadedModels(**options)
+        self._application = Application(self.models)
+
+    def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:
+        """Return the status and the JSON document of the answer."""
+        status, _, answer = self.raw(method, path, body, **headers)
+        return status, json.loads(answer)
+
+    def raw(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, str, bytes]:
+        """Return the status, the content type and the body of the answer."""
+        return self.together((method, path, body, headers))[0]
+
+    def together(self, *requests: tuple[str, str, bytes, dict[str, str]]) -> list[tuple[int, str, bytes]]:
+        """Answer several requests at the same time."""
+
+        async def gather() -> list[tuple[int, str, bytes]]:
+            return await asyncio.gather(*(self._answer(*request) for request in requests))
+
+        return self._runner.run(gather())
+
+    def load(self, name: str, url: Path) -> tuple[int, Any]:
+        return self.call("POST", "/models", json.dumps({"model_name": name, "url": str(url)}).encode())
+
+    def invoke(self, name: str, document: object, **headers: str) -> tuple[int, Any]:
+        headers = {"content_type": "application/json"} | headers
+        return self.call("POST", f"/models/{name}/invoke", json.dumps(document).encode(), **headers)
+
+    def close(self) -> None:
+        self._runner.run(self.models.close())
+        self._runner.close()
+
+    async def _answer(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
+        sent = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        await self._application({"type": "http", "method": method, "path": path, "headers": pairs}, receive, send)
+        return sent[0]["status"], dict(sent[0]["headers"])[b"content-type"].decode(), sent[1]["body"]
+
+
+@pytest.fixture(scope="module")
+def start_container() -> Iterator[Callable[..., ContainerClient]]:
+    """A function that makes an empty container; its options are those of ``LoadedModels``."""
+    clients: list[ContainerClient] = []
+
+    def start(**options: Any) -> ContainerClient:
+        clients.append(ContainerClient(**options))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def write_model(models: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a model that multiplies by 2, with an ``inference.py`` and modules in ``code/lib``."""
+
+    def write(name: str, inference: str | None = None, **library: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(models / "linear" / "2", folder / "2")
+        if inference is not None:
+            (folder / "code" / "lib").mkdir(parents=True)
+            (folder / "code" / "inference.py").write_text(inference)
+        for module, source in library.items():
+            (folder / "code" / "lib" / f"{module}.py").write_text(source)
+        return folder
+
+    return write
 
 
 def eventually(condition: Callable[[], Any], *, seconds: float = SECONDS) -> Any:

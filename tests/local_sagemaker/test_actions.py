@@ -145,6 +145,30 @@ def test_tags_are_kept_merged_and_removed(service, client, name):
     assert client.list_tags(ResourceArn=arn)["Tags"] == []
 
 
+def test_names_that_differ_by_case_share_their_arn_and_are_refused(service, client, name):
+    service.create_model(name, "s3://bucket/models/")
+    with pytest.raises(ClientError, match="Cannot create already existing model"):
+        service.create_model(name.upper(), "s3://bucket/models/")
+
+
+def test_a_resource_has_at_most_fifty_tags_and_is_not_created_with_more(service, client, name):
+    tags = [{"Key": f"key-{number}", "Value": "x"} for number in range(50)]
+    service.create_model(name, "s3://bucket/models/")
+    arn = client.describe_model(ModelName=name)["ModelArn"]
+    client.add_tags(ResourceArn=arn, Tags=tags)
+    pages = client.get_paginator("list_tags").paginate(ResourceArn=arn, PaginationConfig={"PageSize": 50})
+    assert sorted(tag["Key"] for page in pages for tag in page["Tags"]) == sorted(tag["Key"] for tag in tags)
+    assert "at most 50 tags" in refusal(client.add_tags, ResourceArn=arn, Tags=[{"Key": "more", "Value": "x"}])
+    assert len(client.list_tags(ResourceArn=arn)["Tags"]) == 50
+
+
+def test_variants_of_one_name_are_refused(service, client, name):
+    service.create_model(name, "s3://bucket/models/")
+    variant = {"VariantName": "a", "ModelName": name, "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
+    message = refusal(client.create_endpoint_config, EndpointConfigName=name, ProductionVariants=[variant, variant])
+    assert "must be unique" in message
+
+
 def test_an_unsupported_action_is_named_with_what_is_supported(client, name):
     with pytest.raises(ClientError) as failure:
         client.list_notebook_instances()
@@ -164,7 +188,7 @@ def test_bad_names_are_refused_by_the_service_not_only_by_boto3(service):
     ("changes", "words"),
     [
         ({"algorithm": {"TrainingImage": "me/train:1"}}, "cannot run the image 'me/train:1'"),
-        ({"algorithm": {"ContainerEntrypoint": None}}, "name a ContainerEntrypoint"),
+        ({"algorithm": {"ContainerEntrypoint": None}}, "Give AlgorithmSpecification.ContainerEntrypoint"),
         ({"algorithm": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=("}]}}, "Regex of metric 'loss'"),
         ({"algorithm": {"MetricDefinitions": [{"Name": "loss", "Regex": "loss"}]}}, "no group ( ) for the value"),
         ({"AlgorithmSpecification": None}, "Give AlgorithmSpecification"),
@@ -188,7 +212,7 @@ def test_bad_names_are_refused_by_the_service_not_only_by_boto3(service):
                     }
                 ]
             },
-            "channel 'training' has another source",
+            "Channel 'training' has FileSystemDataSource",
         ),
     ],
 )

@@ -1,7 +1,13 @@
+import gzip
 import io
+import os
 import tarfile
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from local_sagemaker.archives import ArchiveError, pack, unpack
 
@@ -31,6 +37,18 @@ HOSTILE = {
     "a hard link": (member("link", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "neither a file nor a folder"),
     "a device": (member("null", b"", type=tarfile.CHRTYPE, devmajor=1, devminor=3), "neither a file nor a folder"),
     "a pipe": (member("pipe", b"", type=tarfile.FIFOTYPE), "neither a file nor a folder"),
+    "a sparse file": (member("sparse", b"", type=tarfile.GNUTYPE_SPARSE), "neither a file nor a folder|no readable"),
+    "a control character": (member("1/a\nb"), "cannot be shown"),
+    "a terminal's escape": (member("1/\x1b[2J"), "cannot be shown"),
+    "text that runs the other way": (member("1/\u202egpj.exe"), "cannot be shown"),
+    "bytes that are no text": (member("1/\udcff"), "cannot be shown"),
+    "a name twice": (member("1/good"), "twice"),
+    "a name twice, written in another way": (member("./1//good"), "twice"),
+    "a folder that is a file": (member("1/good/below"), "twice"),
+    "a file that is a folder": (member("1"), "twice"),
+    "a long path": (member("a/" * 101 + "b"), "more than 100 folders"),
+    "a long name": (member("a" * 5000), "no readable tar.gz"),
+    "a huge header": (member("x", pax_headers={"comment": "x" * 100_000}), "header of 100,"),
     "a bomb": (member("zeros", bytes(2_000_000)), "unpacks to more than 1,000,000 bytes"),
 }
 
@@ -117,3 +135,82 @@ def test_a_damaged_archive_is_refused(tmp_path, damage):
 def test_an_archive_without_members_is_refused(tmp_path):
     with pytest.raises(ArchiveError, match="is empty"):
         unpack(archive(tmp_path / "a.tar.gz"), tmp_path / "model", **LIMITS)
+
+
+def test_a_name_in_two_spellings_of_unicode_is_one_name(tmp_path):
+    path = archive(tmp_path / "a.tar.gz", member("caf\u00e9"), member("cafe\u0301"))
+    with pytest.raises(ArchiveError, match="twice"):
+        unpack(path, tmp_path / "model", **LIMITS)
+
+
+@pytest.mark.parametrize("mtime", [2**62, 8**12, -(2**40)])
+def test_a_time_that_the_system_does_not_know_is_passed_over(tmp_path, mtime):
+    unpack(archive(tmp_path / "a.tar.gz", member("x", mtime=mtime)), tmp_path / "model", **LIMITS)
+    assert (tmp_path / "model/x").read_bytes() == b"x"
+
+
+def test_a_header_that_states_a_size_beyond_memory_is_refused_unread(tmp_path):
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, 2**40
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(ArchiveError, match="header of 1,099,511,627,776 bytes"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "model", **LIMITS)
+
+
+names = st.text(st.sampled_from("ab./\\ \u00e9\u0301\x00\n\u202e-~"), min_size=1, max_size=12)
+kinds = st.sampled_from(
+    [tarfile.REGTYPE] * 6
+    + [tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.CONTTYPE]
+)
+members = st.tuples(names, kinds, st.binary(max_size=40), names, st.integers(0, 0o7777))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(members, max_size=6))
+def test_whatever_an_archive_holds_nothing_is_written_elsewhere(entries):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        with tarfile.open(root / "a.tar.gz", "w:gz") as tar:
+            for name, kind, content, link, mode in entries:
+                info = tarfile.TarInfo(name)
+                info.type, info.linkname, info.mode = kind, link, mode
+                info.size = len(content) if info.isreg() else 0
+                tar.addfile(info, io.BytesIO(content) if info.isreg() else None)
+        unpack_or_refuse(root)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.data())
+def test_a_tar_file_with_altered_bytes_is_unpacked_or_refused(data):
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=data.draw(st.sampled_from([0, 1, 2]))) as tar:
+        for name in ("1/a", "1/b" * data.draw(st.sampled_from([1, 60]))):
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            tar.addfile(info, io.BytesIO(b"abc"))
+    content = bytearray(target.getvalue()[:4096])
+    for position, value in data.draw(st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), max_size=4)):
+        if position < len(content):
+            content[position] = value
+    for start in range(0, len(content) - 511, 512):  # checksums that hold, so that the fields behind them are read
+        if any(content[start : start + 512]):
+            content[start + 148 : start + 156] = b" " * 8
+            content[start + 148 : start + 156] = b"%06o\0 " % sum(content[start : start + 512])
+    with tempfile.TemporaryDirectory() as folder:
+        with gzip.open(Path(folder) / "a.tar.gz", "wb", compresslevel=1) as file:
+            file.write(content)
+        unpack_or_refuse(Path(folder))
+
+
+def unpack_or_refuse(root):
+    """Unpack root/a.tar.gz; whether that succeeds or is refused, only root/model may be new."""
+    try:
+        size = unpack(root / "a.tar.gz", root / "model", **LIMITS)
+    except ArchiveError:
+        assert {path.name for path in root.iterdir()} == {"a.tar.gz"}
+    else:
+        assert {path.name for path in root.iterdir()} == {"a.tar.gz", "model"}
+        found = [Path(where) / name for where, folders, files in os.walk(root / "model") for name in folders + files]
+        assert not any(path.is_symlink() for path in found)
+        assert sum(path.stat().st_size for path in found if path.is_file()) == size

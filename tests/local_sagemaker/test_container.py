@@ -1,53 +1,28 @@
-import asyncio
+import http.client
 import json
-from pathlib import Path
+import re
+import signal
+import socket
+import subprocess
+import sys
 
+import psutil
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from local_sagemaker.container import Application, Container
 from local_sagemaker.settings import MEBIBYTE
 
 
-class Client:
-    """Calls a container as the platform does, without a socket between."""
-
-    def __init__(self, **options: int) -> None:
-        self._application = Application(Container(**options))
-
-    def call(self, method: str, path: str, body: bytes = b"", *, content_type: str = "application/json") -> tuple:
-        """Return the status and the JSON document of the answer."""
-        return asyncio.run(self._call(method, path, body, content_type))
-
-    def load(self, name: str, url: Path) -> tuple:
-        return self.call("POST", "/models", json.dumps({"model_name": name, "url": str(url)}).encode())
-
-    def invoke(self, name: str, document: object, **options: str) -> tuple:
-        return self.call("POST", f"/models/{name}/invoke", json.dumps(document).encode(), **options)
-
-    async def _call(self, method: str, path: str, body: bytes, content_type: str) -> tuple:
-        sent = []
-
-        async def receive() -> dict:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: dict) -> None:
-            sent.append(message)
-
-        headers = [(b"content-type", content_type.encode())]
-        scope = {"type": "http", "method": method, "path": path, "headers": headers}
-        await self._application(scope, receive, send)
-        return sent[0]["status"], json.loads(sent[1]["body"])
-
-
 @pytest.fixture
-def client():
-    return Client()
+def client(start_container):
+    return start_container()
 
 
 @pytest.fixture(scope="module")
-def loaded(models):
+def loaded(start_container, models):
     """A container that holds "linear" under the name ``m``; tests leave it so."""
-    client = Client()
+    client = start_container()
     client.load("m", models / "linear")
     return client
 
@@ -73,7 +48,7 @@ def test_loading_twice_is_a_conflict(loaded, models):
     assert loaded.load("m", models / "linear") == (409, {"error": "Model m is already loaded."})
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a b", "-a", "x" * 256])
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "-a", ".", "..", "a\n", "a%2Fb", "x" * 256, 5, None, ["a"]])
 def test_a_bad_name_is_refused(client, models, name):
     assert client.load(name, models / "linear") == (400, {"error": f"invalid model_name: {name!r}"})
 
@@ -90,8 +65,8 @@ def test_a_base_path_without_a_version_is_not_found(client, tmp_path):
     assert client.load("m", tmp_path) == (404, error)
 
 
-def test_more_models_than_the_memory_holds(models):
-    client = Client(memory_bytes=MEBIBYTE * 3 // 2)
+def test_more_models_than_the_memory_holds(start_container, models):
+    client = start_container(memory_bytes=MEBIBYTE * 3 // 2)
     assert client.load("a", models / "heavy")[0] == 200
     status, answer = client.load("b", models / "heavy")
     assert status == 507
@@ -141,7 +116,7 @@ def test_a_request_that_does_not_fit_is_refused_with_a_sentence(loaded, document
 
 
 def test_a_body_that_is_no_json_is_refused(loaded):
-    status, answer = loaded.call("POST", "/models/m/invoke", b"\x89PNG")
+    status, answer = loaded.call("POST", "/models/m/invoke", b"\x89PNG", content_type="application/json")
     assert status == 400
     assert answer["error"].startswith("JSON Parse error")
 
@@ -150,3 +125,64 @@ def test_other_methods_and_paths(client):
     assert client.call("PUT", "/models")[0] == 405
     assert client.call("POST", "/ping")[0] == 405
     assert client.call("GET", "/nothing")[0] == 404
+
+
+@pytest.mark.parametrize("url", ["/\0", 5, None, "x" * 9000])
+def test_a_url_that_is_no_folder_is_refused(client, url):
+    status, answer = client.call("POST", "/models", json.dumps({"model_name": "m", "url": url}).encode())
+    assert status in (400, 404)
+    assert answer["error"]
+
+
+def test_custom_attributes_choose_version_and_method_as_in_awss_container(loaded):
+    def ask(attributes: str) -> tuple:
+        return loaded.invoke("m", {"instances": [[1, 2]]}, x_amzn_sagemaker_custom_attributes=attributes)
+
+    assert ask("tfs-model-version=10,tfs-method=predict") == (200, {"predictions": [[10, 20]]})
+    assert ask("tfs-model-version=7") == (404, {"error": "Servable not found for request: Specific(m, 7)"})
+    assert ask("tfs-model-version=x") == (404, {"error": "Servable not found for request: Specific(m, x)"})
+    assert ask("tfs-method=classify")[0] == 501
+    assert ask("anything, tfs-, =")[0] == 200
+
+
+def test_nan_and_infinities_go_in_and_come_back(loaded):
+    body = b'{"instances": [[NaN, -Infinity], [Infinity, 1]]}'
+    status, kind, answer = loaded.raw("POST", "/models/m/invoke", body, content_type="application/json")
+    assert (status, kind) == (200, "application/json")
+    assert answer == b'{"predictions":[[NaN,-Infinity],[Infinity,10.0]]}'
+
+
+@given(st.from_regex(r"\w[\w.-]{0,254}", fullmatch=True))
+@settings(deadline=None, max_examples=200)
+def test_any_valid_name_is_one_model_of_its_own(loaded, name):
+    assert loaded.call("GET", f"/models/{name}")[0] == (200 if name == "m" else 404)
+    error = {"error": f"Could not find valid base path /nowhere for servable {name}"}
+    assert loaded.load(name, "/nowhere") in ((404, error), (409, {"error": f"Model {name} is already loaded."}))
+
+
+@given(st.text() | st.none() | st.integers() | st.lists(st.text()))
+@settings(deadline=None, max_examples=200)
+def test_any_other_name_is_refused(loaded, name):
+    assume(not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]{0,254}", name)))
+    status, answer = loaded.load(name, "/nowhere")
+    assert status == 400
+    assert answer["error"].startswith("invalid model_name: ")
+
+
+def test_a_container_that_is_asked_to_end_ends_its_handlers_first(write_model, tmp_path_factory, eventually):
+    path = tmp_path_factory.mktemp("s") / "c"
+    model = write_model("m", "def handler(data, context):\n    return data.read(), None\n")
+    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        eventually(path.exists)
+        connection = http.client.HTTPConnection("container")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(path))
+        connection.request("POST", "/models", json.dumps({"model_name": "m", "url": str(model)}))
+        assert connection.getresponse().status == 200
+        connection.close()
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)

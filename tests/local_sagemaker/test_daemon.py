@@ -1,6 +1,7 @@
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -84,6 +85,29 @@ def test_a_home_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(DaemonError, match=f"{home} cannot be written .* Set LOCAL_SAGEMAKER_HOME"):
             daemon.start(home)
+
+
+def test_a_state_that_cannot_be_read_is_named_and_left_as_it_is(home):
+    daemon.prepare_home(home)
+    for content in (b"no database" * 1000, b""):
+        (home / "state.sqlite").unlink(missing_ok=True)
+        if content:
+            (home / "state.sqlite").write_bytes(content)
+        else:
+            (home / "state.sqlite").mkdir()
+        with pytest.raises(DaemonError, match=r"cannot be read or written: .* Nothing was changed"):
+            daemon.start(home)
+    (home / "state.sqlite").rmdir()
+
+
+def test_a_home_of_a_newer_version_is_named_and_left_as_it_is(home):
+    daemon.prepare_home(home)
+    with sqlite3.connect(home / "state.sqlite") as connection:
+        connection.execute("PRAGMA user_version=99")
+    before = (home / "state.sqlite").read_bytes()
+    with pytest.raises(DaemonError, match=r"schema version 99.*another LOCAL_SAGEMAKER_HOME"):
+        daemon.start(home)
+    assert (home / "state.sqlite").read_bytes() == before
 
 
 def test_a_limit_that_is_none_is_told_when_the_server_is_started(home, monkeypatch):

@@ -1,11 +1,20 @@
+import asyncio
 import io
+import json
 import tarfile
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+
+from local_sagemaker import daemon
+from local_sagemaker.container_process import Call
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.instances import Instance
+from local_sagemaker.models import ModelSource
+from local_sagemaker.settings import Settings
 
 
 @pytest.fixture
@@ -148,19 +157,138 @@ def test_without_the_model_cache_each_call_downloads_and_nothing_stays(service, 
     service.delete_endpoint(name)
 
 
-def test_a_killed_container_is_replaced_and_calls_are_served_again(tight_service, tight_endpoint, eventually):
+def test_a_killed_container_is_replaced_and_a_client_that_retries_does_not_notice(tight_service, tight_endpoint):
+    client = tight_service.client("sagemaker-runtime", retries={"mode": "standard", "total_max_attempts": 3})
+    document = {"EndpointName": tight_endpoint, "TargetModel": "linear.tar.gz", "ContentType": "application/json"}
     [container] = tight_service.containers()
     psutil.Process(container).kill()
-
-    def answer():
-        try:
-            return tight_service.invoke(tight_endpoint, {"instances": [[1, 2]]}, target="linear.tar.gz")
-        except ClientError as error:
-            assert error.response["Error"]["Code"] == "ServiceUnavailable"
-            return None
-
-    assert eventually(answer) == {"predictions": [[10, 20]]}
+    with ThreadPoolExecutor(8) as pool:
+        bodies = [b'{"instances": [[%d, 0]]}' % number for number in range(16)]
+        answers = list(pool.map(lambda body: client.invoke_endpoint(Body=body, **document)["Body"].read(), bodies))
+    assert [json.loads(answer)["predictions"] for answer in answers] == [[[10 * n, 0]] for n in range(16)]
     assert container not in tight_service.containers()
+
+
+def test_a_call_in_flight_when_the_container_dies_gets_an_error_that_clients_retry(
+    tight_service, tight_endpoint, publish, model_archives
+):
+    targets = [publish(model_archives["heavy"].read_bytes()) for _ in range(4)]
+    [container] = tight_service.containers()
+
+    def call(target):
+        try:
+            return tight_service.invoke(tight_endpoint, {"instances": [1]}, target=target)
+        except ClientError as error:
+            return error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(call, target) for target in targets * 8]
+        wait(calls, return_when=FIRST_COMPLETED)
+        psutil.Process(container).kill()
+        answers = [call.result() for call in calls]
+    lost = [answer for answer in answers if isinstance(answer, tuple)]
+    assert set(lost) == {("ServiceUnavailable", 503)}
+    assert len(lost) <= 4  # those that were under way, and no later one
+
+
+def test_a_call_over_the_limit_of_queued_calls_is_refused(tmp_path):
+    instance = Instance(
+        "AllTraffic/i-1",
+        tmp_path,
+        settings=Settings(home=tmp_path),
+        objects=None,
+        variant_metrics=None,
+        log=None,
+    )
+    instance.in_flight = Settings().max_queued_calls
+    with pytest.raises(ServiceError, match="too many calls") as failure:
+        asyncio.run(instance.invoke(ModelSource("b", "k", "k"), Call(b"")))
+    assert (failure.value.code, failure.value.status) == ("ServiceUnavailable", 503)
+
+
+@pytest.fixture(scope="module")
+def odd_service(tmp_path_factory, connect_service):
+    """A server that gives up soon: on cold starts, on containers, on staying on one instance."""
+    home = tmp_path_factory.mktemp("odd")
+    limits = {"COLD_START_SECONDS": 0.001, "CONTAINER_STARTS": 1, "HOT_MODEL_CALLS": 1, "METRICS_SECONDS": 0.1}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
+        service = connect_service(daemon.start(home))
+    yield service
+    daemon.stop(home)
+
+
+@pytest.fixture(scope="module")
+def odd_endpoint(odd_service, model_archives, eventually):
+    """An endpoint of two instances on that server."""
+    bucket = odd_service.bucket()
+    odd_service.s3.upload_file(str(model_archives["linear"]), bucket, "models/linear.tar.gz")
+    odd_service.create_model("odd", f"s3://{bucket}/models/")
+    odd_service.create_config("odd", InitialInstanceCount=2)
+    odd_service.sagemaker.create_endpoint(EndpointName="odd", EndpointConfigName="odd")
+    eventually(lambda: odd_service.endpoint_status("odd") == "InService")
+    return "odd"
+
+
+def ready_answer(service, endpoint):
+    """The model's answer; None while it is not ready."""
+    try:
+        return service.invoke(endpoint, {"instances": [[1, 2]]}, target="linear.tar.gz")
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "ModelNotReadyException"
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+        assert "Model linear.tar.gz is not ready for inference yet" in error.response["Error"]["Message"]
+        return None
+
+
+def test_a_slow_cold_start_is_not_ready_and_a_later_call_is_served(odd_service, odd_endpoint, eventually):
+    assert ready_answer(odd_service, odd_endpoint) is None
+    assert eventually(lambda: ready_answer(odd_service, odd_endpoint)) == {"predictions": [[10, 20]]}
+
+
+def test_a_hot_model_spreads_to_another_instance(odd_service, odd_endpoint, eventually):
+    def loads():
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: ready_answer(odd_service, odd_endpoint), range(16)))
+        return odd_service.metric(odd_endpoint, "ModelLoadingTime")[0]
+
+    eventually(lambda: loads() == 2)
+
+
+def test_the_number_of_loaded_models_is_published_over_time(odd_service, odd_endpoint, eventually):
+    looks = 0
+
+    def published_more_often_than_looked_at():
+        nonlocal looks
+        looks += 1
+        count, _ = odd_service.metric(odd_endpoint, "LoadedModelCount", namespace="/aws/sagemaker/Endpoints")
+        return looks > 3 and count > 4 * looks  # each look has the two instances measured once
+
+    eventually(published_more_often_than_looked_at)
+
+
+def test_an_endpoint_whose_containers_do_not_come_back_says_so(odd_service, odd_endpoint, eventually):
+    def described():
+        return odd_service.sagemaker.describe_endpoint(EndpointName=odd_endpoint)
+
+    sockets = Settings(home=odd_service.status.home).sockets
+    sockets.rename(sockets.with_suffix(".away"))  # no container can listen
+    try:
+        psutil.Process(odd_service.containers()[0]).kill()
+        eventually(lambda: described()["ProductionVariants"][0]["CurrentInstanceCount"] == 1)
+        assert described()["EndpointStatus"] == "InService"
+        psutil.Process(odd_service.containers()[0]).kill()
+        eventually(lambda: described()["EndpointStatus"] == "Failed")
+    finally:
+        sockets.with_suffix(".away").rename(sockets)
+    assert "ended and did not start again" in described()["FailureReason"]
+    with pytest.raises(ClientError, match="is Failed and does not serve"):
+        odd_service.invoke(odd_endpoint, {"instances": [[1, 2]]}, target="linear.tar.gz")
+    with pytest.raises(ClientError, match="in status Failed"):
+        odd_service.sagemaker.update_endpoint(EndpointName=odd_endpoint, EndpointConfigName=odd_endpoint)
+    odd_service.delete_endpoint(odd_endpoint)
+    assert odd_service.containers() == []
 
 
 def test_the_containers_output_is_in_cloudwatch_logs(service, endpoint, eventually):

@@ -1,4 +1,5 @@
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -21,7 +22,11 @@ def body(service, bucket, key, **options):
     return service.s3.get_object(Bucket=bucket, Key=key, **options)["Body"].read()
 
 
-@pytest.mark.parametrize("key", ["plain.txt", "a/b c/ç+d&.txt", "a/../b", "./x", "-", "ğ" * 100])
+KEYS = ["plain.txt", "a/b c/ç+d&.txt", "a/../b", "./x", "-", "ğ" * 100]
+KEYS += ["a%20b", "50%", "%2F", "a+b", "a//b", "/a", "a?b#c"]
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_an_object_comes_back_whatever_its_key(service, bucket, key):
     service.s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
     assert body(service, bucket, key) == key.encode()
@@ -74,6 +79,23 @@ def test_a_copy_is_an_object_of_its_own(service, bucket):
     service.s3.copy({"Bucket": bucket, "Key": "original"}, bucket, "copied/x")
     service.s3.delete_object(Bucket=bucket, Key="original")
     assert body(service, bucket, "copied/x") == b"content"
+
+
+def test_writers_and_readers_of_one_key_see_whole_objects(service, bucket):
+    bodies = [bytes([number]) * 300_000 for number in range(4)]
+
+    def write(content):
+        for _ in range(5):
+            service.s3.put_object(Bucket=bucket, Key="contended", Body=content)
+
+    write(bodies[0])
+    with ThreadPoolExecutor(8) as threads:
+        writing = [threads.submit(write, content) for content in bodies]
+        reading = [threads.submit(body, service, bucket, "contended") for _ in range(60)]
+        assert all(done.result() in bodies for done in reading)
+        for done in writing:
+            done.result()
+    assert body(service, bucket, "contended") in bodies
 
 
 def test_a_bucket_is_deleted_when_it_is_empty(service):

@@ -103,3 +103,11 @@ def test_a_killed_parent_takes_its_kept_processes_along(tmp_path, eventually):
         assert not any(gone(pid) for pid in family)
         parent.send_signal(signal.SIGKILL)
     eventually(lambda: all(gone(pid) for pid in family))
+
+
+def test_a_killed_keeper_leaves_nothing_behind(start, eventually):
+    process = start("sleep 600 & echo $$ $!; wait")
+    family = [int(word) for word in process.output.readline().split()]
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(60) == 137
+    eventually(lambda: all(gone(pid) for pid in family))

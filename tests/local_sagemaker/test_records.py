@@ -1,3 +1,4 @@
+import json
 import sqlite3
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from local_sagemaker import daemon
 from local_sagemaker.records import HomeVersionError, Records, now
 
 
@@ -106,3 +108,42 @@ def test_an_update_can_ask_for_what_is_there(records):
     assert records.update("job", "a", when={"status": "InProgress"}, status="Stopping") is None
     assert records.get("job", "a") == {"status": "Completed", "count": 1}
     assert records.update("job", "a", when={"status": "Completed"}, count=2) == {"status": "Completed", "count": 2}
+
+
+def test_names_are_found_by_their_beginning(records):
+    for name in ("a/1", "a/2", "a", "ab/1", "a/%", "b/1", "a/\U0010fffe"):
+        records.put("object", name, {})
+    assert [name for name, _ in records.all("object", prefix="a/")] == ["a/%", "a/1", "a/2", "a/\U0010fffe"]
+
+
+def test_a_home_of_version_1_is_brought_up_to_date_with_all_it_holds(tmp_path, connect_service):
+    home = tmp_path / "home"
+    (home / "objects").mkdir(parents=True)
+    (home / "objects" / "file").write_bytes(b"old")
+    etag = "149603e6c03516362a8da23f624db945"
+    old = {
+        "file": "file",
+        "size": 3,
+        "etag": etag,
+        "modified": "2026-01-02T03:04:05",
+        "metadata": {"content-type": "text/plain", "x-amz-meta-m": "1"},
+        "checksum": ["CRC32", "P13U5Q=="],
+    }
+    bucket = {"region": "eu-west-1", "created": "2026-01-01T00:00:00+00:00"}
+    with sqlite3.connect(home / "state.sqlite") as connection:
+        connection.execute(
+            "CREATE TABLE records (kind TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, "
+            "PRIMARY KEY (kind, name)) WITHOUT ROWID"
+        )
+        for kind, name, document in (("s3_object", "b-old/k", old), ("s3_bucket", "b-old", bucket)):
+            connection.execute("INSERT INTO records VALUES (?, ?, ?)", (kind, name, json.dumps(document)))
+        connection.execute("PRAGMA user_version=1")
+    try:
+        service = connect_service(daemon.start(home))
+        found = service.s3.get_object(Bucket="b-old", Key="k")
+        assert (found["Body"].read(), found["Metadata"], found["ETag"]) == (b"old", {"m": "1"}, f'"{etag}"')
+        assert found["LastModified"].year == 2026
+        assert service.s3.get_bucket_location(Bucket="b-old")["LocationConstraint"] == "eu-west-1"
+        service.s3.put_object(Bucket="b-old", Key="k", Body=b"new")
+    finally:
+        daemon.stop(home)

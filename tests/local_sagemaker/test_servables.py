@@ -1,8 +1,13 @@
 import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from local_sagemaker.servables import BasePathError, Servable, highest_version, saved_bytes
+from local_sagemaker.servables import BasePathError, Servable, UnloadedError, highest_version, saved_bytes
 from local_sagemaker.settings import MEBIBYTE
 from local_sagemaker.tensors import RequestError
 
@@ -54,9 +59,9 @@ def test_an_output_without_a_batch_needs_the_column_format(linear):
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        ({"signature_name": "no", "instances": [1]}, 'name: "no" not found. The model has: add, combine'),
-        ({"signature_name": "combine", "instances": [1]}, r"has the inputs \['a', 'b'\]: name the values"),
-        ({"instances": [{"z": [1, 2]}]}, r"has the inputs \['z'\], the model \['x'\]"),
+        ({"signature_name": "no", "instances": [1]}, 'name: "no" not found in signature def. The model has: add'),
+        ({"signature_name": "combine", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
+        ({"instances": [{"z": [1, 2]}]}, "does not have named input: z"),
         ({"instances": [[1, 2, 3]]}, r"has shape \[1, 3\], but the model wants \[None, 2\]"),
         ({"signature_name": "add", "inputs": {"x": [1, 2], "y": [1, 2, 3]}}, "Incompatible shapes"),
     ],
@@ -99,3 +104,134 @@ def test_leading_zeros_do_not_make_a_version_lower(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "saved_model.pb").touch()
     assert highest_version("x", tmp_path) == ("10", tmp_path / "0010")
+
+
+@pytest.fixture(scope="module")
+def tensorflow_1(tmp_path_factory):
+    """A model that TensorFlow 1 saved: 3 is its highest version."""
+    folder = tmp_path_factory.mktemp("tensorflow-1")
+    script = Path(__file__).parent / "saved_models" / "tensorflow_1.py"
+    command = [sys.executable, script, folder / "model", folder / "vocabulary.txt"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "model"
+
+
+def test_a_tensorflow_1_model_with_a_lookup_table_and_an_asset(tensorflow_1):
+    model = Servable("m", tensorflow_1)
+    assert (model.version, model.footprint) == ("3", 8)
+    assert ask(model, instances=[[1, 2], [3, 4]]) == {"predictions": [[5], [11]]}
+    assert ask(model, signature_name="lookup", instances=["dog", "cow"]) == {"predictions": [1, -1]}
+    assert ask(model, signature_name="twice", inputs=[[[1]], [[2]]]) == {"outputs": [[[2]], [[4]]]}
+    assert ask(model, signature_name="twice", inputs={"some/where": 1.5}) == {"outputs": 3}
+    assert ask(model, signature_name="both", inputs={"x": [[1, 2]], "anything": 4}) == {"outputs": 5}
+    with pytest.raises(RequestError, match="Missing named input: anything in 'inputs' object"):
+        ask(model, signature_name="both", inputs={"x": [[1, 2]]})
+    with pytest.raises(RequestError, match="Could not find callback") as failure:  # Python code does not travel
+        ask(model, signature_name="python", instances=[[1, 2]])
+    assert "Detected at node" not in str(failure.value)
+    assert __file__ not in str(failure.value)
+
+
+def test_what_simple_save_of_tensorflow_1_writes(tensorflow_1, tmp_path):
+    shutil.copytree(tensorflow_1 / "2", tmp_path / "2")
+    assert ask(Servable("m", tmp_path), instances=[[1, 2]]) == {"predictions": [[5]]}
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory):
+    """A model of unusual signatures and without a default one."""
+    folder = tmp_path_factory.mktemp("unusual")
+    _save_unusual(folder / "1")
+    model = Servable("unusual", folder)
+    yield model
+    model.unload()
+
+
+def test_a_model_without_the_default_signature_serves_the_others(unusual):
+    with pytest.raises(RequestError, match='"serving_default" not found in signature def'):
+        ask(unusual, instances=[1])
+    assert ask(unusual, signature_name="greet", inputs="world") == {"outputs": "hello world"}
+
+
+def test_a_signature_without_inputs_is_refused_as_by_tensorflow_serving(unusual):
+    with pytest.raises(RequestError, match="Failed to get input map for signature: constant"):
+        ask(unusual, signature_name="constant", inputs={})
+
+
+def test_an_empty_batch_is_a_batch(linear, unusual):
+    assert ask(unusual, signature_name="half", inputs=[]) == {"outputs": []}
+    assert ask(linear, signature_name="combine", inputs={"a": [], "b": []}) == {"outputs": {"sum": [], "product": []}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("half", [0.5, 2]), ("brain", [0.5, 2]), ("double", [1e300, 0.1])])
+def test_floating_types_of_every_width(unusual, name, value):
+    assert ask(unusual, signature_name=name, inputs=value) == {"outputs": value}
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "status", "reason"),
+    [
+        ("check", [0], 400, "must be positive"),
+        ("check", [math.nan], 400, "must be positive"),
+        ("enormous", 2**45, 429, "OOM when allocating"),
+        ("missing_file", "/nowhere", 404, "/nowhere"),
+    ],
+)
+def test_a_model_that_fails_has_the_status_of_tensorflow_serving(unusual, name, inputs, status, reason):
+    with pytest.raises(RequestError, match=reason) as failure:
+        ask(unusual, signature_name=name, inputs=inputs)
+    assert failure.value.status == status
+    assert ask(unusual, signature_name="greet", inputs="you") == {"outputs": "hello you"}  # it still serves
+
+
+def test_an_unloaded_model_does_not_answer(models):
+    model = Servable("m", models / "heavy")
+    model.unload()
+    with pytest.raises(UnloadedError):
+        ask(model, instances=[1])
+
+
+def _save_unusual(folder: Path) -> None:
+    import tensorflow as tf
+
+    def signature(dtype=None, shape=(None,)):
+        form = [] if dtype is None else [tf.TensorSpec(shape, dtype, "x")]
+        return tf.function(input_signature=form)
+
+    class Unusual(tf.Module):
+        @signature()
+        def constant(self):
+            return {"y": tf.constant([1.0])}
+
+        @signature(tf.string, ())
+        def greet(self, x):
+            return {"y": tf.strings.join(["hello ", x])}
+
+        @signature(tf.float16)
+        def half(self, x):
+            return {"y": x}
+
+        @signature(tf.bfloat16)
+        def brain(self, x):
+            return {"y": x}
+
+        @signature(tf.float64)
+        def double(self, x):
+            return {"y": x}
+
+        @signature(tf.float32)
+        def check(self, x):
+            tf.debugging.assert_positive(x, "must be positive")
+            return {"y": x}
+
+        @signature(tf.int64, ())
+        def enormous(self, x):
+            return {"y": tf.reduce_sum(tf.random.uniform([x]))}
+
+        @signature(tf.string, ())
+        def missing_file(self, x):
+            return {"y": tf.io.read_file(x)}
+
+    model = Unusual()
+    names = ["constant", "greet", "half", "brain", "double", "check", "enormous", "missing_file"]
+    tf.saved_model.save(model, str(folder), signatures={name: getattr(model, name) for name in names})

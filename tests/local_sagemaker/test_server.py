@@ -1,13 +1,17 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from local_sagemaker import daemon
 
 
 def send(service, path="/", *, method="POST", body=b"{}", **headers):
@@ -120,3 +124,166 @@ def test_the_aws_cli_works(service, endpoint, models_bucket, tmp_path):
     body = ["--content-type", "application/json", "--body", f"fileb://{tmp_path}/body.json"]
     aws(*command, *body, str(tmp_path / "answer.json"))
     assert json.loads((tmp_path / "answer.json").read_text()) == {"predictions": [[10, 20]]}
+
+
+def raw(service, request):
+    """Send bytes as they are and return the status of the answer; 0 if the connection is closed without one."""
+    with socket.create_connection(("127.0.0.1", service.status.port), timeout=60) as connection:
+        connection.sendall(request.replace(b"HOST", b"127.0.0.1:%d" % service.status.port))
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").readline()
+    return int(answer.split()[1]) if answer else 0
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: abc\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: -1\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: nonsense\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 99999999999999999999999\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nHost: evil.example\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /\x00 HTTP/1.1\r\nHost: HOST\r\n\r\n",
+        b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: HOST\r\nBad Header: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: HOST\r\nAuthorization: a\r\nAuthorization: b\r\nContent-Length: 2\r\n\r\n{}",
+        b"\x16\x03\x01 not HTTP at all\r\n\r\n",
+    ],
+)
+def test_a_malformed_request_gets_a_4xx_and_the_server_goes_on(service, head):
+    assert raw(service, head) in (*range(400, 500), 0)
+    assert service.sagemaker.list_models(MaxResults=1)["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_a_body_beyond_the_limit_is_refused_unread(service):
+    head = b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: HOST\r\nContent-Length: 600000000\r\n\r\n"
+    assert raw(service, head) == 413
+
+
+def test_a_url_that_boto3_presigns_by_default_works(service):
+    bucket = service.bucket()
+    service.s3.put_object(Bucket=bucket, Key="a b", Body=b"content")
+    client = service.client("s3", signature_version="s3")
+    parts = urlsplit(client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b"}))
+    assert "AWSAccessKeyId=" in parts.query
+    assert send(service, f"{parts.path}?{parts.query}", method="GET", body=None) == (200, "content")
+    status, _ = send(service, f"{parts.path}x?{parts.query}", method="GET", body=None)
+    assert status == 403
+    parts = urlsplit(client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "up"}))
+    status, _ = send(service, f"{parts.path}?{parts.query}", method="PUT", body=b"new", Content_Type="")
+    assert status == 200
+    assert service.s3.get_object(Bucket=bucket, Key="up")["Body"].read() == b"new"
+
+
+def test_an_upload_with_a_wrong_checksum_is_refused_and_changes_nothing(service):
+    bucket = service.bucket()
+    service.s3.put_object(Bucket=bucket, Key="x", Body=b"old")
+    with pytest.raises(ClientError, match="BadDigest"):
+        service.s3.put_object(Bucket=bucket, Key="x", Body=b"new", ChecksumCRC32="AAAAAA==")
+    assert service.s3.get_object(Bucket=bucket, Key="x")["Body"].read() == b"old"
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256"])
+def test_checksums_of_an_upload_come_back(service, algorithm):
+    bucket = service.bucket()
+    put = service.s3.put_object(Bucket=bucket, Key="x", Body=b"bytes", ChecksumAlgorithm=algorithm)
+    head = service.s3.head_object(Bucket=bucket, Key="x", ChecksumMode="ENABLED")
+    assert head[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
+
+
+def test_s3_settings_that_would_not_last_are_refused_by_name(service):
+    bucket = service.bucket()
+    logging = {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": "x"}}
+    for call, named in (
+        (lambda: service.s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus=logging), "logging"),
+        (
+            lambda: service.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={}),
+            "notification",
+        ),
+        (
+            lambda: service.s3.put_bucket_request_payment(
+                Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"}
+            ),
+            "requestPayment",
+        ),
+        (lambda: service.s3.restore_object(Bucket=bucket, Key="x", RestoreRequest={"Days": 1}), "restore"),
+    ):
+        with pytest.raises(ClientError, match=f"does not support {named}") as failure:
+            call()
+        assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+LIMITED = (
+    "import resource, sys\n"
+    "from pathlib import Path\n"
+    "from local_sagemaker import daemon\n"
+    "limit = int(sys.argv[2])\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+    "daemon.serve(Path(sys.argv[1]))\n"
+)
+
+
+@pytest.fixture(scope="module")
+def full_service(tmp_path_factory, connect_service, eventually):
+    """A server that cannot write files beyond 2 MiB: what a full disk does to a large object."""
+    home = tmp_path_factory.mktemp("full")
+    command = [sys.executable, "-c", LIMITED, str(home), str(2 * 1024 * 1024)]
+    with (
+        (home / "server.log").open("wb") as log,
+        subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=log, stderr=log) as process,
+    ):
+        status = eventually(lambda: daemon.status(home))
+        service = connect_service(status)
+        eventually(lambda: answers(service))
+        yield service
+        daemon.stop(home)
+        process.wait(60)
+
+
+def answers(service):
+    try:
+        return service.s3.list_buckets()
+    except EndpointConnectionError:
+        return None
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(full_service):
+    service = full_service
+    bucket = service.bucket()
+    for _ in range(3):
+        service.s3.put_object(Bucket=bucket, Key="x", Body=b"old", Metadata={"m": "1"})
+        with pytest.raises(ClientError) as failure:
+            service.s3.put_object(Bucket=bucket, Key="x", Body=bytes(3 * 1024 * 1024), Metadata={"m": "2"})
+        assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 507
+        assert "cannot be written: File too large. Nothing was changed. Make room" in str(failure.value)
+        found = service.s3.get_object(Bucket=bucket, Key="x")
+        assert (found["Body"].read(), found["Metadata"]) == (b"old", {"m": "1"})
+    with pytest.raises(ClientError, match="InsufficientStorage"):
+        service.s3.put_object(Bucket=bucket, Key="new", Body=bytes(3 * 1024 * 1024))
+    assert service.object_names(bucket) == ["x"]
+    assert len(list((service.status.home / "objects").iterdir())) == 1
+
+
+def test_a_full_disk_of_records_is_told_and_reads_go_on(full_service):
+    service = full_service
+    created = 0
+    with pytest.raises(ClientError) as failure:
+        for created in range(200):
+            service.sagemaker.create_model(
+                ModelName=f"m{created}",
+                ExecutionRoleArn=service.status.role_arn,
+                PrimaryContainer={
+                    "Image": "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.20-cpu",
+                    "ModelDataUrl": "s3://b/models/",
+                    "Mode": "MultiModel",
+                    "Environment": {f"V{number}": "x" * 1000 for number in range(100)},
+                },
+            )
+    assert failure.value.response["Error"]["Code"] == "InsufficientStorage"
+    pages = service.sagemaker.get_paginator("list_models").paginate()
+    assert sum(len(page["Models"]) for page in pages) == created
+    assert created > 0
+    assert service.sagemaker.describe_model(ModelName="m0")["ModelName"] == "m0"

@@ -1,0 +1,80 @@
+"""SageMaker's API actions: one method each, named as the action.
+
+Requests are validated and responses shaped by botocore's own service model; the state is in SQLite.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from botocore import xform_name
+
+from local_sagemaker import service_model
+from local_sagemaker.actions.endpoint_configs import EndpointConfigActions
+from local_sagemaker.actions.endpoints import EndpointActions
+from local_sagemaker.actions.models import ModelActions
+from local_sagemaker.actions.resources import Resources
+from local_sagemaker.actions.tags import TagActions
+from local_sagemaker.actions.training_jobs import TrainingJobActions
+from local_sagemaker.endpoints import Endpoints
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.records import Records
+from local_sagemaker.training_jobs import TrainingJobs
+
+Method = Callable[[dict[str, Any]], dict[str, Any] | None]
+_PARTS = (TrainingJobActions, ModelActions, EndpointConfigActions, EndpointActions, TagActions)
+
+
+class Actions:
+    """The supported actions of the SageMaker API."""
+
+    def __init__(self, records: Records, training_jobs: TrainingJobs, endpoints: Endpoints) -> None:
+        """Create the API over its parts."""
+        self._resources = Resources(records)
+        parts = (
+            TrainingJobActions(self._resources, training_jobs),
+            ModelActions(self._resources),
+            EndpointConfigActions(self._resources),
+            EndpointActions(self._resources, endpoints),
+            TagActions(self._resources),
+        )
+        self._methods: dict[str, Method] = {name: getattr(part, name) for part in parts for name in _names(type(part))}
+
+    def call(self, action: str, body: bytes, *, region: str) -> bytes:
+        """Answer a request of the JSON protocol.
+
+        Args:
+            action: Action name, such as ``CreateModel``.
+            body: JSON request.
+            region: AWS Region of the request.
+
+        Returns:
+            JSON response.
+
+        Raises:
+            ServiceError: As AWS would answer, or ``UnsupportedOperation`` for an action the stand-in lacks.
+        """
+        service_model.operation(action)
+        method = self._methods.get(xform_name(action))
+        if method is None:
+            supported = ", ".join(supported_actions())
+            raise ServiceError("UnsupportedOperation", f"local_sagemaker has no {action}. It supports: {supported}.")
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError as error:
+            raise ServiceError("SerializationException", f"The request is no JSON: {error}") from error
+        if not isinstance(request, dict):
+            raise ServiceError("SerializationException", "The request must be a JSON object.")
+        service_model.validate(action, request)
+        self._resources.region = region
+        return json.dumps(service_model.shape_response(action, method(request) or {})).encode()
+
+
+def supported_actions() -> list[str]:
+    """Return the names of the supported actions, sorted."""
+    methods = {name for part in _PARTS for name in _names(part)}
+    return sorted(name for name in service_model.operation_names() if xform_name(name) in methods)
+
+
+def _names(part: type) -> list[str]:
+    return [name for name in vars(part) if not name.startswith("_")]

@@ -1,0 +1,101 @@
+"""Actions on training jobs."""
+
+import re
+from typing import Any
+
+from local_sagemaker import channels, checkpoints, entry_points
+from local_sagemaker.actions.resources import Resources, check_image
+from local_sagemaker.errors import ServiceError, validation
+from local_sagemaker.job_status import KIND as TRAINING_JOB
+from local_sagemaker.records import now
+from local_sagemaker.training_jobs import TrainingJobs
+
+
+class TrainingJobActions:
+    """``CreateTrainingJob`` and its kin."""
+
+    def __init__(self, resources: Resources, training_jobs: TrainingJobs) -> None:
+        """Create the actions over the running jobs."""
+        self._resources = resources
+        self._training_jobs = training_jobs
+
+    def create_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Record a training job and start it."""
+        name = request["TrainingJobName"]
+        resource = self._resources.arn(TRAINING_JOB, name)
+        if self._resources.records.get(TRAINING_JOB, name):
+            raise ServiceError(
+                "ResourceInUse",
+                "Training job names must be unique within an AWS account and region, and a training job with this "
+                f"name already exists ({resource}).",
+            )
+        _check_training_job(request)
+        moment = now()
+        job = {key: value for key, value in request.items() if key != "Tags"} | {
+            "TrainingJobArn": resource,
+            "TrainingJobStatus": "InProgress",
+            "SecondaryStatus": "Starting",
+            "CreationTime": moment,
+            "LastModifiedTime": moment,
+            "SecondaryStatusTransitions": [
+                {"Status": "Starting", "StartTime": moment, "StatusMessage": "Starting the training job"}
+            ],
+        }
+        self._resources.records.put(TRAINING_JOB, name, job)
+        self._resources.tag(resource, request.get("Tags", []))
+        self._training_jobs.start(name)
+        return {"TrainingJobArn": resource}
+
+    def describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return a training job."""
+        job = self._resources.records.get(TRAINING_JOB, request["TrainingJobName"])
+        if job is None:
+            raise validation("Requested resource not found.")
+        return job
+
+    def list_training_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return summaries of training jobs."""
+        return self._resources.list(
+            TRAINING_JOB, request, "TrainingJobSummaries", name="TrainingJobName", status="TrainingJobStatus"
+        )
+
+    def stop_training_job(self, request: dict[str, Any]) -> None:
+        """Ask a running job to stop."""
+        job = self.describe_training_job(request)
+        if job["TrainingJobStatus"] not in ("InProgress", "Stopping"):
+            raise validation(
+                f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
+            )
+        self._resources.records.update(
+            TRAINING_JOB,
+            job["TrainingJobName"],
+            when={"TrainingJobStatus": "InProgress"},  # it may have ended since
+            TrainingJobStatus="Stopping",
+            LastModifiedTime=now(),
+        )
+        self._training_jobs.stop(job["TrainingJobName"])
+
+
+def _check_training_job(request: dict[str, Any]) -> None:
+    """Refuse what a training job needs here, or cannot have, before it starts."""
+    for member in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if member not in request:
+            raise validation(f"local_sagemaker runs training jobs with their own instances. Give {member}.")
+    if "InstanceType" not in request["ResourceConfig"]:
+        raise validation("local_sagemaker runs training jobs on instances of one type. Give InstanceType.")
+    algorithm = request["AlgorithmSpecification"]
+    check_image(algorithm.get("TrainingImage", ""), "tensorflow-training")
+    entry_points.check(request)
+    for definition in algorithm.get("MetricDefinitions", []):
+        try:
+            groups = re.compile(definition["Regex"]).groups
+        except re.error as error:
+            raise validation(f"The Regex of metric {definition['Name']!r} is not valid: {error}.") from error
+        if not groups:
+            raise validation(f"The Regex of metric {definition['Name']!r} has no group ( ) for the value.")
+    for channel in request.get("InputDataConfig", []):
+        channels.check(channel, algorithm["TrainingInputMode"])
+    if "CheckpointConfig" in request:
+        checkpoints.check(request["CheckpointConfig"])
+    if not request["OutputDataConfig"]["S3OutputPath"].startswith("s3://"):
+        raise validation("S3OutputPath must start with s3://.")

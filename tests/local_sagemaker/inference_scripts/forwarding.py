@@ -1,0 +1,12 @@
+"""Posts the request to TensorFlow Serving unchanged, and tells what a handler is told."""
+
+import json
+
+import requests
+
+
+def handler(data, context):
+    response = requests.post(context.rest_uri, data=data.read())
+    answer = {"status": response.status_code, "answer": response.json(), "context": context._asdict()}
+    answer["grpc_uri"] = context.grpc_uri
+    return json.dumps(answer), context.accept_header

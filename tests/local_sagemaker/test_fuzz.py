@@ -1,0 +1,299 @@
+"""Random requests over a real socket. ``FUZZ_SECONDS`` and ``FUZZ_SEED`` set how long and which."""
+
+import collections
+import http.client
+import io
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "20"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+PATIENCE = 15  # seconds within which a whole request must be answered
+CLIENTS = 4
+
+METHODS = ["GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "X" * 40, "P0ST"]
+NAMES = ["linear", "csv", "fleeting", "missing", "", ".", "..", "%2e%2e", "a%00b", "%ff", "x" * 300, "é", "a b", "%"]
+BODIES = [
+    b"",
+    b'{"instances": [[1, 2]]}',
+    b'{"inputs": {"x": [[NaN, -Infinity]]}}',
+    b'{"signature_name": "upper", "instances": [{"b64": "YQ"}, "b"]}',
+    b'{"signature_name": "combine", "inputs": {"a": [], "b": [1, 1e99]}}',
+    b'{"instances": [[1, true], [null, "a"]], "signature_name": null}',
+    b"[" * 3000,
+    b'{"instances": ' + b"[" * 200 + b"]" * 200 + b"}",
+    b"1,2\n3,4",
+    b"\xff\xfe\x00",
+    b'{"model_name": "fleeting", "url": "MODELS/linear"}',
+    b'{"model_name": "broken", "url": "MODELS/broken"}',
+    b'{"model_name": "a\\u0000b", "url": "/nowhere"}',
+    b'{"model_name": "b", "url": "/proc/self\\u0000"}',
+    b'{"model_name": "b", "url": "' + b"x" * 5000 + b'"}',
+    b'{"model_name": ["a"], "url": 5}',
+]
+HEADERS = [
+    b"Content-Type: application/json",
+    b"Content-Type: text/csv",
+    b"Content-Type: \xff\xfe",
+    b"Accept: */*",
+    b"X-Amzn-SageMaker-Custom-Attributes: tfs-method=classify",
+    b"X-Amzn-SageMaker-Custom-Attributes: tfs-model-version=99999999999999999999,tfs-=",
+    b"X-Amzn-SageMaker-Target-Model: ../../etc/passwd",
+    b"Expect: 100-continue",
+    b"Connection: close",
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+    + b"A" * 22
+    + b"==",
+    b"Host: evil.example",
+    b"Content-Encoding: gzip",
+    b"Content-Length: 7",
+    b"Content-Length: -1",
+    b"Content-Length: 99999999999999999999",
+    b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: identity, chunked",
+    b"Bad Header",
+    b": empty",
+    b"X: " + b"y" * 70_000,
+]
+# The errors of status 500 and above that are meant: the model or its handler fails, or the feature is not there.
+MEANT = (
+    "Failed to load model ",
+    "The method 'classify' is not supported here",
+    "unsupported content type",
+    "could not convert string to float",
+    "'utf-8' codec can't decode",
+    '{"error":',
+)
+
+
+class Tally:
+    """What was sent and answered, by all clients together."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.wrong: list[str] = []
+        self.lock = threading.Lock()
+
+
+class Client(threading.Thread):
+    """Sends random requests until the time is over."""
+
+    def __init__(self, path: Path, models: Path, seed: int, tally: Tally) -> None:
+        super().__init__(daemon=True)
+        self._path = str(path)
+        self._models = str(models).encode()
+        self._random = random.Random(seed)
+        self._tally = tally
+
+    def run(self) -> None:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline and not self._tally.wrong:
+            kind = self._random.choice([self._whole, self._whole, self._pipelined, self._truncated, self._garbage])
+            try:
+                kind()
+            except Exception as error:
+                self._note(f"{kind.__name__} failed: {type(error).__name__}: {error}")
+
+    def _whole(self) -> None:
+        """One request, whose length is told truly or not at all; it must be answered."""
+        request = self._request()
+        self._exchange(request, answers=1)
+
+    def _pipelined(self) -> None:
+        """Several requests at once; each must be answered, unless one closes the connection or is not HTTP."""
+        requests = [self._request() for _ in range(self._random.randint(2, 5))]
+        self._exchange(b"".join(requests), answers=len(requests), may_stop=True)
+
+    def _truncated(self) -> None:
+        request = self._request()
+        self._send_and_leave(request[: self._random.randrange(len(request))])
+
+    def _garbage(self) -> None:
+        request = bytearray(self._request())
+        for _ in range(self._random.randint(1, 20)):
+            request[self._random.randrange(len(request))] = self._random.randrange(256)
+        self._send_and_leave(bytes(request))
+
+    def _request(self) -> bytes:
+        choose = self._random.choice
+        name = choose(NAMES)
+        paths = ["/ping", "/models", f"/models/{name}", f"/models/{name}/invoke", f"/models/{name}/invoke", f"/{name}"]
+        path = choose([*paths, f"/models/linear/invoke?{name}=1", "//models//", "*", "http://evil.example/ping"])
+        method = choose([*METHODS, *["POST"] * 20, *["GET"] * 5, *["DELETE"] * 5])
+        body = self._body()
+        lines = [f"{method} {path} HTTP/1.1".encode(), b"Host: container"]
+        lines += self._random.sample(HEADERS, k=choose([0, 0, 1, 1, 1, 2, 3]))
+        if choose([True, False]):
+            lines.append(b"Content-Type: application/json")
+        if not any(line.startswith((b"Content-Length", b"Transfer-Encoding")) for line in lines):
+            lines.append(b"Content-Length: %d" % len(body))
+        return b"\r\n".join([*lines, b"", body])
+
+    def _body(self) -> bytes:
+        body = self._random.choice(BODIES).replace(b"MODELS", self._models)
+        if body and self._random.random() < 0.3:
+            position = self._random.randrange(len(body))
+            body = (
+                body[:position] + self._random.choice([b"", b"0", b"[", b'"', b"\x00", b"NaN"]) + body[position + 1 :]
+            )
+        return body
+
+    def _exchange(self, data: bytes, *, answers: int, may_stop: bool = False) -> None:
+        lying = any(word in data for word in (b"Content-Length: 7\r", b"Content-Length: 99999", b"Transfer-Encoding"))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(self._path)
+            try:
+                connection.sendall(data)
+                if lying or b"HEAD" in data or b"CONNECT" in data:  # more may be awaited: the end must end it
+                    connection.shutdown(socket.SHUT_WR)
+                    answers = 0
+                received = self._receive(connection, answers)
+            except (BrokenPipeError, ConnectionResetError):  # an answer, and no wish to read the rest
+                return
+            except TimeoutError:
+                self._note(f"no answer in time to {data[:2000]!r}")
+                return
+        if received < answers and not may_stop:
+            self._note(f"no answer to {data[:300]!r}")
+
+    def _receive(self, connection: socket.socket, answers: int) -> int:
+        """Read the answers that come, all of them if the number is not known, and judge each."""
+        stream = connection.makefile("rb")
+        count = 0
+        while not answers or count < answers:
+            response = http.client.HTTPResponse(_Readable(stream))
+            try:
+                response.begin()
+                body = response.read()
+            except (http.client.HTTPException, ConnectionResetError):
+                return count
+            self._judge(response.status, body)
+            count += 1
+            if response.will_close:
+                return count
+        return count
+
+    def _judge(self, status: int, body: bytes) -> None:
+        with self._tally.lock:
+            self._tally.requests += 1
+            self._tally.statuses[status] += 1
+        if status >= 500 and not (body.startswith(b"{") and json.loads(body)["error"].startswith(MEANT)):
+            self._note(f"{status}: {body[:300]!r}")
+
+    def _send_and_leave(self, data: bytes) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(self._path)
+            try:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                if self._random.random() < 0.5:
+                    while connection.recv(65536):
+                        pass
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        with self._tally.lock:
+            self._tally.requests += 1
+
+    def _note(self, text: str) -> None:
+        with self._tally.lock:
+            self._tally.wrong.append(text)
+
+
+class _Readable:
+    """What ``HTTPResponse`` takes for a socket, so that several answers can be read from one stream."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return _Unclosed(self._stream)
+
+
+class _Unclosed(io.BufferedIOBase):
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._stream.readline(size)
+
+    def readinto(self, buffer) -> int:
+        return self._stream.readinto(buffer)
+
+
+@pytest.fixture
+def container(models, write_model, tmp_path, tmp_path_factory) -> Iterator[tuple[Path, Path, subprocess.Popen]]:
+    """A container process with the models "linear" and "csv", its socket, and its log."""
+    path = tmp_path_factory.mktemp("s") / "c"
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        while not path.exists():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        script = (Path(__file__).parent / "inference_scripts" / "pair.py").read_text()
+        for name, url in (("linear", models / "linear"), ("csv", write_model("csv", script))):
+            status, answer = _call(path, "POST", "/models", {"model_name": name, "url": str(url)})
+            assert status == 200, answer
+        yield path, log, process
+        process.kill()
+
+
+def _call(path: Path, method: str, url: str, document: object = None) -> tuple[int, object]:
+    connection = http.client.HTTPConnection("container", timeout=PATIENCE)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(PATIENCE)
+    connection.sock.connect(str(path))
+    connection.request(method, url, json.dumps(document), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+@pytest.mark.timeout(SECONDS + 600)
+def test_no_request_makes_the_container_fail_hang_or_crash(container, models, tmp_path):
+    path, log, process = container
+    (tmp_path / "linear").symlink_to(models / "linear")
+    (tmp_path / "broken" / "1").mkdir(parents=True)
+    (tmp_path / "broken" / "1" / "saved_model.pb").write_bytes(b"no model")
+    tally = Tally()
+    clients = [Client(path, tmp_path, SEED * CLIENTS + number, tally) for number in range(CLIENTS)]
+    started = time.monotonic()
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(SECONDS + 5 * PATIENCE)
+    assert not any(client.is_alive() for client in clients)
+    assert not tally.wrong, "\n".join(tally.wrong)
+    assert process.poll() is None
+    assert _call(path, "GET", "/ping") == (200, {})
+    for name in ("linear", "csv"):  # the clients may have unloaded them
+        _call(path, "DELETE", f"/models/{name}")
+    assert _call(path, "POST", "/models", {"model_name": "linear", "url": str(models / "linear")})[0] == 200
+    assert _call(path, "POST", "/models/linear/invoke", {"instances": [[1, 2]]}) == (200, {"predictions": [[10, 20]]})
+    # The one kind of exception that may be logged: nobody is there any more to take the answer.
+    logged = log.read_text(errors="replace")
+    assert logged.count("Exception in ASGI application") == logged.count("the handler is closed")
+    figures = {"requests": tally.requests, "seconds": round(time.monotonic() - started, 1)}
+    figures["statuses"] = dict(sorted(tally.statuses.items()))
+    print(figures)
+    assert {200, 400, 404, 405, 415, 500, 501} <= tally.statuses.keys(), figures  # the requests reach everything
