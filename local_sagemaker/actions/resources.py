@@ -73,11 +73,18 @@ class Resources:
         """Add tags to a resource and return all it has.
 
         Raises:
-            ServiceError: ``ValidationException`` for more than 50 tags.
+            ServiceError: ``ValidationException`` for more than 50 tags, or if there is no such resource.
         """
+        self._require(resource)
         merged = _merged(self.tags(resource), tags, resource)
         self.put_tags(resource, merged)
         return merged
+
+    def _require(self, resource: str) -> None:
+        arn_type, _, lower_name = resource.rpartition(":")[2].partition("/")
+        kinds = [kind for kind, known in _ARN_TYPES.items() if known == arn_type]
+        if not any(name.lower() == lower_name for kind in kinds for name, _ in self.records.all(kind)):
+            raise validation(f'Could not find resource "{resource}".')
 
     def put_tags(self, resource: str, tags: list[dict[str, str]]) -> None:
         """Replace the tags of a resource."""

@@ -55,6 +55,7 @@ class TrainingJobActions:
 
     def list_training_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return summaries of training jobs."""
+        request = {"SortOrder": "Ascending"} | request  # the other List actions have the newest first
         return self._resources.list(
             TRAINING_JOB, request, "TrainingJobSummaries", name="TrainingJobName", status="TrainingJobStatus"
         )

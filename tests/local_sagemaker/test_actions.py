@@ -143,6 +143,7 @@ def test_tags_are_kept_merged_and_removed(service, client, name):
     assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "3"}]
     client.delete_model(ModelName=name)
     assert client.list_tags(ResourceArn=arn)["Tags"] == []
+    assert "Could not find resource" in refusal(client.add_tags, ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
 
 
 def test_names_that_differ_by_case_share_their_arn_and_are_refused(service, client, name):

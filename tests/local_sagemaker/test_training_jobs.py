@@ -309,7 +309,7 @@ def test_jobs_are_listed_by_name_status_and_time(service):
         found = service.sagemaker.list_training_jobs(NameContains=part, **filters)["TrainingJobSummaries"]
         return [item["TrainingJobName"][0] for item in found]
 
-    assert sorted(listed()) == ["a", "b"]
+    assert listed() == ["b", "a"]  # the oldest first, unlike the other lists
     assert listed(StatusEquals="Failed") == ["a"]
     assert listed(SortBy="Name", SortOrder="Ascending") == ["a", "b"]
     assert listed(SortBy="CreationTime", SortOrder="Ascending") == ["b", "a"]
