@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from arguments import create_parser, fraction, hyperparameters, parse, positive_int
+from compiling import compile_model
 from exporting import export_classifier
 from reporting import EpochReporter, describe_origin, write_reports
 from splits import batches, load_splits
@@ -65,30 +66,6 @@ def build_model(*, image_size: int, class_count: int, width: int, dense_units: i
     x = layers.Dropout(dropout)(x)
     probabilities = layers.Dense(class_count, activation="softmax", name="probabilities")(x)
     return keras.Model(pixels, probabilities, name="cifar")
-
-
-def compile_model(
-    model: keras.Model, *, learning_rate: float, steps: int, weight_decay: float, label_smoothing: float
-) -> None:
-    """Choose optimizer, loss and metric.
-
-    Args:
-        model: The network.
-        learning_rate: Highest learning rate, reached after a tenth of the steps; then it falls to zero
-            along a cosine.
-        steps: Optimizer steps of the whole training.
-        weight_decay: Share of each weight that AdamW takes away, times the learning rate.
-        label_smoothing: Probability spread evenly over all classes in the labels.
-    """
-    warmup_steps = max(1, steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup_steps), warmup_target=learning_rate, warmup_steps=warmup_steps
-    )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
-        metrics=["accuracy"],
-    )
 
 
 def main() -> None:

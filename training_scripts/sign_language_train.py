@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from arguments import add_folder, create_parser, fraction, hyperparameters, parse, positive_int
+from compiling import compile_model
 from exporting import export_classifier
 from pretrained import load_vgg16_base
 from reporting import EpochReporter, describe_origin, write_reports
@@ -107,31 +108,6 @@ def compute_features(frozen: keras.Model, images: np.ndarray, *, batch_size: int
     return features
 
 
-def compile_model(
-    model: keras.Model, *, learning_rate: float, steps: int, weight_decay: float, label_smoothing: float
-) -> None:
-    """Choose optimizer, loss and metric.
-
-    Args:
-        model: The part that trains.
-        learning_rate: Highest learning rate, reached after a tenth of the steps; then it falls to zero
-            along a cosine.
-        steps: Optimizer steps of the whole training.
-        weight_decay: Share of each weight that AdamW takes away, times the learning rate.
-        label_smoothing: Probability spread evenly over all classes in the labels.
-    """
-    warmup_steps = max(1, steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup_steps), warmup_target=learning_rate, warmup_steps=warmup_steps
-    )
-    # The new classifier is random at first; clipping keeps its gradients from undoing block 5.
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay, clipnorm=1.0),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
-        metrics=["accuracy"],
-    )
-
-
 def main() -> None:
     """Compute features, train, evaluate, report, export."""
     args = parse_args()
@@ -163,6 +139,8 @@ def main() -> None:
         steps=args.epochs * len(train),
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
+        # The new classifier is random at first; clipping keeps its gradients from undoing block 5.
+        clipnorm=1.0,
     )
     print(
         f"model: {trained.count_params():,} parameters train, {frozen.count_params():,} are frozen",
