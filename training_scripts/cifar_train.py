@@ -11,10 +11,11 @@ import keras
 from keras import layers
 
 from arguments import create_parser, fraction, hyperparameters, parse, positive_int
+from batching import batches, steps_per_epoch, training_batches
 from compiling import compile_model
 from exporting import export_classifier
 from reporting import EpochReporter, describe_origin, write_reports
-from splits import batches, load_splits
+from splits import load_splits
 
 
 def parse_args() -> argparse.Namespace:
@@ -78,9 +79,18 @@ def main() -> None:
     print(f"data: {splits.summary()}", flush=True)
     print("weights: none, trained from scratch", flush=True)
 
-    train, validation, test = (
-        batches(split.images, split.labels, class_count=class_count, batch_size=args.batch_size, seed=seed)
-        for split, seed in ((splits.train, args.seed), (splits.validation, None), (splits.test, None))
+    steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
+    train = training_batches(
+        splits.train.images,
+        splits.train.labels,
+        class_count=class_count,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        epochs=args.epochs,
+    )
+    validation, test = (
+        batches(split.images, split.labels, class_count=class_count, batch_size=500)
+        for split in (splits.validation, splits.test)
     )
     model = build_model(
         image_size=splits.image_size,
@@ -92,7 +102,7 @@ def main() -> None:
     compile_model(
         model,
         learning_rate=args.learning_rate,
-        steps=args.epochs * len(train),
+        steps=args.epochs * steps,
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
     )
@@ -104,6 +114,7 @@ def main() -> None:
         train,
         validation_data=validation,
         epochs=args.epochs,
+        steps_per_epoch=steps,
         shuffle=False,
         verbose=0,
         callbacks=[reporter],

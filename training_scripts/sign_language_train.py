@@ -11,11 +11,12 @@ import numpy as np
 from keras import layers
 
 from arguments import add_folder, create_parser, fraction, hyperparameters, parse, positive_int
+from batching import batches, steps_per_epoch, training_batches
 from compiling import compile_model
 from exporting import export_classifier
 from pretrained import load_vgg16_base
 from reporting import EpochReporter, describe_origin, write_reports
-from splits import batches, load_splits
+from splits import load_splits
 
 LAST_FROZEN_LAYER = "block4_pool"
 
@@ -121,22 +122,26 @@ def main() -> None:
 
     frozen = build_frozen_part(base, input_size=splits.image_size)
     print("Computing the features of the frozen part once, kept in memory as float32", flush=True)
-    train, validation, test = (
-        batches(
-            compute_features(frozen, split.images),
-            split.labels,
-            class_count=class_count,
-            batch_size=args.batch_size,
-            seed=seed,
-        )
-        for split, seed in ((splits.train, args.seed), (splits.validation, None), (splits.test, None))
+    features = [compute_features(frozen, split.images) for split in (splits.train, splits.validation, splits.test)]
+    steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
+    train = training_batches(
+        features[0],
+        splits.train.labels,
+        class_count=class_count,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        epochs=args.epochs,
+    )
+    validation, test = (
+        batches(inputs, split.labels, class_count=class_count, batch_size=100)
+        for inputs, split in zip(features[1:], (splits.validation, splits.test), strict=True)
     )
 
     trained = build_trained_part(base, class_count=class_count, dense_units=args.dense_units, dropout=args.dropout)
     compile_model(
         trained,
         learning_rate=args.learning_rate,
-        steps=args.epochs * len(train),
+        steps=args.epochs * steps,
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
         # The new classifier is random at first; clipping keeps its gradients from undoing block 5.
@@ -153,6 +158,7 @@ def main() -> None:
         train,
         validation_data=validation,
         epochs=args.epochs,
+        steps_per_epoch=steps,
         shuffle=False,
         verbose=0,
         callbacks=[reporter],

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -73,29 +72,6 @@ def load_splits(folder: Path) -> Splits:
         name: _read_split(_existing(folder, f"{name}.npz"), description) for name in ("train", "validation", "test")
     }
     return Splits(**splits, description=description)
-
-
-def batches(
-    inputs: np.ndarray, labels: np.ndarray, *, class_count: int, batch_size: int, seed: int | None = None
-) -> tf.data.Dataset:
-    """Pair inputs with one-hot labels, in batches.
-
-    Args:
-        inputs: Array of shape (N, ...): images, or features computed from them.
-        labels: int64 array of shape (N,).
-        class_count: Length of a one-hot label.
-        batch_size: Pairs per batch; the last batch may be smaller.
-        seed: Shuffle anew in every epoch, in an order set by this seed. None keeps the order.
-
-    Returns:
-        Data set of pairs: inputs (B, ...) in their own dtype, and float32 labels (B, class_count).
-    """
-    dataset = tf.data.Dataset.from_tensor_slices((inputs, labels))
-    if seed is not None:
-        dataset = dataset.shuffle(len(labels), seed=seed)
-    dataset = dataset.batch(batch_size)
-    dataset = dataset.map(lambda batch, indices: (batch, tf.one_hot(indices, class_count)))
-    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def _existing(folder: Path, name: str) -> Path:

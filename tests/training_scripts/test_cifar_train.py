@@ -74,7 +74,7 @@ def test_a_folder_without_data_is_named_with_the_next_step(tmp_path):
 
 def test_an_exception_in_training_leaves_no_model(cifar_data, call_main, monkeypatch):
     monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: 1 / 0)
-    error, model_folder = call_main(cifar_train.main, "--data-dir", cifar_data, "--width", 4)
+    error, model_folder = call_main(cifar_train.main, "--data-dir", cifar_data, "--width", 4, "--batch-size", 16)
     assert isinstance(error, ZeroDivisionError)
     assert not model_folder.exists()
 

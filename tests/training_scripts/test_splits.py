@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from splits import batches, load_splits
+from splits import load_splits
 
 
 @pytest.fixture
@@ -73,24 +73,3 @@ def test_an_archive_without_labels_is_refused(folder):
 
 def test_the_description_is_kept_whole(folder):
     assert load_splits(folder).description == json.loads((folder / "dataset.json").read_text())
-
-
-def test_batches_pair_inputs_with_one_hot_labels_in_order():
-    inputs, labels = np.arange(5, dtype=np.uint8), np.array([3, 1, 0, 2, 3])
-    first, second, third = batches(inputs, labels, class_count=4, batch_size=2).as_numpy_iterator()
-    assert first[0].tolist() == [0, 1] and first[0].dtype == np.uint8
-    assert second[1].tolist() == [[1, 0, 0, 0], [0, 0, 1, 0]] and second[1].dtype == np.float32
-    assert third[0].tolist() == [4]
-
-
-def test_shuffled_batches_keep_pairs_together_and_change_every_epoch():
-    numbers = np.arange(100)
-    dataset = batches(numbers, numbers, class_count=100, batch_size=10, seed=1)
-    epochs = []
-    for _ in range(2):
-        pairs = list(dataset.as_numpy_iterator())
-        inputs = np.concatenate([pair[0] for pair in pairs])
-        assert (np.concatenate([pair[1] for pair in pairs]).argmax(axis=1) == inputs).all()
-        assert sorted(inputs) == numbers.tolist()
-        epochs.append(inputs.tolist())
-    assert epochs[0] != epochs[1] != numbers.tolist()
