@@ -1,6 +1,7 @@
 """What the processes of a training job find around them: variables, a Python of their own, and each other."""
 
 import functools
+import hashlib
 import json
 import os
 import shlex
@@ -40,9 +41,31 @@ def create_python(folder: Path) -> None:
         script.chmod(0o755)
 
 
-def addresses(hosts: list[str]) -> dict[str, str]:
-    """Return a loopback address for each host name; distinct ones where the system has them, as Linux does."""
-    return {host: f"127.0.0.{number}" if _has_many_loopbacks() else "127.0.0.1" for number, host in enumerate(hosts, 1)}
+def addresses(hosts: list[str], job: Path) -> dict[str, str]:
+    """Return a loopback address for each host name; distinct ones where the system has them, as Linux does.
+
+    Jobs that run at one time have networks of their own then, so each may use the same port.
+
+    Args:
+        hosts: Names of all instances of a job.
+        job: The job's folder, which no other job has.
+    """
+    if not _has_many_loopbacks():
+        return dict.fromkeys(hosts, "127.0.0.1")
+    second, third = hashlib.sha256(str(job).encode()).digest()[:2]
+    # 127.0 is left to what else listens on this machine.
+    return {host: f"127.{max(second, 1)}.{third}.{number}" for number, host in enumerate(hosts, 1)}
+
+
+def threads(count: int) -> dict[str, str]:
+    """Return variables that divide this machine's cores among the instances of a job, for numerical libraries.
+
+    Args:
+        count: Number of instances.
+    """
+    share = str(max(1, (os.cpu_count() or 1) // count))
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    return dict.fromkeys(names, share) if count > 1 else {}
 
 
 def variables(
@@ -71,10 +94,11 @@ def variables(
         "TRAINING_JOB_ARN": job["TrainingJobArn"],
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "LOCAL_SAGEMAKER_HOSTS": json.dumps(addresses(hosts)),
+        "LOCAL_SAGEMAKER_HOSTS": json.dumps(addresses(hosts, instance.root.parents[2])),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
     given = {key: instance.localise(value) for key, value in job.get("Environment", {}).items()}
+    own |= threads(len(hosts))
     path = os.pathsep.join([str(_SITE), *filter(None, [given.get("PYTHONPATH")])])
     return inherited | own | dict(server) | given | {"PYTHONPATH": path}
 

@@ -98,5 +98,20 @@ def _check_training_job(request: dict[str, Any]) -> None:
         channels.check(channel, algorithm["TrainingInputMode"])
     if "CheckpointConfig" in request:
         checkpoints.check(request["CheckpointConfig"])
+    _check_waiting(request)
     if not request["OutputDataConfig"]["S3OutputPath"].startswith("s3://"):
         raise validation("S3OutputPath must start with s3://.")
+
+
+def _check_waiting(request: dict[str, Any]) -> None:
+    """Refuse a time to wait for spot instances that is too short, or has none to wait for."""
+    condition = request["StoppingCondition"]
+    if not request.get("EnableManagedSpotTraining"):
+        if "MaxWaitTimeInSeconds" in condition:
+            raise validation(
+                "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true."
+            )
+    elif condition.get("MaxWaitTimeInSeconds", 0) < condition.get("MaxRuntimeInSeconds", 86_400):
+        raise validation(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds."
+        )

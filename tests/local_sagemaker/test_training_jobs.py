@@ -261,6 +261,31 @@ def test_checkpoints_go_to_s3_while_the_job_runs_and_come_back(impatient_service
     assert service.s3.get_object(Bucket=bucket, Key="checkpoints/run/epoch-2")["Body"].read() == b"2\n"  # though failed
 
 
+def test_a_job_on_spot_instances_runs_as_any_other_and_says_so(service):
+    stopping = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}
+    job = service.run_job("true", EnableManagedSpotTraining=True, StoppingCondition=stopping)
+    assert job["TrainingJobStatus"] == "Completed"
+    assert job["EnableManagedSpotTraining"] is True and job["StoppingCondition"] == stopping
+    assert job["BillableTimeInSeconds"] == job["TrainingTimeInSeconds"]
+    assert [each["Status"] for each in job["SecondaryStatusTransitions"]].count("Training") == 1
+
+
+@pytest.mark.parametrize(
+    ("spot", "wait", "reason"),
+    [
+        (True, {}, "must be present and be greater than or equal to MaxRuntimeInSeconds"),
+        (True, {"MaxWaitTimeInSeconds": 59}, "must be present and be greater than or equal to MaxRuntimeInSeconds"),
+        (False, {"MaxWaitTimeInSeconds": 60}, "only supported when EnableManagedSpotTraining is set to true"),
+    ],
+)
+def test_a_wait_for_spot_instances_must_fit(service, spot, wait, reason):
+    request = service.job_request(
+        "true", EnableManagedSpotTraining=spot, StoppingCondition={"MaxRuntimeInSeconds": 60} | wait
+    )
+    with pytest.raises(ClientError, match=f"Invalid MaxWaitTimeInSeconds. It .*{reason}"):
+        service.sagemaker.create_training_job(**request)
+
+
 def test_checkpoints_elsewhere_are_refused(service):
     for path in ("/tmp/checkpoints", "/opt/ml/../x"):
         config = {"S3Uri": "s3://b/c", "LocalPath": path}
