@@ -13,10 +13,13 @@ from typing import ParamSpec
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY, STEEL, INK = "#0072b2", "#d55e00", "#b9bfc7", "#7b838e", "#24292f"
+# For several lines in one picture, in this order.
+SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
 
 STYLE = {
     "figure.facecolor": "white",
@@ -112,3 +115,22 @@ def check_lengths(**values: Sequence) -> None:
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise ValueError(f"A figure needs lists of one length, at least one entry each. Given are {listed}.")
+
+
+def round_steps(low: float, high: float) -> list[float]:
+    """Return the ticks of a logarithmic axis: 1, 2 and 5 in each power of ten, or 1 alone where those are many."""
+    steps = [step * 10.0**power for power in range(-7, 7) for step in (1, 2, 5)]
+    inside = [step for step in steps if low <= step <= high]
+    return inside if len(inside) <= 9 else [10.0**power for power in range(-7, 7) if low <= 10.0**power <= high]
+
+
+def show_percent(axis: Axis, low: float, high: float) -> None:
+    """Label an axis of shares with whole percents, or with tenths where it spans little.
+
+    Args:
+        axis: The x-axis or the y-axis.
+        low: Lowest share that is seen, 0 to 1.
+        high: Highest share that is seen.
+    """
+    digits = 0 if high - low >= 0.05 else 1
+    axis.set_major_formatter(lambda value, _: f"{value:.{digits}%}")

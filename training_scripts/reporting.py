@@ -1,4 +1,4 @@
-"""What a training job says while it runs, and the three reports that it leaves behind."""
+"""What a training job says while it runs, and the reports that it leaves behind."""
 
 import json
 import math
@@ -10,6 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
+from determinism import describe_processor
+from evaluation import confusion_matrix, evaluate, most_confident_mistakes
+from splits import Split
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -52,37 +56,23 @@ class EpochReporter(keras.callbacks.Callback):
         print(f"epoch {epoch + 1}/{self.params['epochs']} {numbers} seconds={seconds}", flush=True)
 
 
-def evaluate(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Compare predictions with the truth.
-
-    Args:
-        labels: int64 array of shape (N,).
-        probabilities: float32 array of shape (N, C).
-
-    Returns:
-        ``accuracy`` (0 to 1), ``count`` (N) and ``confusion_matrix``: C lists of C counts, one list per
-        true class, one count per predicted class.
-    """
-    class_count = probabilities.shape[1]
-    predictions = probabilities.argmax(axis=1)
-    confusion_matrix = np.zeros((class_count, class_count), dtype=np.int64)
-    np.add.at(confusion_matrix, (labels, predictions), 1)
-    return {
-        "accuracy": float((predictions == labels).mean()),
-        "count": len(labels),
-        "confusion_matrix": confusion_matrix.tolist(),
-    }
-
-
 def describe_origin(
-    *, data: dict[str, Any], weights: dict[str, Any], seed: int, hyperparameters: dict[str, Any]
+    *,
+    data: dict[str, Any],
+    weights: dict[str, Any],
+    seed: int,
+    threads: int,
+    workers: int = 1,
+    hyperparameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Collect what a model was made from, so that it can be made again.
+    """Collect what a model is made from, so that it can be made again.
 
     Args:
         data: The content of ``dataset.json``.
         weights: Where the initial weights come from: ``origin`` and ``description``.
         seed: Seed of the training.
+        threads: Threads that share an operation.
+        workers: Instances that train together.
         hyperparameters: The other arguments of the script.
     """
     versions = {
@@ -95,8 +85,11 @@ def describe_origin(
         "data": data,
         "weights": weights,
         "seed": seed,
+        "threads": threads,
+        "workers": workers,
         "hyperparameters": hyperparameters,
         "versions": versions,
+        "processor": describe_processor(),
     }
 
 
@@ -104,30 +97,30 @@ def write_reports(
     folder: Path,
     *,
     history: dict[str, list[float]],
-    validation: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    validation: tuple[Split, np.ndarray],
+    test: tuple[Split, np.ndarray],
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write ``history.json``, ``evaluation.json`` and ``provenance.json``.
+    """Write ``history.json``, ``evaluation.json``, ``provenance.json`` and the pictures of ``mistakes/``.
 
     Args:
         folder: Where to; created if missing. A training job packs it as ``output.tar.gz``.
         history: What :class:`EpochReporter` kept.
-        validation: Labels (N,) and probabilities (N, C) of the validation images.
-        test: Labels (N,) and probabilities (N, C) of the test images.
+        validation: The validation images with their labels, and the probabilities (N, C) that the model gave them.
+        test: The same of the test images.
         provenance: What :func:`describe_origin` collected.
 
     Returns:
         The content of ``evaluation.json``.
     """
-    evaluation = {
-        "validation": evaluate(*validation),
-        "test": evaluate(*test),
-        "class_names": provenance["data"]["class_names"],
-    }
+    evaluation = {"class_names": provenance["data"]["class_names"]}
+    (folder / "mistakes").mkdir(parents=True, exist_ok=True)
+    for name, (split, probabilities) in {"validation": validation, "test": test}.items():
+        evaluation[name] = evaluate(split.labels, probabilities)
+        mistakes = most_confident_mistakes(split.images, split.labels, probabilities)
+        np.savez_compressed(folder / "mistakes" / f"{name}.npz", **mistakes)
     # The test images alone show which classes are mistaken: choices were made by the validation images.
-    del evaluation["validation"]["confusion_matrix"]
-    folder.mkdir(parents=True, exist_ok=True)
+    evaluation["test"]["confusion_matrix"] = confusion_matrix(test[0].labels, test[1])
     reports = {"history": history, "evaluation": evaluation, "provenance": provenance}
     for name, content in reports.items():
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -1,10 +1,12 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
-from helpers import storage, training
+from helpers import datasets, storage, store, training
 from helpers.training import TrainingError
 
+SERIES_SCRIPTS = training.SCRIPTS
 SCRIPTS = Path(__file__).parent / "job_scripts"
 
 
@@ -45,6 +47,8 @@ def test_a_job_returns_what_its_script_left_and_is_published(connection, channel
     assert result.model_uri == f"{connection.jobs_uri}{result.job_name}/output/model.tar.gz"
     assert result.history == {"epoch": [1, 2]}
     assert result.evaluation["test"]["accuracy"] == 0.8
+    assert set(result.mistakes) == {"validation", "test"}
+    assert (result.mistakes["test"].images == 7).all() and result.mistakes["test"].image_count == 10
     assert result.provenance["hyperparameters"] == ["--epochs", "2"]
     assert result.training_seconds >= 1
     assert training.publish(connection, result, slug="succeeds") == connection.model_uri("succeeds")
@@ -65,7 +69,9 @@ def test_a_script_that_raises_fails_with_its_reason_and_uploads_nothing(connecti
 
 
 def test_a_script_without_reports_is_told_what_to_write(connection, channels):
-    with pytest.raises(TrainingError, match=r"must write history\.json, evaluation\.json and provenance\.json"):
+    with pytest.raises(
+        TrainingError, match=r"must write history\.json, evaluation\.json, provenance\.json and mistakes/"
+    ):
         train(connection, "silent", "silent.py", channels)
 
 
@@ -92,6 +98,45 @@ def test_interrupting_the_wait_stops_the_job(connection, channels, monkeypatch):
     assert job["TrainingJobStatus"] in ("Stopping", "Stopped")
     with pytest.raises(TrainingError, match="ended as Stopped"):
         training._follow(connection, job["TrainingJobName"])
+
+
+def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeypatch):
+    shutil.copytree(SERIES_SCRIPTS, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SCRIPTS / "stop_itself.py", tmp_path)
+    monkeypatch.setattr(training, "SCRIPTS", tmp_path)
+    data = {"training": store.put_dataset(connection, datasets.load_cifar("sample", limit=40))}
+    options = {
+        "entry_script": "stop_itself.py", "channels": data, "instance_type": "ml.c5.xlarge", "checkpoint": "stopped/1",
+        "hyperparameters": {"epochs": 3, "batch-size": 16, "width": 4},
+    }  # fmt: skip
+    with pytest.raises(TrainingError, match="ended as Stopped") as stop:
+        training.train(connection, "stopped", **options)
+    assert "epoch 1/3" in str(stop.value) and "epoch 2/3" not in str(stop.value)
+    assert storage.list_names(connection, f"{connection.base_uri}checkpoints/stopped/1/") == ["checkpoint"]
+    result = training.train(connection, "resumed", use_spot=True, max_wait_seconds=4000, **options)
+    assert result.history["epoch"] == [1, 2, 3]
+    assert result.provenance["resumed_at"] == [2]
+    assert "checkpoint_dir" not in result.provenance["hyperparameters"]
+    log = list(training._LogReader(connection, result.job_name).new_lines())
+    assert [line for line in log if line.startswith("checkpoint: 1 of 3 epochs are done")]
+    [job] = jobs(connection, "resumed")
+    assert job["EnableManagedSpotTraining"] and job["StoppingCondition"]["MaxWaitTimeInSeconds"] == 4000
+    assert result.billable_seconds == result.training_seconds  # nothing is saved on this machine
+
+
+def test_spot_instances_need_a_checkpoint_and_waiting_needs_spot_instances(connection, channels):
+    with pytest.raises(ValueError, match="Pass checkpoint"):
+        train(connection, "spot", "succeed.py", channels, use_spot=True)
+    with pytest.raises(ValueError, match="Pass use_spot=True, or no max_wait_seconds"):
+        train(connection, "spot", "succeed.py", channels, max_wait_seconds=60)
+
+
+def test_a_job_on_spot_instances_waits_twice_as_long_as_it_may_run(connection, channels):
+    train(connection, "waits", "succeed.py", channels, checkpoint="waits", use_spot=True, max_run_seconds=50)
+    [job] = jobs(connection, "waits")
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 50, "MaxWaitTimeInSeconds": 100}
+    assert job["HyperParameters"]["checkpoint-dir"] == job["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
+    assert job["CheckpointConfig"]["S3Uri"] == f"{connection.base_uri}checkpoints/waits/"
 
 
 @pytest.mark.parametrize(("instance", "processor"), [("ml.c5.xlarge", "cpu"), ("ml.g4dn.xlarge", "gpu")])

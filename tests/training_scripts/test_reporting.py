@@ -1,11 +1,13 @@
-"""The epoch line, the evaluation, and the files."""
+"""The epoch line, and the files."""
 
 import json
 
 import numpy as np
 import pytest
 
-from reporting import EpochReporter, describe_origin, evaluate, write_reports
+from evaluation import confusion_matrix, evaluate, most_confident_mistakes
+from reporting import EpochReporter, write_reports
+from splits import Split
 
 LOGS = {"loss": 1.23456, "accuracy": 0.5, "val_loss": 1.1, "val_accuracy": 0.6}
 
@@ -36,28 +38,43 @@ def test_a_loss_that_is_no_number_stops_the_training(reporter, name, loss):
         reporter.on_epoch_end(0, {**LOGS, name: loss})
 
 
-def test_evaluation_counts_true_classes_in_rows_and_predictions_in_columns():
-    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]], np.float32)
-    assert evaluate(np.array([0, 0, 1, 2]), probabilities) == {
-        "accuracy": 0.75,
-        "count": 4,
-        "confusion_matrix": [[1, 1, 0], [0, 1, 0], [0, 0, 1]],
-    }
-
-
-def test_reports_are_three_files(tmp_path):
-    answers = (np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]], np.float32))
-    provenance = describe_origin(
-        data={"class_names": ["a", "b"]}, weights={"origin": "none"}, seed=1, hyperparameters={"epochs": 1}
-    )
+@pytest.fixture
+def written(tmp_path):
+    """The folder after a report on a validation set with one mistake and a test set without."""
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    split = Split(images=images, labels=np.array([0, 1]))
+    wrong, right = (np.array([[0.9, 0.1], second], np.float32) for second in ([0.8, 0.2], [0.3, 0.7]))
+    provenance = {"data": {"class_names": ["a", "b"]}}
     history = {"epoch": [1], "loss": [0.5]}
+    folder = tmp_path / "new" / "data"
     evaluation = write_reports(
-        tmp_path / "new" / "data", history=history, validation=answers, test=answers, provenance=provenance
+        folder, history=history, validation=(split, wrong), test=(split, right), provenance=provenance
     )
-    read = {path.name: json.loads(path.read_text()) for path in (tmp_path / "new" / "data").iterdir()}
-    assert read == {"history.json": history, "evaluation.json": evaluation, "provenance.json": provenance}
-    assert evaluation == {
-        "validation": {"accuracy": 0.5, "count": 2},
-        "test": {"accuracy": 0.5, "count": 2, "confusion_matrix": [[1, 0], [1, 0]]},
+    return folder, {"history": history, "evaluation": evaluation, "provenance": provenance}, split, (wrong, right)
+
+
+def test_reports_are_three_files_and_the_mistakes_of_two_splits(written):
+    folder, reports, _, _ = written
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {f"{name}.json" for name in reports} | {"mistakes/validation.npz", "mistakes/test.npz"}
+    assert {name: json.loads((folder / f"{name}.json").read_text()) for name in reports} == reports
+
+
+def test_the_evaluation_has_both_splits_and_the_matrix_of_the_test_images_only(written):
+    _, reports, split, (wrong, right) = written
+    assert reports["evaluation"] == {
+        "validation": evaluate(split.labels, wrong),
+        "test": {**evaluate(split.labels, right), "confusion_matrix": confusion_matrix(split.labels, right)},
         "class_names": ["a", "b"],
     }
+
+
+def test_the_mistakes_are_arrays_that_hold_no_objects(written):
+    folder, _, split, answers = written
+    for name, probabilities in zip(("validation", "test"), answers, strict=True):
+        expected = most_confident_mistakes(split.images, split.labels, probabilities)
+        with np.load(folder / "mistakes" / f"{name}.npz", allow_pickle=False) as arrays:
+            assert set(arrays) == set(expected)
+            for key, values in expected.items():
+                np.testing.assert_array_equal(arrays[key], values)
+                assert arrays[key].shape == values.shape

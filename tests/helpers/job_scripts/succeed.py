@@ -5,14 +5,27 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 text = Path(os.environ["SM_CHANNEL_TRAINING"], "a.txt").read_text()
 for epoch in (1, 2):
     print(f"epoch {epoch}/2 loss=0.5 accuracy=0.9 val_loss=0.6 val_accuracy=0.8 seconds=0.1", flush=True)
 Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text(text)
 output = Path(os.environ["SM_OUTPUT_DATA_DIR"])
+part = {"accuracy": 0.9, "count": 10, "mistake_count": 1}
 for name, document in (
     ("history", {"epoch": [1, 2]}),
-    ("evaluation", {"test": {"accuracy": 0.8}}),
+    ("evaluation", {"validation": part, "test": {**part, "accuracy": 0.8}, "class_names": ["a", "b"]}),
     ("provenance", {"hyperparameters": sys.argv[1:]}),
 ):
     (output / f"{name}.json").write_text(json.dumps(document))
+(output / "mistakes").mkdir()
+for split in ("validation", "test"):
+    np.savez(
+        output / "mistakes" / f"{split}.npz",
+        images=np.full((1, 2, 2, 3), 7, np.uint8),
+        indices=np.array([4]),
+        labels=np.array([0]),
+        predictions=np.array([1]),
+        probabilities=np.array([[0.1, 0.9]]),
+    )

@@ -1,0 +1,23 @@
+"""The figures of the notebooks.
+
+Every function returns a matplotlib figure that shows in small type where its data comes from.
+"""
+
+from helpers.plots.evaluation import calibration, confusion_matrix
+from helpers.plots.latency import latencies
+from helpers.plots.learning import accuracy_over_time, cost_and_accuracy, learning_curves
+from helpers.plots.pictures import mistakes, predictions, sample_grid
+from helpers.plots.preprocessing import preprocessing
+
+__all__ = [
+    "accuracy_over_time",
+    "calibration",
+    "confusion_matrix",
+    "cost_and_accuracy",
+    "latencies",
+    "learning_curves",
+    "mistakes",
+    "predictions",
+    "preprocessing",
+    "sample_grid",
+]

@@ -1,0 +1,166 @@
+"""How a model learns, and what it costs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from helpers.canvas import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SERIES,
+    STEEL,
+    check_lengths,
+    finished,
+    new_figure,
+    round_steps,
+    show_percent,
+    styled,
+)
+
+
+@styled
+def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, source: str) -> Figure:
+    """Show loss and accuracy by epoch, for training and validation, and mark the best validation value of each.
+
+    Args:
+        history: Lists of equal length: epoch (from 1), loss, accuracy (0 to 1), val_loss and val_accuracy. With
+            a list of seconds as well, the figure says how long an epoch takes.
+        title: Heading of the figure.
+        source: What the model was trained on.
+
+    Raises:
+        ValueError: A list is missing or they differ in length.
+    """
+    needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
+    missing = [name for name in needed if name not in history]
+    if missing:
+        raise ValueError(f"The history lacks {', '.join(missing)}. A training job writes all of {', '.join(needed)}.")
+    check_lengths(**{name: history[name] for name in needed})
+    epochs = np.asarray(history["epoch"])
+    figure, ((left, right),) = new_figure(1, 2, width=9.0, height=3.4)
+    for axis, name, best in ((left, "loss", np.argmin), (right, "accuracy", np.argmax)):
+        validation = np.asarray(history[f"val_{name}"], dtype=float)
+        axis.plot(epochs, history[name], color=STEEL, linewidth=2, marker="o", markersize=4, label="training")
+        axis.plot(epochs, validation, color=BLUE, linewidth=2, marker="o", markersize=4, label="validation")
+        index = int(best(validation))
+        value = f"{validation[index]:.1%}" if name == "accuracy" else f"{validation[index]:.3f}"
+        label = f"best: {value} in epoch {epochs[index]}"
+        axis.plot(
+            epochs[index], validation[index], "o", markersize=10, markerfacecolor="none", color=ORANGE, label=label
+        )
+        axis.set_title(name.capitalize())
+        axis.set_xlabel(f"epoch ({np.median(history['seconds']):.3g} s each)" if "seconds" in history else "epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        # A single epoch is a single point: room to its right for the legend.
+        axis.set_xlim(epochs.min() - 0.5, epochs.max() + (0.5 if len(epochs) > 1 else 1.5))
+        axis.grid(axis="y")
+        axis.legend(loc="best", fontsize=9)
+    left.set_ylim(0, 1.08 * max(*history["loss"], *history["val_loss"]))
+    right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    return finished(figure, title, source)
+
+
+@styled
+def accuracy_over_time(
+    runs: Mapping[str, Sequence[Mapping[str, Sequence[float]]]],
+    *,
+    title: str,
+    source: str,
+    accuracy_label: str = "validation accuracy",
+) -> Figure:
+    """Compare recipes by the accuracy that they reach in the time that they take.
+
+    A line is the mean over the seeds of a recipe, the band around it reaches from the lowest to the highest.
+
+    Args:
+        runs: For each recipe, the histories of its runs, one for each seed. A history has lists of equal length:
+            seconds (of each epoch) and val_accuracy (0 to 1).
+        title: Heading of the figure.
+        source: What was trained on, and on which machine.
+        accuracy_label: What val_accuracy was measured on.
+
+    Raises:
+        ValueError: There is no run, or the runs of a recipe differ in epochs.
+    """
+    if not runs or not all(runs.values()):
+        raise ValueError("Each recipe needs the history of at least one run.")
+    figure, ((axis,),) = new_figure(1, 1, width=9.6, height=4.0)
+    longest = max(sum(history["seconds"]) for histories in runs.values() for history in histories)
+    unit, length = ("minutes", 60) if longest >= 180 else ("seconds", 1)
+    for index, (name, histories) in enumerate(runs.items()):
+        check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(histories, start=1)})
+        elapsed = np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length
+        accuracies = np.array([run["val_accuracy"] for run in histories], dtype=float)
+        mean, colour = accuracies.mean(axis=0), SERIES[index % len(SERIES)]
+        style = ("-", "--", ":")[index // len(SERIES) % 3]
+        seeds = f"{len(histories)} seeds" if len(histories) > 1 else "1 seed"
+        label = f"{name}\n{mean[-1]:.1%} at the end ({seeds})"
+        axis.plot(elapsed, mean, style, color=colour, linewidth=2, marker="o", markersize=3.5, label=label)
+        low, high = accuracies.min(axis=0), accuracies.max(axis=0)
+        axis.fill_between(elapsed, low, high, color=colour, alpha=0.18, linewidth=0)
+    axis.set_xlim(left=0)
+    axis.set_xlabel(f"time spent on training, in {unit}")
+    axis.set_ylabel(accuracy_label)
+    _show_accuracies(axis)
+    figure.legend(loc="outside right upper", fontsize=9)
+    return finished(figure, title, source)
+
+
+@styled
+def cost_and_accuracy(
+    settings: Mapping[str, Mapping[str, float | Sequence[float]]],
+    *,
+    title: str,
+    source: str,
+    cost_label: str = "seconds per epoch",
+    accuracy_label: str = "validation accuracy",
+) -> Figure:
+    """Set what each of several settings costs against the accuracy that it brings, with its uncertainty.
+
+    Args:
+        settings: For each setting, in their order: ``seconds`` (above 0), ``accuracy`` (0 to 1) and
+            ``accuracy_interval``, its low and high end. Other entries are left alone, so that a part of an
+            evaluation will do: ``{"seconds": 12.3, **result.evaluation["validation"]}``.
+        title: Heading of the figure.
+        source: What was trained on, and on which machine.
+        cost_label: What `seconds` counts.
+        accuracy_label: What `accuracy` was measured on.
+
+    Raises:
+        ValueError: There is no setting, or one costs no time.
+    """
+    seconds = np.array([setting["seconds"] for setting in settings.values()], dtype=float)
+    if not len(seconds) or seconds.min() <= 0:
+        raise ValueError("Costs need at least one setting, each with seconds above zero.")
+    accuracies = np.array([setting["accuracy"] for setting in settings.values()], dtype=float)
+    intervals = np.array([setting["accuracy_interval"] for setting in settings.values()], dtype=float)
+    figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.8)
+    axis.plot(seconds, accuracies, color=GREY, linewidth=1.5, zorder=1)
+    axis.errorbar(seconds, accuracies, np.abs(intervals.T - accuracies), color=BLUE, fmt="o", markersize=7, capsize=3)
+    for name, second, accuracy in zip(settings, seconds, accuracies, strict=True):
+        # Below and to the right, where a line that climbs does not pass.
+        axis.annotate(name, (second, accuracy), xytext=(7, -13), textcoords="offset points", fontsize=9)
+    low, high = seconds.min() / 1.25, seconds.max() * 1.6
+    if seconds.max() > 5 * seconds.min():
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(FixedLocator(round_steps(low, high)))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        cost_label += " (logarithmic)"
+    axis.set_xlim(low, high)
+    axis.set_xlabel(cost_label)
+    axis.set_ylabel(accuracy_label)
+    _show_accuracies(axis)
+    return finished(figure, title, source)
+
+
+def _show_accuracies(axis: Axes) -> None:
+    """Label the y-axis in percent, which ends at 100."""
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, min(high, 1.004))
+    show_percent(axis.yaxis, low, high)
+    axis.grid()

