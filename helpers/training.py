@@ -1,9 +1,6 @@
 """Training jobs through the SDK's ``ModelTrainer``: start, follow, read what they leave, publish."""
 
-import io
-import json
 import re
-import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +10,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 from tqdm.auto import tqdm
 
-from helpers import storage
+from helpers import job_output, storage
+from helpers.job_output import Mistakes, OutputError
 from helpers.session import Connection
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"
 # AWS's own tests pair this training image with the serving image of helpers.endpoint.
 IMAGE_VERSION, IMAGE_PYTHON = "2.21", "py312"
+# Where a job has its checkpoints; they are kept in S3 while it runs.
+_CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _EPOCH = re.compile(r"epoch (\d+)/(\d+) (.*)")
 _STEP = re.compile(r"\w+ \d+/\d+")  # progress before the first epoch, such as "features 640/1712"
@@ -37,17 +37,22 @@ class TrainingResult:
         job_name: Name of the job.
         model_uri: S3 URI of ``model.tar.gz``.
         history: Per-epoch lists: epoch, loss, accuracy, val_loss, val_accuracy, seconds.
-        evaluation: Accuracy and count of validation and test, the confusion matrix, and the class names.
+        evaluation: For validation and test: accuracy with its 95 % interval, counts, and calibration; the confusion
+            matrix of the test images, and the class names.
+        mistakes: The most confident mistakes, by split: ``validation`` and ``test``.
         provenance: Data, weights, seed, hyperparameters and versions that the model comes from.
         training_seconds: Seconds the instances spent on training.
+        billable_seconds: Seconds of instances that are paid for; with spot instances on AWS fewer than they spent.
     """
 
     job_name: str
     model_uri: str
     history: dict[str, list[float]]
     evaluation: dict[str, Any]
+    mistakes: dict[str, Mistakes]
     provenance: dict[str, Any]
     training_seconds: int
+    billable_seconds: int
 
 
 def train(
@@ -61,6 +66,9 @@ def train(
     instance_count: int = 1,
     image: str | None = None,
     max_run_seconds: int = 3600,
+    checkpoint: str | None = None,
+    use_spot: bool = False,
+    max_wait_seconds: int | None = None,
 ) -> TrainingResult:
     """Run a training script as a SageMaker training job and wait for it, with a progress bar of its epochs.
 
@@ -76,23 +84,36 @@ def train(
         instance_count: Number of instances.
         image: Training image; by default AWS's TensorFlow training image for the instance type.
         max_run_seconds: The job is stopped after this time, in seconds.
+        checkpoint: Name of the training among its checkpoints in S3. A job that was interrupted goes on from its last
+            epoch when it is started again under the same name, and a finished one trains no more. Training with
+            other data or hyperparameters needs another name. None keeps no checkpoints.
+        use_spot: Train on spare capacity, which costs less and may be taken away; the job then goes on by itself from
+            its checkpoint when there is capacity again.
+        max_wait_seconds: The end of a job on spot instances, waiting included, in seconds; by default twice
+            `max_run_seconds`.
 
     Raises:
         TrainingError: If the job fails or is stopped.
+        ValueError: If spot instances are to be used without a checkpoint, or to be waited for without being used.
     """
-    from sagemaker.core.shapes import OutputDataConfig, StoppingCondition
+    from sagemaker.core.shapes import OutputDataConfig
     from sagemaker.core.training.configs import Compute, InputData, SourceCode
     from sagemaker.train import ModelTrainer
 
+    if use_spot and not checkpoint:
+        raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
     trainer = ModelTrainer(
         training_image=image or training_image(connection, instance_type),
         source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
-        compute=Compute(instance_type=instance_type, instance_count=instance_count),
-        hyperparameters=dict(hyperparameters),
+        compute=Compute(
+            instance_type=instance_type, instance_count=instance_count, enable_managed_spot_training=use_spot
+        ),
+        hyperparameters=dict(hyperparameters) | ({"checkpoint-dir": _CHECKPOINT_FOLDER} if checkpoint else {}),
         base_job_name=slug,
         input_s3_key_prefix=f"{connection.prefix}/jobs",
         output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri),
-        stopping_condition=StoppingCondition(max_runtime_in_seconds=max_run_seconds),
+        stopping_condition=_stopping_condition(max_run_seconds, use_spot=use_spot, max_wait_seconds=max_wait_seconds),
+        checkpoint_config=_checkpoint_config(connection, checkpoint),
         role=connection.role_arn,
         sagemaker_session=connection.sagemaker,
     )
@@ -129,6 +150,26 @@ def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str
 def script_source(entry_script: str) -> str:
     """Return the text of a training script, for notebooks that show it."""
     return (SCRIPTS / entry_script).read_text(encoding="utf-8")
+
+
+def _stopping_condition(max_run_seconds: int, *, use_spot: bool, max_wait_seconds: int | None) -> Any:
+    from sagemaker.core.shapes import StoppingCondition
+
+    if use_spot:
+        wait_seconds = max_wait_seconds or 2 * max_run_seconds
+        return StoppingCondition(max_runtime_in_seconds=max_run_seconds, max_wait_time_in_seconds=wait_seconds)
+    if max_wait_seconds:
+        raise ValueError("Only a job on spot instances waits for them. Pass use_spot=True, or no max_wait_seconds.")
+    return StoppingCondition(max_runtime_in_seconds=max_run_seconds)
+
+
+def _checkpoint_config(connection: Connection, checkpoint: str | None) -> Any:
+    from sagemaker.core.training.configs import CheckpointConfig
+
+    if checkpoint is None:
+        return None
+    uri = f"{connection.base_uri}checkpoints/{checkpoint}/"
+    return CheckpointConfig(s3_uri=uri, local_path=_CHECKPOINT_FOLDER)
 
 
 def _follow(connection: Connection, job_name: str) -> dict[str, Any]:
@@ -193,19 +234,17 @@ class _LogReader:
 def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:
     job_name = description["TrainingJobName"]
     output_uri = f"{connection.jobs_uri}{job_name}/output/output.tar.gz"
-    documents = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(storage.read(connection, output_uri)), mode="r:gz") as archive:
-            for name in ("history", "evaluation", "provenance"):
-                documents[name] = json.loads(archive.extractfile(f"{name}.json").read())
-    except (ClientError, KeyError) as error:
+        left = job_output.read(storage.read(connection, output_uri))
+    except (ClientError, OutputError) as error:
         raise TrainingError(
             f"Training job {job_name} completed without its reports ({error}). The script must write history.json, "
-            "evaluation.json and provenance.json to SM_OUTPUT_DATA_DIR, and a model to SM_MODEL_DIR."
+            "evaluation.json, provenance.json and mistakes/ to SM_OUTPUT_DATA_DIR, and a model to SM_MODEL_DIR."
         ) from error
     return TrainingResult(
         job_name=job_name,
         model_uri=description["ModelArtifacts"]["S3ModelArtifacts"],
         training_seconds=description.get("TrainingTimeInSeconds", 0),
-        **documents,
+        billable_seconds=description.get("BillableTimeInSeconds", 0),
+        **left,
     )

@@ -9,6 +9,8 @@ import argparse
 import os
 from pathlib import Path
 
+_OPTIONAL = {"checkpoint_dir"}
+
 
 def create_parser(description: str, *, epochs: int, batch_size: int, learning_rate: float) -> argparse.ArgumentParser:
     """Create a parser with the folders and the hyperparameters shared by all scripts.
@@ -36,7 +38,7 @@ def create_parser(description: str, *, epochs: int, batch_size: int, learning_ra
         parser,
         "--output-data-dir",
         variable="SM_OUTPUT_DATA_DIR",
-        help="folder that receives history.json, evaluation.json and provenance.json",
+        help="folder that receives history.json, evaluation.json, provenance.json and mistakes/",
     )
     parser.add_argument("--epochs", type=positive_int, default=epochs, help="passes over the training images")
     parser.add_argument("--batch-size", type=positive_int, default=batch_size, help="images per step")
@@ -46,7 +48,20 @@ def create_parser(description: str, *, epochs: int, batch_size: int, learning_ra
         default=learning_rate,
         help="highest learning rate, reached after the warm-up",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order and augmentation")
+    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, augmentation and dropout")
+    parser.add_argument(
+        "--threads",
+        type=whole_number,
+        default=0,
+        help="threads that share an operation; 0 for as many as there are cores; each number of them rounds sums in "
+        "its own way",
+    )
+    parser.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        help="folder that keeps a checkpoint of the last epoch, from which the same command goes on after an "
+        "interruption; without it there is none. A training job passes the LocalPath of its CheckpointConfig",
+    )
     return parser
 
 
@@ -72,7 +87,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read the command line; leave with a sentence if an argument is wrong or a folder is not named."""
     arguments = parser.parse_args()
     for name, value in vars(arguments).items():
-        if value is None:
+        if value is None and name not in _OPTIONAL:
             flag = "--" + name.replace("_", "-")
             meaning = next(action.help for action in parser._actions if action.dest == name)
             parser.error(f"{flag} names no folder. Pass {flag}: {meaning}.")
@@ -80,8 +95,12 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, int | float | str]:
-    """Return the arguments that shape the training, without the folders and the seed."""
-    return {name: value for name, value in vars(arguments).items() if name != "seed" and not isinstance(value, Path)}
+    """Return the arguments that shape the training, without the folders, the seed and the threads."""
+    return {
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in {"seed", "threads", *_OPTIONAL} and not isinstance(value, Path)
+    }
 
 
 def positive_int(text: str) -> int:
@@ -94,6 +113,19 @@ def positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is too small; pass an integer of at least 1")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """Convert an argument to an integer of at least 0.
+
+    Raises:
+        ValueError: The text is no integer.
+        argparse.ArgumentTypeError: The integer is negative.
+    """
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is too small; pass an integer of at least 0")
     return value
 
 

@@ -11,15 +11,19 @@ import keras
 from keras import layers
 
 from arguments import create_parser, fraction, hyperparameters, parse, positive_int
+from augmentation import mirror_and_shift
 from batching import batches, steps_per_epoch, training_batches
+from checkpoints import Checkpoint
 from compiling import compile_model
+from determinism import make_deterministic
 from exporting import export_classifier
 from reporting import EpochReporter, describe_origin, write_reports
 from splits import load_splits
+from workers import connect
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the hyperparameters and the folders from the command line."""
+def create_arguments() -> argparse.ArgumentParser:
+    """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser("Train a small AlexNet on CIFAR-10.", epochs=5, batch_size=128, learning_rate=3e-3)
     parser.add_argument(
         "--width",
@@ -28,10 +32,10 @@ def parse_args() -> argparse.Namespace:
         help="filters of the first convolution; the second has 2x, the third 4x",
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
-    parser.add_argument("--dropout", type=fraction, default=0.2, help="share of dense units left out")
+    parser.add_argument("--dropout", type=fraction, default=0.3, help="share of dense units left out")
     parser.add_argument("--weight-decay", type=fraction, default=1e-2, help="weight decay of AdamW")
     parser.add_argument("--label-smoothing", type=fraction, default=0.0, help="softens the one-hot labels")
-    return parse(parser)
+    return parser
 
 
 def build_model(*, image_size: int, class_count: int, width: int, dense_units: int, dropout: float) -> keras.Model:
@@ -48,18 +52,12 @@ def build_model(*, image_size: int, class_count: int, width: int, dense_units: i
         Model from pixels 0 to 255, (N, H, W, 3), to probabilities (N, C).
     """
     pixels = keras.Input((image_size, image_size, 3), name="pixels")
-
-    # These three layers act in training only. An export leaves them out.
-    x = layers.RandomFlip("horizontal")(pixels)
-    x = layers.RandomTranslation(0.1, 0.1)(x)
-    x = layers.RandomRotation(0.02)(x)
-
-    x = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     for filters in (width, 2 * width, 4 * width):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
         # Pooling comes first because it leaves a quarter of the work to the two layers after it.
         x = layers.MaxPooling2D()(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
 
     x = layers.Flatten()(x)
@@ -71,8 +69,10 @@ def build_model(*, image_size: int, class_count: int, width: int, dense_units: i
 
 def main() -> None:
     """Train, evaluate, report, export."""
-    args = parse_args()
-    keras.utils.set_random_seed(args.seed)
+    args = parse(create_arguments())
+    workers = connect()
+    # The random weights of the first worker go to all; beyond them, each worker draws noise of its own.
+    threads = make_deterministic(seed=args.seed + workers.rank, threads=args.threads)
 
     splits = load_splits(args.data_dir)
     class_count = len(splits.class_names)
@@ -80,18 +80,6 @@ def main() -> None:
     print("weights: none, trained from scratch", flush=True)
 
     steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
-    train = training_batches(
-        splits.train.images,
-        splits.train.labels,
-        class_count=class_count,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        epochs=args.epochs,
-    )
-    validation, test = (
-        batches(split.images, split.labels, class_count=class_count, batch_size=500)
-        for split in (splits.validation, splits.test)
-    )
     model = build_model(
         image_size=splits.image_size,
         class_count=class_count,
@@ -105,36 +93,65 @@ def main() -> None:
         steps=args.epochs * steps,
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
+        workers=workers,
     )
     print(f"model: {model.count_params():,} parameters", flush=True)
-
-    reporter = EpochReporter()
-    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
-    model.fit(
-        train,
-        validation_data=validation,
-        epochs=args.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=[reporter],
-    )
 
     provenance = describe_origin(
         data=splits.description,
         weights={"origin": "none", "description": "trained from scratch"},
         seed=args.seed,
+        threads=threads,
+        workers=workers.count,
         hyperparameters=hyperparameters(args),
     )
+    reporter = EpochReporter()
+    checkpoint = Checkpoint(args.checkpoint_dir, origin=provenance, history=reporter.history)
+    first_epoch = workers.agree(checkpoint.restore(model))
+    provenance["resumed_at"] = checkpoint.resumed_at
+
+    train = training_batches(
+        splits.train.images,
+        splits.train.labels,
+        class_count=class_count,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        first_epoch=first_epoch,
+        epochs=args.epochs,
+        worker=workers.rank,
+        worker_count=workers.count,
+        augment=mirror_and_shift,
+    )
+    validation, test = (
+        batches(split.images, split.labels, class_count=class_count, batch_size=500)
+        for split in (splits.validation, splits.test)
+    )
+    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
+    model.fit(
+        train,
+        validation_data=validation if workers.is_first else None,
+        initial_epoch=first_epoch,
+        epochs=args.epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=workers.callbacks(reporter, checkpoint),
+    )
+    # All have the same weights now, and one of them is enough to evaluate and export.
+    if not workers.is_first:
+        workers.part()
+        return
+
     evaluation = write_reports(
         args.output_data_dir,
         history=reporter.history,
-        validation=(splits.validation.labels, model.predict(validation, verbose=0)),
-        test=(splits.test.labels, model.predict(test, verbose=0)),
+        validation=(splits.validation, model.predict(validation, verbose=0)),
+        test=(splits.test, model.predict(test, verbose=0)),
         provenance=provenance,
     )
     path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
     print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
+    workers.part()
 
 
 if __name__ == "__main__":

@@ -1,28 +1,36 @@
 """Fine-tune VGG16 on hand signs for the digits 0 to 9.
 
-The first four blocks of VGG16 stay as they were pretrained. What they make of an image never changes, so it
-is computed once for every image and kept. The fifth block and a new classifier train on that.
+The first blocks of VGG16, four of the five unless you choose otherwise, stay as they were pretrained. What they
+make of an image never changes, so it is computed once for every image and kept. The rest of VGG16 and a new
+classifier train on that.
 """
 
 import argparse
 
 import keras
-import numpy as np
 from keras import layers
 
 from arguments import add_folder, create_parser, fraction, hyperparameters, parse, positive_int
 from batching import batches, steps_per_epoch, training_batches
+from checkpoints import Checkpoint
 from compiling import compile_model
+from determinism import make_deterministic
 from exporting import export_classifier
+from features import CACHES, MEMORY_SHARE, compute_features
 from pretrained import load_vgg16_base
 from reporting import EpochReporter, describe_origin, write_reports
 from splits import load_splits
+from workers import connect
 
-LAST_FROZEN_LAYER = "block4_pool"
+LAST_LAYER = "block5_conv3"
+# The layer whose output is kept, by the number of blocks that train.
+LAST_FROZEN_LAYERS = {0: LAST_LAYER, 1: "block4_pool", 2: "block3_pool"}
+# The new classifier is random at first; clipping keeps its gradients from undoing the pretrained blocks.
+CLIPNORM = 1.0
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the hyperparameters and the folders from the command line."""
+def create_arguments() -> argparse.ArgumentParser:
+    """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser(
         "Fine-tune VGG16 on hand signs for the digits 0 to 9.", epochs=6, batch_size=32, learning_rate=5e-4
     )
@@ -38,50 +46,76 @@ def parse_args() -> argparse.Namespace:
         default=96,
         help="height and width that VGG16 sees, in pixels; at least 32",
     )
+    parser.add_argument(
+        "--trained-blocks",
+        type=int,
+        choices=LAST_FROZEN_LAYERS,
+        default=1,
+        help="blocks of VGG16, counted from its end, that train with the new classifier; the others stay frozen",
+    )
+    parser.add_argument(
+        "--feature-cache",
+        choices=CACHES,
+        default="auto",
+        help="where the features of the frozen part stay; auto takes a file if they need more than "
+        f"{MEMORY_SHARE:.0%}% of the available memory",
+    )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
     parser.add_argument("--dropout", type=fraction, default=0.5, help="share of dense units left out")
     parser.add_argument("--weight-decay", type=fraction, default=1e-4, help="weight decay of AdamW")
     parser.add_argument("--label-smoothing", type=fraction, default=0.05, help="softens the one-hot labels")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the hyperparameters and the folders from the command line."""
+    parser = create_arguments()
     args = parse(parser)
     if args.image_size < 32:
         parser.error(f"--image-size {args.image_size} is too small for VGG16; pass at least 32")
     return args
 
 
-def build_frozen_part(base: keras.Model, *, input_size: int) -> keras.Model:
-    """Build the part that stays as it is: pixels to the features of block 4.
+def build_frozen_part(base: keras.Model, *, input_size: int, trained_blocks: int) -> keras.Model:
+    """Build the part that stays as it is: pixels to the features that the trained part starts from.
 
     Args:
         base: Pretrained VGG16 base.
         input_size: Height and width of the images that come in, in pixels. They are resized to what the
             base expects.
+        trained_blocks: Blocks at the end of the base that this part leaves out.
 
     Returns:
-        Model from pixels 0 to 255, (N, H, W, 3), to features (N, h, w, 512).
+        Model from pixels 0 to 255, (N, H, W, 3), to features (N, h, w, channels).
     """
-    blocks = keras.Model(base.input, base.get_layer(LAST_FROZEN_LAYER).output)
+    blocks = keras.Model(base.input, base.get_layer(LAST_FROZEN_LAYERS[trained_blocks]).output)
     pixels = keras.Input((input_size, input_size, 3), name="pixels")
     x = layers.Resizing(*base.input_shape[1:3], antialias=True)(pixels)
     x = keras.applications.vgg16.preprocess_input(x)
     return keras.Model(pixels, blocks(x), name="frozen")
 
 
-def build_trained_part(base: keras.Model, *, class_count: int, dense_units: int, dropout: float) -> keras.Model:
-    """Build the part that trains: block 5, which keeps its pretrained weights, and a new classifier.
+def build_trained_part(
+    base: keras.Model, *, trained_blocks: int, class_count: int, dense_units: int, dropout: float
+) -> keras.Model:
+    """Build the part that trains: the last blocks, which begin with pretrained weights, and a new classifier.
 
     Args:
         base: Pretrained VGG16 base.
+        trained_blocks: Blocks at the end of the base that train.
         class_count: Number of classes C.
         dense_units: Units of the dense layer.
         dropout: Share of its units left out in a training step.
 
     Returns:
-        Model from features (N, h, w, 512) to probabilities (N, C).
+        Model from features (N, h, w, channels) to probabilities (N, C).
     """
-    features = keras.Input(base.get_layer(LAST_FROZEN_LAYER).output.shape[1:], name="features")
+    names = [layer.name for layer in base.layers]
+    last_frozen = names.index(LAST_FROZEN_LAYERS[trained_blocks])
+    features = keras.Input(base.layers[last_frozen].output.shape[1:], name="features")
     x = features
-    for name in ("block5_conv1", "block5_conv2", "block5_conv3"):
-        x = base.get_layer(name)(x)
+    for layer in base.layers[last_frozen + 1 : names.index(LAST_LAYER) + 1]:
+        x = layer(x)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(dense_units, activation="relu")(x)
     x = layers.Dropout(dropout)(x)
@@ -89,30 +123,12 @@ def build_trained_part(base: keras.Model, *, class_count: int, dense_units: int,
     return keras.Model(features, probabilities, name="trained")
 
 
-def compute_features(frozen: keras.Model, images: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
-    """Run the frozen part over images once, saying how far it is.
-
-    Args:
-        frozen: Model from pixels to features.
-        images: uint8 array of shape (N, H, W, 3).
-        batch_size: Images per step; bounds the memory for what lies between pixels and features.
-
-    Returns:
-        float32 array of shape (N, h, w, 512).
-    """
-    features = np.empty((len(images), *frozen.output_shape[1:]), dtype=np.float32)
-    for start in range(0, len(images), batch_size):
-        stop = min(start + batch_size, len(images))
-        features[start:stop] = frozen.predict_on_batch(images[start:stop])
-        if stop % (10 * batch_size) == 0 or stop == len(images):
-            print(f"features {stop}/{len(images)}", flush=True)
-    return features
-
-
 def main() -> None:
     """Compute features, train, evaluate, report, export."""
     args = parse_args()
-    keras.utils.set_random_seed(args.seed)
+    workers = connect()
+    # The random weights of the first worker go to all; beyond them, each worker draws noise of its own.
+    threads = make_deterministic(seed=args.seed + workers.rank, threads=args.threads)
 
     splits = load_splits(args.data_dir)
     class_count = len(splits.class_names)
@@ -120,66 +136,87 @@ def main() -> None:
     print(f"data: {splits.summary()}", flush=True)
     print(f"weights: {origin['origin']}: {origin['description']}", flush=True)
 
-    frozen = build_frozen_part(base, input_size=splits.image_size)
-    print("Computing the features of the frozen part once, kept in memory as float32", flush=True)
-    features = [compute_features(frozen, split.images) for split in (splits.train, splits.validation, splits.test)]
+    frozen = build_frozen_part(base, input_size=splits.image_size, trained_blocks=args.trained_blocks)
+    image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
+    features = compute_features(frozen, image_sets, cache=args.feature_cache)
     steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
-    train = training_batches(
-        features[0],
-        splits.train.labels,
-        class_count=class_count,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        epochs=args.epochs,
-    )
-    validation, test = (
-        batches(inputs, split.labels, class_count=class_count, batch_size=100)
-        for inputs, split in zip(features[1:], (splits.validation, splits.test), strict=True)
-    )
 
-    trained = build_trained_part(base, class_count=class_count, dense_units=args.dense_units, dropout=args.dropout)
+    trained = build_trained_part(
+        base,
+        trained_blocks=args.trained_blocks,
+        class_count=class_count,
+        dense_units=args.dense_units,
+        dropout=args.dropout,
+    )
     compile_model(
         trained,
         learning_rate=args.learning_rate,
         steps=args.epochs * steps,
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
-        # The new classifier is random at first; clipping keeps its gradients from undoing block 5.
-        clipnorm=1.0,
+        workers=workers,
+        clipnorm=CLIPNORM,
     )
     print(
         f"model: {trained.count_params():,} parameters train, {frozen.count_params():,} are frozen",
         flush=True,
     )
 
-    reporter = EpochReporter()
-    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
-    trained.fit(
-        train,
-        validation_data=validation,
-        epochs=args.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=[reporter],
-    )
-
     provenance = describe_origin(
         data=splits.description,
         weights=origin,
         seed=args.seed,
+        threads=threads,
+        workers=workers.count,
         hyperparameters=hyperparameters(args),
     )
+    reporter = EpochReporter()
+    checkpoint = Checkpoint(args.checkpoint_dir, origin=provenance, history=reporter.history)
+    first_epoch = workers.agree(checkpoint.restore(trained))
+    provenance["resumed_at"] = checkpoint.resumed_at
+
+    train = training_batches(
+        features[0],
+        splits.train.labels,
+        class_count=class_count,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        first_epoch=first_epoch,
+        epochs=args.epochs,
+        worker=workers.rank,
+        worker_count=workers.count,
+    )
+    validation, test = (
+        batches(inputs, split.labels, class_count=class_count, batch_size=100)
+        for inputs, split in zip(features[1:], (splits.validation, splits.test), strict=True)
+    )
+    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
+    trained.fit(
+        train,
+        validation_data=validation if workers.is_first else None,
+        initial_epoch=first_epoch,
+        epochs=args.epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=workers.callbacks(reporter, checkpoint),
+    )
+    # All have the same weights now, and one of them is enough to evaluate and export.
+    if not workers.is_first:
+        workers.part()
+        return
+
     evaluation = write_reports(
         args.output_data_dir,
         history=reporter.history,
-        validation=(splits.validation.labels, trained.predict(validation, verbose=0)),
-        test=(splits.test.labels, trained.predict(test, verbose=0)),
+        validation=(splits.validation, trained.predict(validation, verbose=0)),
+        test=(splits.test, trained.predict(test, verbose=0)),
         provenance=provenance,
     )
     model = keras.Model(frozen.input, trained(frozen.output), name="sign_language")
     path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
     print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
+    workers.part()
 
 
 if __name__ == "__main__":

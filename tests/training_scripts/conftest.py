@@ -28,6 +28,14 @@ class Run:
     def report(self, name: str) -> dict:
         return json.loads((self.output / f"{name}.json").read_text())
 
+    def exported_variables(self) -> list[bytes]:
+        """Sorted, because Keras exports the variables in another order each time."""
+        import tensorflow as tf  # imported only by the tests that need it: it takes seconds
+
+        reader = tf.train.load_checkpoint(self.model / "1" / "variables" / "variables")
+        names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+        return sorted(reader.get_tensor(name).tobytes() for name in names)
+
 
 def write_dataset(folder: Path, *, slug: str, size: int, counts: dict[str, int]) -> Path:
     """Write images of coloured noise in which the brightness of two pixels tells the class."""
@@ -137,6 +145,39 @@ def any_run(request) -> tuple[Run, Path]:
     names = {"cifar": ("cifar_run", "cifar_data"), "sign-language": ("hands_run", "hands_data")}
     run, data = names[request.param]
     return request.getfixturevalue(run), request.getfixturevalue(data)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A script with data and arguments, which can be run again and again."""
+
+    script: str
+    arguments: tuple[str, ...]
+    channels: dict[str, Path]
+
+    def run(self, folder: Path, *more: str) -> Run:
+        folder.mkdir(exist_ok=True)
+        return run_script(self.script, *self.arguments, *more, folder=folder, channels=self.channels)
+
+
+@pytest.fixture(scope="session", params=["cifar", "sign-language"])
+def training(request) -> Training:
+    """Each script with three epochs of four steps, on two threads."""
+    common = ("--epochs", "3", "--batch-size", "16", "--seed", "3", "--threads", "2")
+    if request.param == "cifar":
+        channels = {"training": request.getfixturevalue("cifar_data")}
+        return Training("cifar_train.py", (*common, "--width", "8"), channels)
+    channels = {"training": request.getfixturevalue("hands_data"), "weights": request.getfixturevalue("vgg16_base")}
+    return Training("sign_language_train.py", (*common, "--image-size", "32"), channels)
+
+
+@pytest.fixture(scope="session")
+def whole_run(training, tmp_path_factory) -> Run:
+    """A run of it that nothing interrupted; its checkpoints are below the folder of the run."""
+    folder = tmp_path_factory.mktemp("whole_run")
+    run = training.run(folder, "--checkpoint-dir", str(folder / "checkpoints"))
+    assert run.exit_code == 0, run.stderr
+    return run
 
 
 @pytest.fixture

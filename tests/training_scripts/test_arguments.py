@@ -34,9 +34,16 @@ def test_outside_a_job_the_folders_are_required(parse, capsys):
     assert "as 01_prepare_data leaves it; a training job sets it by SM_CHANNEL_TRAINING." in message
 
 
-def test_hyperparameters_leave_out_folders_and_seed(parse):
-    args = parse("--learning-rate", "0.5", "--seed", "9")
+def test_hyperparameters_leave_out_folders_seed_and_threads(parse):
+    args = parse("--learning-rate", "0.5", "--seed", "9", "--threads", "2", "--checkpoint-dir", "kept")
     assert hyperparameters(args) == {"epochs": 2, "batch_size": 4, "learning_rate": 0.5}
+
+
+def test_without_a_folder_for_checkpoints_there_is_none(parse):
+    args = parse()
+    assert (args.checkpoint_dir, args.threads) == (None, 0)
+    assert "checkpoint_dir" not in hyperparameters(args)
+    assert parse("--checkpoint-dir", "kept").checkpoint_dir == Path("kept")
 
 
 def test_help_says_default_and_variable_of_each_argument(parse, capsys):
@@ -46,7 +53,9 @@ def test_help_says_default_and_variable_of_each_argument(parse, capsys):
     assert "SM_CHANNEL_TRAINING" in text and "(default: 0.1)" in text and "default: None" not in text
 
 
-@pytest.mark.parametrize("wrong", [["--epochs", "two"], ["--epochs", "1.5"], ["--batch-size", "-1"], ["--lr", "1"]])
+@pytest.mark.parametrize(
+    "wrong", [["--epochs", "two"], ["--epochs", "1.5"], ["--batch-size", "-1"], ["--lr", "1"], ["--threads", "-1"]]
+)
 def test_wrong_values_are_refused(parse, wrong):
     with pytest.raises(SystemExit):
         parse(*wrong)

