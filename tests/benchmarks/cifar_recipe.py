@@ -120,9 +120,10 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
     """Train once in this process.
 
     Returns:
-        Lists with a value per epoch, `val_accuracy` and `seconds` (of the processor, so far), and `test_accuracy`.
+        Lists with a value per epoch, `val_accuracy` and `seconds` (of the processor), and `test_accuracy`.
     """
     import keras
+    import numpy as np
     import tensorflow as tf
 
     from augmentation import mirror_and_shift
@@ -144,12 +145,11 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
         for split in (splits.validation, splits.test)
     )
     model = compile_recipe(recipe, steps=epochs * steps)
-    seconds: list[float] = []
-    started = time.process_time()
+    clock = [time.process_time()]
 
     class Clock(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-            seconds.append(round(time.process_time() - started, 1))
+            clock.append(time.process_time())
 
     history = model.fit(
         train_batches, validation_data=validation, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
@@ -157,7 +157,7 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
     )  # fmt: skip
     return {
         "val_accuracy": [round(value, 4) for value in history.history["val_accuracy"]],
-        "seconds": seconds,
+        "seconds": np.diff(clock).round(1).tolist(),
         "test_accuracy": round(model.evaluate(test, verbose=0)[1], 4),
     }
 
@@ -187,7 +187,7 @@ def summarize(recipes: list[Recipe], runs: list[dict[str, Any]]) -> list[list[st
     for recipe in recipes:
         own = [run for run in runs if run["recipe"] == recipe.name]
         accuracies = np.array([run["test_accuracy"] for run in own])
-        seconds = np.median([run["seconds"][-1] / len(run["seconds"]) for run in own])
+        seconds = np.median([run["seconds"] for run in own])
         mean = accuracies.mean()
         gain = "" if before is None else f"{100 * (mean - before):+.1f}"
         spread = f" ± {accuracies.std(ddof=1):.3f}" if len(own) > 1 else ""
@@ -204,6 +204,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings per recipe (default: 3)")
     parser.add_argument("--limit", type=int, help="at most so many training images")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of TensorFlow (default: all)")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 02"
+    )
     parser.add_argument("--train-one", nargs=2, type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
 
@@ -215,32 +218,30 @@ def main() -> None:
         return
 
     import measuring
-    from helpers import datasets, plots
+    from helpers import datasets, measurements, plots
 
     dataset = datasets.load_cifar(arguments.data, limit=arguments.limit)
     with tempfile.TemporaryDirectory() as folder:
         datasets.save(dataset, folder)
         runs = list(run_all(recipes, data=Path(folder), seeds=arguments.seeds, **options))
+    header = ["recipe: each adds to the one before", "test accuracy", "gain in points", "processor seconds an epoch"]
     rows = summarize(recipes, runs)
     results = {
         "machine": measuring.describe_machine("tensorflow", "keras"),
         "data": dataset.record,
-        **options,
+        "weights": {"origin": "no pretrained"},
+        "settings": {**options, "seeds": arguments.seeds},
         "recipes": [dataclasses.asdict(recipe) for recipe in recipes],
         "runs": runs,
+        "table": [header, *rows],
     }
-    figure = plots.accuracy_over_time(
-        {
-            recipe.name: [(run["seconds"], run["val_accuracy"]) for run in runs if run["recipe"] == recipe.name]
-            for recipe in recipes
-        },
-        title="Accuracy over time, recipe by recipe",
-        source=dataset.source,
-    )
+    source = measurements.describe(results)
+    histories = {recipe.name: [run for run in runs if run["recipe"] == recipe.name] for recipe in recipes}
+    figure = plots.accuracy_over_time(histories, title="CIFAR-10, recipe by recipe", source=source)
     path = measuring.write_results("cifar_recipe", results, figure)
-    header = ["recipe: each adds to the one before", "test accuracy", "gain in points", "processor seconds an epoch"]
-    print(f"{dataset.description} {arguments.epochs} epochs, {arguments.seeds} seeds.\n")
-    print(measuring.markdown_table(header, rows))
+    if arguments.keep:
+        measurements.keep("cifar_recipe", results)
+    print(f"{source}\n\n{measuring.markdown_table(header, rows)}")
     print(f"\nAll numbers: {path}", file=sys.stderr)
 
 
