@@ -106,14 +106,14 @@ class KeepEqual(keras.callbacks.Callback):
             raise ValueError("Workers must agree on the steps of an epoch. Pass steps_per_epoch to fit.")
         # `weights` leaves out the random generators: each worker draws noise of its own.
         for variable in [*self.model.weights, *self.model.optimizer.variables]:
-            variable.assign(self._exchange.broadcast(np.array(variable)))
+            variable.assign(self._exchange.broadcast(variable.numpy()))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Average the moving means and variances of batch normalization after the last step of an epoch."""
         if batch + 1 == self.params["steps"]:
             for variable in self.model.non_trainable_weights:
                 if variable.dtype.startswith("float"):
-                    variable.assign(self._exchange.average(np.array(variable)))
+                    variable.assign(self._exchange.average(variable.numpy()))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Turn loss and metrics of this worker's part into those of all images."""
