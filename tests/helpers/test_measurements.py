@@ -41,8 +41,21 @@ def test_a_kept_measurement_says_what_it_was_measured_on(name):
     assert measured["machine"]["processor"] and measured["machine"]["cores"] > 0
     assert {"python", "tensorflow", "keras"} <= set(measured["machine"]["versions"])
     assert measured["data"]["source"] and len(measured["data"]["fingerprint"]) == 64
-    assert len(measured["weights"]["sha256"]) == 64
+    weights = measured["weights"]
+    # A training from scratch starts from no file; any other names the one it started from.
+    assert weights == {"origin": "no pretrained"} or len(weights["sha256"]) == 64
     assert measurements.describe(measured)
+
+
+def test_the_measurement_of_notebook_02_has_every_recipe_with_every_seed():
+    measured = measurements.load("cifar_recipe")
+    assert measured["data"]["is_real"]
+    names, seeds = [recipe["name"] for recipe in measured["recipes"]], measured["settings"]["seeds"]
+    assert seeds >= 3
+    assert sorted((run["recipe"], run["seed"]) for run in measured["runs"]) == sorted(
+        (name, seed) for name in names for seed in range(1, seeds + 1)
+    )
+    assert all(len(run["val_accuracy"]) == measured["settings"]["epochs"] for run in measured["runs"])
 
 
 def test_the_measurement_of_notebook_03_answers_its_questions():
