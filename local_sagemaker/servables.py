@@ -1,17 +1,16 @@
 """SavedModels in memory: load, signatures, predict, footprint, unload."""
 
-import ctypes
-import ctypes.util
-import gc
 import re
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from local_sagemaker import predict_requests, predict_responses
+from local_sagemaker.engines import open_engine
+from local_sagemaker.rehearsals import Arrays, Signature
 from local_sagemaker.tensors import RequestError
 
 # Where this process built the failing node; of no use to the caller.
@@ -44,6 +43,22 @@ class UnloadedError(RuntimeError):
     """The model was unloaded while the call was on its way."""
 
 
+class Request(NamedTuple):
+    """A predict request that fits its signature.
+
+    Attributes:
+        name: Name of the signature.
+        signature: The signature.
+        arguments: Its inputs by name.
+        rows: Whether the answer is to be in the row format.
+    """
+
+    name: str
+    signature: Signature
+    arguments: Arrays
+    rows: bool
+
+
 class Servable:
     """One loaded SavedModel: the highest version below its base path."""
 
@@ -55,9 +70,19 @@ class Servable:
         """
         self.name = name
         self.version, folder = highest_version(name, base_path)
-        self._model = tf.saved_model.load(str(folder), tags=["serve"])
-        self._signatures: dict[str, Any] | None = dict(self._model.signatures)
-        self.footprint = sum(variable.dtype.size * variable.shape.num_elements() for variable in self._variables())
+        self._engine = open_engine(folder)
+        self.engine = self._engine.name
+        self.reason = self._engine.reason
+        self.weight_bytes = self._engine.weight_bytes
+        self.footprint = self._engine.footprint
+        self.is_large = self._engine.is_large
+        self._signatures: Mapping[str, Signature] | None = self._engine.signatures
+
+    @property
+    def specifications(self) -> dict[str, Mapping[str, tf.TensorSpec]]:
+        """The inputs of every signature that has any."""
+        forms = {name: signature.specifications for name, signature in (self._signatures or {}).items()}
+        return {name: form for name, form in forms.items() if form}
 
     def predict(self, body: bytes) -> bytes:
         """Answer a predict request.
@@ -72,37 +97,40 @@ class Servable:
             RequestError: If the request does not fit the signature, or the model fails on its content.
             UnloadedError: If the model is no longer loaded.
         """
+        return self.answer(self.read(body))
+
+    def read(self, body: bytes) -> Request:
+        """Read a predict request; the arguments and errors are those of ``predict``."""
         document = predict_requests.read_document(body)
-        signature = self._signature(predict_requests.read_signature_name(document))
-        arguments, rows = predict_requests.read_inputs(document, signature.structured_input_signature[1])
+        name = predict_requests.read_signature_name(document)
+        signature = self._signature(name)
+        arguments, rows = predict_requests.read_inputs(document, signature.specifications)
+        return Request(name, signature, {key: np.asarray(value) for key, value in arguments.items()}, rows)
+
+    def answer(self, request: Request) -> bytes:
+        """Compute the answer to a request; the result and errors are those of ``predict``."""
         try:
-            outputs = {name: _array(value) for name, value in signature(**arguments).items()}
+            outputs = request.signature.call(request.arguments)
         except tf.errors.OpError as error:
             status = _STATUSES.get(error.error_code, 500)
             raise RequestError(_serving_message(error.message), status=status) from error
-        return predict_responses.write_response(outputs, rows=rows)
+        return predict_responses.write_response(outputs, rows=request.rows)
 
-    def _signature(self, name: str) -> Any:
+    def _signature(self, name: str) -> Signature:
         signatures = self._signatures
         if signatures is None:
             raise UnloadedError(self.name)
         if name not in signatures:
             known = ", ".join(sorted(signatures)) or "none"
             raise RequestError(f'Serving signature name: "{name}" not found in signature def. The model has: {known}.')
-        if not signatures[name].structured_input_signature[1]:
+        if not signatures[name].specifications:
             raise RequestError(f"Failed to get input map for signature: {name}")
         return signatures[name]
 
     def unload(self) -> None:
         """Release the model's memory; it cannot be used afterwards."""
         self._signatures = None
-        self._model = None
-        gc.collect()
-        _return_memory()
-
-    def _variables(self) -> list[Any]:
-        signatures = (self._signatures or {}).values()
-        return list({id(variable): variable for signature in signatures for variable in signature.variables}.values())
+        self._engine.close()
 
 
 def saved_bytes(base_path: Path, name: str) -> int:
@@ -128,20 +156,7 @@ def highest_version(name: str, base_path: Path) -> tuple[str, Path]:
     return str(int(best.name)), best
 
 
-def _array(tensor: tf.Tensor) -> np.ndarray:
-    value = tensor.numpy()
-    return np.array(value, dtype=object) if isinstance(value, bytes) else value  # a single string is no array there
-
-
 def _serving_message(text: str) -> str:
     """Return an error's text as TensorFlow Serving gives it, without what the Python runtime adds."""
     text = _WHERE_DEFINED.sub("", text)
     return re.sub(r" \[Op:\w+\]$", "", text)
-
-
-def _return_memory() -> None:
-    """Give freed pages back to the system; glibc keeps them otherwise."""
-    if sys.platform == "linux":
-        library = ctypes.util.find_library("c")
-        if library and hasattr(ctypes.CDLL(library), "malloc_trim"):
-            ctypes.CDLL(library).malloc_trim(0)

@@ -15,12 +15,26 @@ ROLE_NAME = "LocalSageMakerRole"
 DEFAULT_REGION = "us-east-1"
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
+# What a container has in its environment before TensorFlow is first used: threads for each session, so that each
+# architecture has as many as suit it, and memory that goes back to the system after a model is gone.
+RUNTIME_ENVIRONMENT = {"TF_OVERRIDE_GLOBAL_THREADPOOL": "1", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"}
 
 
 def default_home() -> Path:
     """Return the folder that holds all state: ``LOCAL_SAGEMAKER_HOME``, else the user's data folder."""
     configured = os.environ.get("LOCAL_SAGEMAKER_HOME")
     return Path(configured).expanduser().absolute() if configured else user_data_path("local_sagemaker")
+
+
+def shares_architectures() -> bool:
+    """Return whether models of one architecture may share a graph; ``LOCAL_SAGEMAKER_ENGINE=own`` says no.
+
+    Each model then gets a graph of its own from ``tf.saved_model.load``.
+    """
+    chosen = os.environ.get("LOCAL_SAGEMAKER_ENGINE", "shared")
+    if chosen not in ("shared", "own"):
+        raise ValueError(f"LOCAL_SAGEMAKER_ENGINE is {chosen!r}. Set it to 'shared' or 'own', or unset it.")
+    return chosen == "shared"
 
 
 def _number(name: str, default: float) -> float:

@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from local_sagemaker.saved_graphs import own_graph_bytes
 from local_sagemaker.servables import BasePathError, Servable, UnloadedError, highest_version, saved_bytes
 from local_sagemaker.settings import MEBIBYTE
 from local_sagemaker.tensors import RequestError
 
 
+@pytest.fixture(scope="module", params=["shared", "own"], autouse=True)
+def engine(request):
+    """Each test runs with the fast engine and with the slow one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_SAGEMAKER_ENGINE", request.param)
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def linear(models):
+def linear(models, engine):
     servable = Servable("linear", models / "linear")
     yield servable
     servable.unload()
@@ -26,6 +35,10 @@ def ask(servable: Servable, **request: object) -> dict:
 def test_the_highest_version_number_is_served_not_the_last_name(linear):
     assert linear.version == "10"  # as text, "2" is the last one
     assert ask(linear, instances=[[1, 2]]) == {"predictions": [[10, 20]]}
+
+
+def test_the_engine_is_the_one_that_was_asked_for(linear, engine):
+    assert linear.engine == f"{engine} graph"
 
 
 def test_the_row_and_the_column_format_give_the_same_numbers(linear):
@@ -82,9 +95,11 @@ def test_an_image_that_is_none_is_a_refused_request_without_the_runtimes_trimmin
     assert "[Op:" not in str(failure.value)
 
 
-def test_the_footprint_and_its_forecast_are_the_bytes_of_the_weights(models):
+def test_the_footprint_is_the_weights_and_a_graph_of_its_own_and_the_forecast_the_weights(models, engine):
     model = Servable("heavy", models / "heavy")
-    assert model.footprint == MEBIBYTE
+    assert model.weight_bytes == MEBIBYTE
+    graph = 0 if engine == "shared" else own_graph_bytes(models / "heavy" / "1")
+    assert model.footprint == MEBIBYTE + graph
     assert MEBIBYTE <= saved_bytes(models / "heavy", "heavy") < MEBIBYTE + 4096
     model.unload()
 
@@ -118,7 +133,7 @@ def tensorflow_1(tmp_path_factory):
 
 def test_a_tensorflow_1_model_with_a_lookup_table_and_an_asset(tensorflow_1):
     model = Servable("m", tensorflow_1)
-    assert (model.version, model.footprint) == ("3", 8)
+    assert (model.version, model.weight_bytes) == ("3", 8)
     assert ask(model, instances=[[1, 2], [3, 4]]) == {"predictions": [[5], [11]]}
     assert ask(model, signature_name="lookup", instances=["dog", "cow"]) == {"predictions": [1, -1]}
     assert ask(model, signature_name="twice", inputs=[[[1]], [[2]]]) == {"outputs": [[[2]], [[4]]]}
@@ -138,7 +153,7 @@ def test_what_simple_save_of_tensorflow_1_writes(tensorflow_1, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def unusual(tmp_path_factory):
+def unusual(tmp_path_factory, engine):
     """A model of unusual signatures and without a default one."""
     folder = tmp_path_factory.mktemp("unusual")
     _save_unusual(folder / "1")

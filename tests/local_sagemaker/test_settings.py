@@ -1,6 +1,6 @@
 import pytest
 
-from local_sagemaker.settings import MEBIBYTE, Settings, arn, default_home
+from local_sagemaker.settings import MEBIBYTE, Settings, arn, default_home, shares_architectures
 
 
 def test_defaults_and_folders(tmp_path):
@@ -31,3 +31,13 @@ def test_the_home_folder_comes_from_the_environment(monkeypatch, tmp_path):
 
 def test_resource_names_are_those_of_the_account():
     assert arn("sagemaker", "model/m", region="eu-west-1") == "arn:aws:sagemaker:eu-west-1:123456789012:model/m"
+
+
+def test_the_engine_is_one_that_there_is(monkeypatch):
+    monkeypatch.delenv("LOCAL_SAGEMAKER_ENGINE", raising=False)
+    assert shares_architectures()
+    monkeypatch.setenv("LOCAL_SAGEMAKER_ENGINE", "own")
+    assert not shares_architectures()
+    monkeypatch.setenv("LOCAL_SAGEMAKER_ENGINE", "fast")
+    with pytest.raises(ValueError, match="Set it to 'shared' or 'own'"):
+        shares_architectures()
