@@ -9,10 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import orjson
 import tensorflow as tf
 
-from local_sagemaker.tensors import RequestError, is_binary, quote, to_tensor
+from local_sagemaker import number_lists
+from local_sagemaker.number_lists import NumberList
+from local_sagemaker.tensors import RequestError, is_binary, quote, to_array
 
 Specifications = Mapping[str, tf.TensorSpec]
 DEFAULT_SIGNATURE = "serving_default"
@@ -21,11 +24,17 @@ DEFAULT_SIGNATURE = "serving_default"
 def read_document(body: bytes) -> dict[str, Any]:
     """Read the JSON object of a request; ``NaN``, ``Infinity`` and ``-Infinity`` are numbers in it.
 
+    Returns:
+        The object, in which a ``NumberList`` stands for the one list of a request that holds nothing but numbers.
+
     Raises:
         RequestError: If the body is no JSON object.
     """
     if not body:
         raise RequestError("JSON Parse error: The document is empty")
+    document: Any = number_lists.read(body)
+    if document is not None:
+        return document
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -51,15 +60,15 @@ def read_signature_name(document: Mapping[str, Any]) -> str:
     return name or DEFAULT_SIGNATURE
 
 
-def read_inputs(document: Mapping[str, Any], specifications: Specifications) -> tuple[dict[str, tf.Tensor], bool]:
-    """Read the input tensors of a predict request.
+def read_inputs(document: Mapping[str, Any], specifications: Specifications) -> tuple[dict[str, np.ndarray], bool]:
+    """Read the inputs of a predict request.
 
     Args:
         document: The request.
         specifications: dtype and shape of every input of the signature, by name; at least one.
 
     Returns:
-        The tensors by name, and whether the request uses the row format.
+        The arrays by name, of the dtypes of the signature, and whether the request uses the row format.
 
     Raises:
         RequestError: If the request does not fit the signature.
@@ -89,26 +98,26 @@ def _read_with_constants(body: bytes) -> Any:
         raise RequestError(f"JSON Parse error: {error}") from error
 
 
-def _from_rows(rows: Any, specifications: Specifications) -> dict[str, tf.Tensor]:
-    if not isinstance(rows, list):
+def _from_rows(rows: Any, specifications: Specifications) -> dict[str, np.ndarray]:
+    if not isinstance(rows, list | NumberList):
         raise RequestError(f"JSON Value: {quote(rows)} Excepting 'instances' to be an list/array")
     if not rows:
         raise RequestError("JSON Value: [] No values in 'instances' array")
-    if not _is_named(rows[0]):
+    if isinstance(rows, NumberList) or not _is_named(rows[0]):
         if len(specifications) > 1:
             raise RequestError(
                 "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
                 f"tensorinfo_map: {', '.join(sorted(specifications))}"
             )
-        for index, row in enumerate(rows):
+        for index, row in enumerate(rows if isinstance(rows, list) else ()):
             if _is_named(row):
                 raise RequestError(f"Expecting value/list but got object at item {index} of input list")
         ((name, specification),) = specifications.items()
-        return {name: to_tensor(rows, specification, name, rows=True)}
+        return {name: to_array(rows, specification, name, rows=True)}
     for index, row in enumerate(rows):
         _check_names(index, row, specifications)
     return {
-        name: to_tensor([row[name] for row in rows], specification, name, rows=True)
+        name: to_array([row[name] for row in rows], specification, name, rows=True)
         for name, specification in specifications.items()
     }
 
@@ -128,7 +137,7 @@ def _check_names(index: int, row: Any, specifications: Specifications) -> None:
         )
 
 
-def _from_columns(value: Any, specifications: Specifications) -> dict[str, tf.Tensor]:
+def _from_columns(value: Any, specifications: Specifications) -> dict[str, np.ndarray]:
     if not _is_named(value):
         if len(specifications) > 1:
             raise RequestError(
@@ -136,10 +145,10 @@ def _from_columns(value: Any, specifications: Specifications) -> dict[str, tf.Te
                 f"tensorinfo_map: {', '.join(sorted(specifications))}"
             )
         ((name, specification),) = specifications.items()
-        return {name: to_tensor(value, specification, name)}
+        return {name: to_array(value, specification, name)}
     for name in sorted(specifications.keys() - value.keys()):
         raise RequestError(f"Missing named input: {name} in 'inputs' object.")
-    return {name: to_tensor(value[name], specification, name) for name, specification in specifications.items()}
+    return {name: to_array(value[name], specification, name) for name, specification in specifications.items()}
 
 
 def _is_named(value: Any) -> bool:

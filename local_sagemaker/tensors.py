@@ -1,4 +1,4 @@
-"""Nested JSON lists to tensors, as TensorFlow Serving's REST API reads them (see ``json_tensor.cc`` there)."""
+"""Nested JSON lists to the arrays a model takes, as TensorFlow Serving reads them (see ``json_tensor.cc`` there)."""
 
 import base64
 import binascii
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from local_sagemaker.number_lists import NumberList
 
 _MAX_DEPTH = 64  # of NumPy; the operations of TensorFlow take far less
 _MAX_QUOTED = 256  # characters of a refused value that a message repeats
@@ -31,8 +33,8 @@ class RequestError(ValueError):
         self.status = status
 
 
-def to_tensor(value: Any, specification: tf.TensorSpec, name: str, *, rows: bool = False) -> tf.Tensor:
-    """Turn nested lists into a tensor.
+def to_array(value: Any, specification: tf.TensorSpec, name: str, *, rows: bool = False) -> np.ndarray:
+    """Turn nested lists into an array of the dtype the model wants, of bytes objects for strings.
 
     Args:
         value: Nested lists of numbers, booleans, strings or ``{"b64": …}`` objects.
@@ -44,15 +46,20 @@ def to_tensor(value: Any, specification: tf.TensorSpec, name: str, *, rows: bool
         RequestError: If the lists are ragged, of another type, or of another shape.
     """
     dtype = specification.dtype
-    shape = _shape(value)
-    array = None if dtype == tf.string else _fast_array(value, dtype, len(shape))
+    array = None
+    if isinstance(value, NumberList):
+        array = _from_numbers(value, dtype)
+        value = value.to_list() if array is None else value
+    if array is None:
+        shape = _shape(value)
+        array = None if dtype == tf.string else _fast_array(value, dtype, len(shape))
     if array is None:
         leaves = _row_leaves(value, dtype) if rows else _leaves(value, shape, dtype)
         array = np.array(leaves, dtype=object if dtype == tf.string else dtype.as_numpy_dtype).reshape(shape)
     if not specification.shape.is_compatible_with(array.shape):
         wanted = [None if size is None else int(size) for size in specification.shape]
         raise RequestError(f"Input '{name}' has shape {list(array.shape)}, but the model wants {wanted}.")
-    return tf.constant(array, dtype=dtype)
+    return array
 
 
 def is_binary(value: Any) -> bool:
@@ -86,6 +93,18 @@ def _fast_array(value: Any, dtype: tf.DType, rank: int) -> np.ndarray | None:
         return array
     if bool in set(map(type, _flat(value, rank))):  # which NumPy takes for a number, and JSON does not
         return None
+    return _cast(array, dtype)
+
+
+def _from_numbers(numbers: NumberList, dtype: tf.DType) -> np.ndarray | None:
+    """Return the array, or None if only a look at every single value can tell whether it fits."""
+    array = numbers.array
+    exact = dtype.is_integer and numbers.integers and np.abs(array).max() <= _EXACT_INTEGERS[tf.float64]
+    return _cast(array, dtype) if exact or dtype in _EXACT_INTEGERS else None
+
+
+def _cast(array: np.ndarray, dtype: tf.DType) -> np.ndarray | None:
+    """Return numbers in another dtype, or None if one may be too large for it."""
     if dtype.is_integer:
         fits = array.min() >= dtype.min and array.max() <= dtype.max
     else:
