@@ -2,15 +2,17 @@
 
 import contextlib
 import errno
-import gzip
 import os
 import shutil
 import tarfile
 import unicodedata
 import uuid
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from zlib_ng import zlib_ng
+
+from local_sagemaker.gzip_streams import CHUNK_BYTES, GzipStream
 
 _HEADER_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -86,7 +88,7 @@ def _readable() -> Iterator[None]:
     except ArchiveError:
         raise
     # tarfile lets through what its own parsing of numbers, maps and texts meets.
-    except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, zlib_ng.error) as error:
         if isinstance(error, OSError) and error.errno not in _ERRORS_OF_NAMES:  # a full disk is not the archive's fault
             raise
         raise ArchiveError(f"The archive is no readable tar.gz file: {error}") from error
@@ -95,8 +97,8 @@ def _readable() -> Iterator[None]:
 def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: int) -> int:
     total = members = 0
     names = _Names()
-    # A stream: a bomb is noticed while it unpacks, not after. Through gzip, because tarfile skips the checksum.
-    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:
+    # A stream: a bomb is noticed while it unpacks, not after. One that verifies the checksum, which tarfile skips.
+    with archive.open("rb") as file, _open_tar(stream := GzipStream(file)) as tar:
         for member in tar:
             members += 1
             total += max(member.size, 0)
@@ -113,13 +115,18 @@ def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: in
             except tarfile.FilterError as error:
                 raise ArchiveError(f"The archive holds a path that must not be unpacked: {error}") from error
         padding = 0
-        while chunk := stream.read(64 * 1024):  # to the end, where the checksum is
+        while chunk := stream.read():  # to the end, where the checksum is
             padding += len(chunk)
             if padding > max_bytes:
                 raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
     if members == 0:
         raise ArchiveError("The archive is empty.")
     return total
+
+
+def _open_tar(stream: GzipStream) -> tarfile.TarFile:
+    sizes = {"bufsize": CHUNK_BYTES, "copybufsize": CHUNK_BYTES}
+    return tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, **sizes)  # type: ignore[call-overload]
 
 
 class _Member(tarfile.TarInfo):
