@@ -39,12 +39,14 @@ class Endpoints:
         self._resuming: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         metrics.before_flush = self._record_usage
-        for folder in (settings.endpoints, settings.sockets):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(settings.sockets, ignore_errors=True)
         settings.sockets.mkdir(mode=0o700)  # only the owner can connect to the containers
 
     def resume(self) -> None:
-        """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions."""
+        """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions.
+
+        The disks that an earlier server left go back to their endpoints; those of other endpoints are deleted.
+        """
         self._run(self._publish_usage())
         for name, endpoint in self._records.all(ENDPOINT):
             if endpoint["EndpointStatus"] == "Deleting":
@@ -52,6 +54,9 @@ class Endpoints:
             elif endpoint["EndpointStatus"] != "Failed":
                 self._change(name, self._resume(name))
                 self._resuming[name] = self._changes[name]
+        for folder in self._settings.endpoints.iterdir() if self._settings.endpoints.is_dir() else ():
+            if folder.name not in self._resuming:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def create(self, name: str) -> None:
         """Bring a recorded endpoint into service, in the background."""
@@ -76,12 +81,13 @@ class Endpoints:
         self._change(name, self._delete(name, self._changes.get(name)))
 
     async def close(self) -> None:
-        """Stop all instances; the records stay."""
+        """Stop all instances; the records stay, and the models on the instances' disks."""
         tasks = [*self._changes.values(), *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(fleet.stop(drain=False) for fleet in self._serving.values()), return_exceptions=True)
+        stops = (fleet.stop(drain=False, keep_disks=True) for fleet in self._serving.values())
+        await asyncio.gather(*stops, return_exceptions=True)
         self._serving.clear()
         shutil.rmtree(self._settings.sockets, ignore_errors=True)
 
@@ -150,20 +156,22 @@ class Endpoints:
         return Fleet(plans, host, on_loss=self._lose)
 
     async def _resume(self, name: str) -> None:
-        await self._create(name)
+        await self._create(name, adopt=True)
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint and endpoint.get("PendingFleet") and name in self._serving:
             await self._update(name)
 
-    async def _create(self, name: str) -> None:
+    async def _create(self, name: str, *, adopt: bool = False) -> None:
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint is None:
             return
         fleet = self._new_fleet(endpoint, endpoint["Fleet"])
         try:
+            if adopt:
+                await asyncio.to_thread(fleet.adopt)
             await fleet.start()
         except BaseException as error:
-            await fleet.stop(drain=False)
+            await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
             if isinstance(error, Exception):
                 self._fail(name, _reason(error))
                 return

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,15 @@ class Fleet:
         self._counts = {plan["VariantName"]: plan["DesiredInstanceCount"] for plan in plans}
         self._on_loss = on_loss
 
+    def adopt(self) -> None:
+        """Let the instances have the disks that an earlier server left, and delete those that have no use."""
+        names = {variant.name for variant in self.variants}
+        for folder in self.host.folder.iterdir() if self.host.folder.is_dir() else ():
+            if folder.name not in names:
+                shutil.rmtree(folder, ignore_errors=True)
+        for variant in self.variants:
+            variant.adopt(self._counts[variant.name])
+
     async def start(self) -> None:
         """Start all instances.
 
@@ -48,10 +58,10 @@ class Fleet:
         if errors:
             raise errors[0]
 
-    async def stop(self, *, drain: bool) -> None:
-        """End all instances, after their calls if ``drain`` is set."""
+    async def stop(self, *, drain: bool, keep_disks: bool = False) -> None:
+        """End all instances, after their calls if ``drain`` is set; the next server may find their models."""
         instances = [instance for variant in self.variants for instance in variant.instances]
-        await stop_instances(instances, drain=drain)
+        await stop_instances(instances, drain=drain, keep_disks=keep_disks)
 
     def choose(self, target_variant: str) -> Variant:
         """Return the variant that a call is for: the named one, else one by weight.
@@ -59,6 +69,8 @@ class Fleet:
         Raises:
             ServiceError: ``ValidationError`` if there is none of that name.
         """
+        if not target_variant and len(self.variants) == 1:
+            return self.variants[0]
         if not target_variant:
             weights = [variant.weight for variant in self.variants]
             return random.choices(self.variants, weights=weights if any(weights) else None)[0]

@@ -7,7 +7,7 @@ its memory is full (507): then idle models are unloaded, and their files stay. A
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from local_sagemaker.container_process import ContainerProcess
 from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError, invocation, unavailable
 from local_sagemaker.metrics import VariantMetrics
 from local_sagemaker.model_disk import ModelDisk
+from local_sagemaker.model_order import ModelOrder
 from local_sagemaker.models import Model, ModelSource
 from local_sagemaker.objects import Objects
 from local_sagemaker.settings import Settings
@@ -44,7 +45,7 @@ class ModelCache:
         variant_metrics: VariantMetrics,
         keep_models: bool = True,
     ) -> None:
-        """Create an empty cache; it serves once ``container`` is set.
+        """Create an empty cache; it serves once ``container`` is set. ``restore`` finds what is on the disk already.
 
         Args:
             name: Name of the instance, for messages.
@@ -54,34 +55,61 @@ class ModelCache:
             variant_metrics: Where its metrics go.
             keep_models: False unloads and deletes each model right after its call (``ModelCacheSetting``).
         """
-        self.container: ContainerProcess | None = None  # replaced when it dies: what was loaded is then gone
+        self._container: ContainerProcess | None = None
         self._name = name
         self._folder = folder
         self._settings = settings
         self._metrics = variant_metrics
         self._keep_models = keep_models
-        self._models: dict[str, Model] = {}
+        self._models, self._loaded = ModelOrder(), ModelOrder()  # all, and of them those that are in the container
+        self._queued = self._requested = 0  # loads that wait for their turn, and that the container is asked for
         self._failures: dict[str, _Failure] = {}
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
         self._memory_room, self._disk_room = asyncio.Lock(), asyncio.Lock()
         self._changed = asyncio.Event()
-        self._disk = ModelDisk(settings=settings, objects=objects, make_room=self._make_room)
+        self._disk = ModelDisk(folder, settings=settings, objects=objects, make_room=self._make_room)
+
+    @property
+    def container(self) -> ContainerProcess | None:
+        """The container; it is replaced when it dies, and what was loaded is then gone."""
+        return self._container
+
+    @container.setter
+    def container(self, container: ContainerProcess | None) -> None:
+        self._container = container
+        self._loaded.clear()
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders that outlast a restart of the server."""
+        return self._disk.folders
 
     @property
     def loaded_count(self) -> int:
         """Number of loaded models."""
-        return sum(self._is_loaded(model) for model in self._models.values())
+        return len(self._loaded)
 
     @property
     def memory_percent(self) -> float:
         """Share of the instance's memory for models that the loaded ones take, by the size of their files."""
-        used = sum(model.size for model in self._models.values() if self._is_loaded(model))
+        used = sum(model.unpacked for model in self._loaded)
         return min(100 * used / self._settings.instance_memory_bytes, 100.0)
 
     @property
     def disk_percent(self) -> float:
         """Share of the instance's disk that is taken."""
-        return 100 * self._disk_used() / self._settings.instance_disk_bytes
+        return 100 * self._disk.used / self._settings.instance_disk_bytes
+
+    async def restore(self) -> None:
+        """Take over the models that an earlier server left on the disk, and delete everything else there."""
+        for model in await self._disk.restore():
+            self._models.add(model)
+            if not self._keep_models:
+                await self._evict(model, delete=True)
+        while self._disk.used > self._settings.instance_disk_bytes:  # there was more room then
+            model = self._models.first(lambda model: model.on_disk)
+            assert model is not None
+            await self._evict(model, delete=True)
 
     def holds(self, source: ModelSource) -> bool:
         """Return whether a model is loaded, or being loaded, here."""
@@ -104,7 +132,8 @@ class ModelCache:
         """
         model = self._model(source)
         model.in_use += 1
-        model.last_used = time.monotonic()
+        self._models.touch(model)
+        self._loaded.touch(model)
         try:
             hit = self._is_loaded(model)
             if source.target_model:
@@ -122,29 +151,31 @@ class ModelCache:
 
     async def close(self) -> None:
         """End all loading; nothing writes to the disk afterwards."""
-        loads = [model.loading for model in self._models.values() if model.loading]
+        loads = [model.loading for model in self._models if model.loading]
         for task in loads:
             task.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
         await self._disk.close()
 
     def _model(self, source: ModelSource) -> Model:
-        name = source.model_name
-        if name not in self._models:
-            self._models[name] = Model(source, self._folder / name)
-        return self._models[name]
+        model = self._models.get(source.model_name)
+        if model is None:
+            model = Model(source, self._folder / source.model_name)
+            self._models.add(model)
+        return model
 
     def _is_loaded(self, model: Model) -> bool:
         return model.loaded_in is not None and model.loaded_in is self.container
 
-    def _disk_used(self) -> int:
-        return sum(model.size for model in self._models.values())
+    def _set_queued(self, model: Model, *, queued: bool) -> None:
+        self._queued += queued - model.queued
+        model.queued = queued
 
     async def _wait_until_loaded(self, model: Model) -> None:
         if model.loading is None:
-            if sum(other.queued for other in self._models.values()) >= self._settings.max_queued_loads:
+            if self._queued >= self._settings.max_queued_loads:
                 raise unavailable(f"Too many models wait to be loaded on instance {self._name}. Try again.")
-            model.queued = True
+            self._set_queued(model, queued=True)
             model.loading = asyncio.create_task(self._load(model))
             model.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         started = time.monotonic()
@@ -166,7 +197,7 @@ class ModelCache:
         name = model.source.model_name
         try:
             async with self._turns:
-                model.queued = False
+                self._set_queued(model, queued=False)
                 async with model.lock:
                     container = self.container
                     if container is None:
@@ -179,6 +210,10 @@ class ModelCache:
                     await self._load_into(container, model)
                     self._time(model, "ModelLoadingTime", started)
                     model.loaded_in = container
+                    if container is self.container:
+                        self._loaded.add(model)
+                    if not model.entered and self._keep_models:
+                        await self._disk.enter(model)
             self._failures.pop(name, None)
         except (ContainerError, ArchiveError) as error:
             until = time.monotonic() + REMEMBER_FAILURE_SECONDS
@@ -193,39 +228,40 @@ class ModelCache:
             reason = f"The instance's disk cannot be written: {error.strerror}."
             raise ServiceError("InternalFailure", reason, status=500) from error
         finally:
-            model.loading, model.queued = None, False
+            model.loading = None
+            self._set_queued(model, queued=False)
             model.in_use -= 1
             self._forget_if_empty(model)
             self._changed.set()
 
     async def _make_room(self, model: Model, size: int) -> None:
         async with self._disk_room:
-            while self._disk_used() - model.size + size > self._settings.instance_disk_bytes:
-                victim = self._least_recently_used(lambda other: other.on_disk and other is not model)
+            while self._disk.used - model.size + size > self._settings.instance_disk_bytes:
+                victim = self._models.first(lambda other: other.idle and other.on_disk and other is not model)
                 if victim:
                     await self._evict(victim, delete=True)
                 else:
                     await self._wait_for_change()
-            model.size = size
+            self._disk.resize(model, size)
 
     async def _load_into(self, container: ContainerProcess, model: Model) -> None:
         document = {"model_name": model.source.model_name, "url": str(model.folder)}
         deadline = time.monotonic() + self._settings.model_load_seconds
         while True:
-            model.requested = True
+            self._requested += 1
             try:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
-                    status, text = await container.call("POST", "/models", json=document)
+                    status, text = await container.call("POST", "/models", document)
             except TimeoutError:
                 raise ContainerError(0, "The model was not loaded in time.") from None
             finally:
-                model.requested = False
+                self._requested -= 1
             if status in (200, 409):
                 return
             if status != 507 or not self._may_unload_others(model):
                 raise ContainerError(status, text)
             async with self._memory_room:  # one at a time, so that two loads do not both unload for the same room
-                victim = self._least_recently_used(self._is_loaded)
+                victim = self._loaded.first(lambda other: other.idle)
                 if victim:
                     await self._evict(victim)
                 else:
@@ -237,10 +273,9 @@ class ModelCache:
         Not for one that no memory would be enough for, nor for one that failed lately: others would be unloaded for
         nothing, again and again.
         """
-        if model.size > self._settings.instance_memory_bytes or self._failure(model):
+        if model.unpacked > self._settings.instance_memory_bytes or self._failure(model):
             return False
-        others = [other for other in self._models.values() if other is not model]
-        return any(self._is_loaded(other) or other.requested for other in others)
+        return len(self._loaded) > 0 or self._requested > 0
 
     def _refuse_bad_archive(self, model: Model) -> None:
         failure = self._failure(model)
@@ -254,10 +289,6 @@ class ModelCache:
             return failure
         return None
 
-    def _least_recently_used(self, eligible: Callable[[Model], bool]) -> Model | None:
-        candidates = [model for model in self._models.values() if model.idle and eligible(model)]
-        return min(candidates, key=lambda model: model.last_used, default=None)
-
     async def _evict(self, model: Model, *, delete: bool = False) -> None:
         """Unload an idle model, and delete its files if asked to; a call that comes meanwhile loads it afterwards."""
         async with model.lock:
@@ -269,6 +300,7 @@ class ModelCache:
 
     async def _unload(self, model: Model) -> None:
         container, model.loaded_in = model.loaded_in, None
+        self._loaded.discard(model)
         if container is None or container is not self.container:
             return
         started = time.monotonic()
@@ -278,8 +310,8 @@ class ModelCache:
 
     def _forget_if_empty(self, model: Model) -> None:
         unused = model.in_use == 0 and model.loading is None and not model.lock.locked()
-        if unused and not model.size and self._models.get(model.source.model_name) is model:
-            del self._models[model.source.model_name]
+        if unused and not model.size:
+            self._models.discard(model)
 
     def _time(self, model: Model, metric: str, started: float) -> None:
         if model.source.target_model:  # an ordinary endpoint has no such metrics

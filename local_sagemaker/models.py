@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from local_sagemaker.container_process import ContainerProcess
@@ -27,7 +28,7 @@ class ModelSource:
         """S3 URI of the archive."""
         return f"s3://{self.bucket}/{self.key}"
 
-    @property
+    @cached_property
     def model_name(self) -> str:
         """The opaque name under which the container knows the model."""
         return hashlib.sha256(self.uri.encode()).hexdigest()[:32]
@@ -39,14 +40,14 @@ class Model:
 
     source: ModelSource
     folder: Path
-    size: int = 0  # on disk; counted before the first byte is written
+    size: int = 0  # on disk, with its prepared weights; counted before the first byte is written
+    unpacked: int = 0  # of that, what the archive held
     etag: str = ""
     on_disk: bool = False
+    entered: bool = False  # in the disk's inventory: it was loaded once, and its size is exact
     loaded_in: ContainerProcess | None = None
     in_use: int = 0  # calls, and the load that they wait for
     queued: bool = False  # its load waits for its turn, so that nothing depends on its files yet
-    requested: bool = False  # the container is asked to load it
-    last_used: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held while it is loaded or evicted
     loading: asyncio.Task[None] | None = field(default=None, repr=False)
 

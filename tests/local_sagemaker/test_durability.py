@@ -364,3 +364,37 @@ def open_parts(service):
         for item in uploads
         for part in service.s3.list_parts(Bucket="ledger", Key=item["Key"], UploadId=item["UploadId"]).get("Parts", [])
     ]
+
+
+def test_unpacked_models_survive_a_kill_and_a_stop(home, connect_service, model_archives, eventually):
+    """A model is downloaded again only if its object was replaced meanwhile."""
+
+    def calls_of(service, *targets):
+        for target in targets:
+            service.invoke("kept", {"instances": [[1, 2]]}, target=target)
+        return [service.metric("kept", name)[0] for name in ("ModelDownloadingTime", "ModelLoadingTime")]
+
+    service = connect_service(daemon.start(home))
+    bucket = service.bucket()
+    for target in ("a", "b"):
+        service.s3.upload_file(str(model_archives["linear"]), bucket, f"models/{target}")
+    service.create_endpoint("kept", f"s3://{bucket}/models/")
+    assert calls_of(service, "a", "b") == [2, 2]
+    [disk] = (home / "endpoints" / "kept" / "AllTraffic").iterdir()
+    kill(service.status)
+
+    foreign = [disk / "models" / "partial", disk / "left.txt", disk.with_name("i-1"), home / "endpoints" / "other"]
+    for folder in foreign:
+        folder.mkdir()
+        (folder / "file").touch()
+    service = connect_service(daemon.start(home))
+    assert calls_of(service, "a", "b") == [0, 2]
+    assert not any(folder.exists() for folder in foreign)
+
+    service.s3.put_object(Bucket=bucket, Key="models/a", Body=model_archives["linear"].read_bytes() + bytes(512))
+    daemon.stop(home)
+    service = connect_service(daemon.start(home))
+    assert calls_of(service, "a", "b") == [1, 2]
+    assert list(disk.parent.iterdir()) == [disk]
+    service.delete_endpoint("kept")
+    assert list((home / "endpoints").iterdir()) == []

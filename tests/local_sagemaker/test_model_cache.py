@@ -45,7 +45,7 @@ class Container:
         self.gate.set()
         self.broken = set()
         self.most_at_once = self.loading = 0
-        self.dead = False
+        self.dead = self.prepares = False
 
     async def call(self, method, path, json=None):
         if self.dead:
@@ -55,7 +55,8 @@ class Container:
         if method == "DELETE":
             self.loaded.pop(name, None)
             return 200, ""
-        size = sum(file.stat().st_size for file in Path(json["url"]).rglob("*") if file.is_file())
+        weights = Path(json["url"]) / "1.weights"
+        size = sum(file.stat().st_size for file in Path(json["url"]).rglob("*") if file.is_file() and file != weights)
         if sum(self.loaded.values()) + size > self.memory:
             return 507, "Memory exhausted"
         if name in self.broken:
@@ -65,6 +66,8 @@ class Container:
         await self.gate.wait()
         self.loading -= 1
         self.loaded[name] = size
+        if self.prepares:
+            weights.write_bytes(bytes(size))
         return 200, ""
 
     def loads_of(self, source):
@@ -94,9 +97,17 @@ class Fixture:
         self.bucket = Bucket(folder / "s3")
         self.metrics = Recorder()
         self.disk = folder / "disk"
-        keep = {"keep_models": limits.pop("keep_models", True)}
+        self.start()
+
+    def start(self, *, keep_models=True, **limits):
+        """Start with nothing but the disk, as after a restart of the server."""
         self.cache = ModelCache(
-            "i-1", self.disk, settings=self.settings, objects=self.bucket, variant_metrics=self.metrics, **keep
+            "i-1",
+            self.disk,
+            settings=replace(self.settings, **limits),
+            objects=self.bucket,
+            variant_metrics=self.metrics,
+            keep_models=keep_models,
         )
         self.cache.container = self.container = Container(self.settings.instance_memory_bytes)
 
@@ -394,3 +405,108 @@ def test_more_work_than_fits_never_exceeds_a_limit(run):
         await asyncio.gather(*(client(seed) for seed in range(8)))
 
     run(scenario, instance_memory_bytes=30 * KILOBYTE, instance_disk_bytes=70 * KILOBYTE, max_concurrent_loads=2)
+
+
+def test_prepared_weights_count_on_the_disk(run):
+    async def scenario(instance):
+        instance.container.prepares = True
+        sources = [instance.add(name, 20 * KILOBYTE) for name in "abcd"]
+        for source in sources:
+            await instance.use(source)
+            assert instance.disk_bytes() <= instance.settings.instance_disk_bytes
+            assert instance.cache.disk_percent == 100 * instance.disk_bytes() / instance.settings.instance_disk_bytes
+        assert instance.metrics.count("ModelDownloadingTime") == 4
+        assert instance.cache.memory_percent == 100 * instance.cache.loaded_count * 20 * KILOBYTE / 1_000_000
+
+    run(scenario, instance_disk_bytes=110 * KILOBYTE)
+
+
+def test_room_for_prepared_weights_that_are_not_needed_is_given_back(run):
+    async def scenario(instance):
+        for name in "abcd":
+            await instance.use(instance.add(name, 20 * KILOBYTE))
+        assert instance.cache.loaded_count == 4
+        assert instance.disk_bytes() == 80 * KILOBYTE
+
+    run(scenario, instance_disk_bytes=130 * KILOBYTE)
+
+
+def test_what_was_loaded_is_on_the_disk_after_a_restart(run):
+    async def scenario(instance):
+        first, second = instance.add("a"), instance.add("b", 2 * KILOBYTE)
+        for source in (second, first):
+            await instance.use(source)
+        await instance.cache.close()
+        instance.start()
+        await instance.cache.restore()
+        assert (instance.cache.loaded_count, instance.cache.holds(first)) == (0, False)
+        assert instance.cache.disk_percent == 100 * 3 * KILOBYTE / instance.settings.instance_disk_bytes
+        for source in (first, second):
+            await instance.use(source)
+        assert instance.metrics.count("ModelDownloadingTime") == 2
+        assert instance.metrics.count("ModelLoadingTime") == 4
+
+    run(scenario)
+
+
+def test_an_archive_replaced_between_two_servers_is_downloaded(run):
+    async def scenario(instance):
+        source = instance.add("a")
+        await instance.use(source)
+        await instance.cache.close()
+        instance.add("a", 2 * KILOBYTE)
+        instance.start()
+        await instance.cache.restore()
+        assert instance.disk_bytes() == 0
+        await instance.use(source)
+        assert instance.metrics.count("ModelDownloadingTime") == 2
+        assert instance.disk_bytes() == 2 * KILOBYTE
+
+    run(scenario)
+
+
+def test_a_model_that_could_not_be_loaded_is_not_on_the_disk_after_a_restart(run):
+    async def scenario(instance):
+        source = instance.add("a")
+        instance.container.broken.add(source.model_name)
+        with pytest.raises(ContainerError):
+            await instance.use(source)
+        assert instance.disk_bytes() == KILOBYTE
+        await instance.cache.close()
+        instance.start()
+        await instance.cache.restore()
+        assert instance.disk_bytes() == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"), [({"instance_disk_bytes": 5 * KILOBYTE}, 4 * KILOBYTE), ({"keep_models": False}, 0)]
+)
+def test_a_server_with_less_room_keeps_less(run, change, left):
+    async def scenario(instance):
+        for name in "abcd":
+            await instance.use(instance.add(name, 2 * KILOBYTE))
+        await instance.cache.close()
+        instance.start(**change)
+        await instance.cache.restore()
+        assert instance.disk_bytes() == left
+
+    run(scenario)
+
+
+def test_counts_follow_loads_unloads_and_a_new_container(run):
+    async def scenario(instance):
+        sources = [instance.add(str(number)) for number in range(6)]
+        for source in sources:
+            await instance.use(source)
+            assert instance.cache.loaded_count == len(instance.container.loaded) <= 3
+        assert set(instance.container.loaded) == {source.model_name for source in sources[3:]}
+        await instance.use(sources[3])
+        await instance.use(sources[0])  # unloads 4, which is now the least recently used one
+        assert set(instance.container.loaded) == {sources[index].model_name for index in (0, 3, 5)}
+        assert instance.cache.memory_percent == 100.0
+        instance.cache.container = instance.container = Container()
+        assert (instance.cache.loaded_count, instance.cache.memory_percent) == (0, 0.0)
+
+    run(scenario, instance_memory_bytes=3 * KILOBYTE)
