@@ -3,23 +3,29 @@
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import aiohttp
+import orjson
 import psutil
 
 from local_sagemaker import aws_services
+from local_sagemaker.connections import ConnectionPool, Response
 from local_sagemaker.errors import ContainerError, ContainerLostError
 from local_sagemaker.processes import Process
-from local_sagemaker.settings import Settings
+from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
+# What decides how this machine runs the container's Python is not the model's to say.
+_RESERVED = re.compile(r"(PATH|HOME|PYTHON\w*|LD_\w+|DYLD_\w+|LOCAL_SAGEMAKER_\w*)$")
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -60,7 +66,15 @@ class ContainerResponse:
 class ContainerProcess:
     """One container from its start to its end; a new one takes its place when it dies."""
 
-    def __init__(self, instance: str, folder: Path, *, settings: Settings, log: aws_services.LogStream) -> None:
+    def __init__(
+        self,
+        instance: str,
+        folder: Path,
+        *,
+        settings: Settings,
+        log: aws_services.LogStream,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Describe a container; ``start`` brings it up.
 
         Args:
@@ -68,14 +82,16 @@ class ContainerProcess:
             folder: Its working folder.
             settings: Limits.
             log: Where its output goes.
+            environment: ``Environment`` of the model's container definition.
         """
         self._instance = instance
         self._folder = folder
         self._settings = settings
         self._log = log
+        self._environment = {name: value for name, value in environment.items() if not _RESERVED.match(name)}
         self._socket = settings.sockets / secrets.token_hex(8)
         self._process: Process | None = None
-        self._http: aiohttp.ClientSession | None = None
+        self._connections: ConnectionPool | None = None
         self._measured: dict[int, psutil.Process] = {}
 
     async def start(self) -> None:
@@ -89,11 +105,10 @@ class ContainerProcess:
         command += ["--invocation-seconds", str(self._settings.invocation_seconds)]
         command += ["--load-seconds", str(self._settings.model_load_seconds)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+        environment |= self._environment | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
         self._process = Process(command, environment=environment, folder=self._folder)
         threading.Thread(target=self._follow, args=(self._process,), daemon=True).start()
-        connector = aiohttp.UnixConnector(path=str(self._socket), limit=0)
-        self._http = aiohttp.ClientSession("http://container", connector=connector)
+        self._connections = ConnectionPool(self._socket)
         deadline = time.monotonic() + self._settings.container_start_seconds
         while not await self._pings():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -108,24 +123,27 @@ class ContainerProcess:
 
     async def stop(self) -> None:
         """End the process."""
-        if self._http:
-            await self._http.close()
+        if self._connections:
+            self._connections.close()
         if self._process:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
         self._socket.unlink(missing_ok=True)
 
-    async def call(self, method: str, path: str, **options: Any) -> tuple[int, str]:
+    async def call(self, method: str, path: str, document: Any = None) -> tuple[int, str]:
         """Make one call of the container contract and return its status and text.
+
+        Args:
+            method: HTTP method.
+            path: Path of the contract.
+            document: What to send as JSON, or None.
 
         Raises:
             ContainerLostError: If the container is gone.
         """
-        try:
-            async with self._session.request(method, path, **options) as response:
-                return response.status, await response.text()
-        except aiohttp.ClientError as error:
-            raise ContainerLostError(self._instance) from error
+        body = b"" if document is None else orjson.dumps(document)
+        response = await self._request(method, path, {"Content-Type": "application/json"}, body)
+        return response.status, response.body.decode("utf-8", errors="replace")
 
     async def invoke(self, model_name: str, call: Call, *, target_model: str) -> ContainerResponse:
         """Ask a loaded model.
@@ -146,22 +164,18 @@ class ContainerProcess:
             _CUSTOM_ATTRIBUTES: call.custom_attributes,
         }
         headers = {name: value for name, value in named.items() if value}
-        timeout = aiohttp.ClientTimeout(total=self._settings.invocation_seconds)
-        path = f"/models/{model_name}/invoke"
         started = time.monotonic()
         try:
-            async with self._session.post(path, data=call.body, headers=headers, timeout=timeout) as response:
-                payload = await response.read()
+            async with asyncio.timeout(self._settings.invocation_seconds):
+                response = await self._request("POST", f"/models/{model_name}/invoke", headers, call.body)
         except TimeoutError:
             reason = "Your invocation timed out while waiting for a response from container primary."
             raise ContainerError(0, reason) from None
-        except aiohttp.ClientError as error:
-            raise ContainerLostError(self._instance) from error
         if response.status >= 400:
-            raise ContainerError(response.status, payload.decode("utf-8", errors="replace"))
-        content_type = response.headers.get("Content-Type", "")
-        attributes = response.headers.get(_CUSTOM_ATTRIBUTES, "")
-        return ContainerResponse(content_type, payload, attributes, time.monotonic() - started)
+            raise ContainerError(response.status, response.body.decode("utf-8", errors="replace"))
+        content_type = response.headers.get("content-type", "")
+        attributes = response.headers.get(_CUSTOM_ATTRIBUTES.lower(), "")
+        return ContainerResponse(content_type, response.body, attributes, time.monotonic() - started)
 
     def cpu_percent(self) -> float:
         """Return the use of processor cores since the previous call; 100 is one core."""
@@ -174,17 +188,18 @@ class ContainerProcess:
                 total += self._measured.setdefault(process.pid, process).cpu_percent()
         return total
 
-    @property
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None or self._http.closed:
+    async def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        if self._connections is None:
             raise ContainerLostError(self._instance)
-        return self._http
+        try:
+            return await self._connections.request(method, path, headers=headers, body=body)
+        except OSError as error:
+            raise ContainerLostError(self._instance) from error
 
     async def _pings(self) -> bool:
         try:
-            async with self._session.get("/ping") as response:
-                return response.status == 200
-        except (aiohttp.ClientError, ContainerLostError):
+            return (await self._request("GET", "/ping", {})).status == 200
+        except ContainerLostError:
             return False
 
     def _follow(self, process: Process) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -177,7 +178,11 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
                 "or give yourself the right to write all its files."
             ) from error
         (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
-        config = uvicorn.Config(server, log_config=None, access_log=False, log_level="warning", lifespan="on")
+        config = uvicorn.Config(
+            server, log_config=None, access_log=False, log_level="warning", lifespan="on", proxy_headers=False
+        )
+        gc.collect()
+        gc.freeze()  # the modules stay; looking through them again would hold up calls
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once everything is shut down
             uvicorn.Server(config).run(sockets=[listener])
 

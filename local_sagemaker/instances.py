@@ -6,8 +6,9 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from local_sagemaker import aws_services, metrics
 from local_sagemaker.container_process import Call, ContainerProcess, ContainerResponse
@@ -40,6 +41,7 @@ class Instance:
         variant_metrics: VariantMetrics,
         log: aws_services.LogStream,
         keep_models: bool = True,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Describe an instance; ``start`` brings it up.
 
@@ -51,6 +53,7 @@ class Instance:
             variant_metrics: Where its metrics go.
             log: Where the container's output goes.
             keep_models: False unloads and deletes each model right after its call (``ModelCacheSetting``).
+            environment: ``Environment`` of the model's container definition.
         """
         self.name = name
         self.in_flight = 0  # calls under way, waiting ones included
@@ -66,6 +69,7 @@ class Instance:
         self._settings = settings
         self._metrics = variant_metrics
         self._log = log
+        self._environment = environment
         self._container: ContainerProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -79,7 +83,7 @@ class Instance:
         return self._ready.is_set() and not self._lost
 
     async def start(self, *, on_loss: Callable[["Instance"], None]) -> None:
-        """Start the container and wait until it answers.
+        """Start the container and wait until it answers; models that an earlier server left on the disk are kept.
 
         Args:
             on_loss: Called if the container dies later and does not come back.
@@ -87,7 +91,8 @@ class Instance:
         Raises:
             RuntimeError: If it does not come up in time.
         """
-        self._folder.mkdir(parents=True)
+        await asyncio.to_thread(self._clear)
+        await self.models.restore()
         await self._start_container()
         self._watcher = asyncio.create_task(self._watch(on_loss))
 
@@ -97,8 +102,8 @@ class Instance:
             self._idle.clear()
             await self._idle.wait()
 
-    async def stop(self) -> None:
-        """End the container and delete the disk."""
+    async def stop(self, *, keep_disk: bool = False) -> None:
+        """End the container and delete the disk, unless it is kept for the next start of the server."""
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -106,7 +111,8 @@ class Instance:
         await self.models.close()
         if self._container:
             await self._container.stop()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        if not keep_disk:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def invoke(self, source: ModelSource, call: Call) -> ContainerResponse:
         """Answer a call, loading the model first if needed.
@@ -151,15 +157,28 @@ class Instance:
         self._metrics.record("MemoryUtilization", self.models.memory_percent, namespace=metrics.INSTANCES)
         self._metrics.record("DiskUtilization", self.models.disk_percent, namespace=metrics.INSTANCES)
 
+    def _clear(self) -> None:
+        """Make the folder; what a container of an earlier server left there goes, but for the models."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in set(self._folder.iterdir()) - self.models.folders:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
     async def _until_ready(self) -> None:
         """Hold a call back while a container that died is replaced."""
+        if self.ready:
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ready.wait(), self._settings.invocation_seconds)
         if not self.ready:
             raise unavailable(f"Instance {self.name} is not available at the moment. Try again.")
 
     async def _start_container(self) -> None:
-        container = ContainerProcess(self.name, self._folder, settings=self._settings, log=self._log)
+        container = ContainerProcess(
+            self.name, self._folder, settings=self._settings, log=self._log, environment=self._environment
+        )
         self._container = container
         await container.start()
         self.models.container = container

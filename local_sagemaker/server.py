@@ -230,6 +230,8 @@ def _check_headers(names: list[str]) -> None:
     Raises:
         ServiceError: If a header that says who sends what occurs twice.
     """
+    if len(set(names)) == len(names):
+        return
     repeated = {name for name in names if names.count(name) > 1 and (name in _SINGLE or name.startswith("x-amz"))}
     if repeated:
         raise ServiceError("InvalidRequest", f"The request has more than one header {', '.join(sorted(repeated))}.")

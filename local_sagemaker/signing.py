@@ -22,6 +22,7 @@ from local_sagemaker.settings import DEFAULT_REGION
 
 ALLOWED_CLOCK_SKEW = timedelta(minutes=15)
 MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
+_TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request,\s*"
     r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
@@ -39,6 +40,13 @@ class Scope:
 
     service: str
     region: str
+
+
+class _Signer(SigV4Auth):
+    """botocore's signer, which takes the body as it is; its own way there prepares the whole request for sending."""
+
+    def payload(self, request: AWSRequest) -> str:
+        return hashlib.sha256(request.data).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,7 @@ def _presigned_claim(query: str) -> _Claim | None:
 
 def _check_time(claim: _Claim) -> None:
     try:
-        signed_at = datetime.strptime(claim.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        signed_at = datetime.fromisoformat(claim.timestamp if _TIMESTAMP.fullmatch(claim.timestamp) else "")
     except ValueError:
         signed_at = datetime.fromtimestamp(0, UTC)
     age = datetime.now(UTC) - signed_at
@@ -197,7 +205,7 @@ def _check_time(claim: _Claim) -> None:
 def _signature(
     claim: _Claim, method: str, path: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
 ) -> str:
-    signer_type = S3SigV4Auth if claim.service == "s3" else SigV4Auth
+    signer_type = S3SigV4Auth if claim.service == "s3" else _Signer
     signer = signer_type(credentials, claim.service, claim.region)
     url = f"http://{headers.get('host', '')}{path}" + (f"?{claim.query}" if claim.query else "")
     signed = {name: headers[name] for name in claim.signed_headers if name in headers}

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,9 @@ class Variant:
         if self.multi_model and self._prefix and not self._prefix.endswith("/"):
             self._prefix += "/"
         self._keep_models = plan["ModelCacheSetting"] == "Enabled"
+        self._environment: dict[str, str] = plan.get("Environment", {})  # older records have none
         self._host = host
+        self._left: list[str] = []  # instances of an earlier server, whose disks are there
 
     def source(self, target_model: str) -> ModelSource:
         """Return the archive a call is for.
@@ -102,6 +105,17 @@ class Variant:
                 return chosen
         return min(others, key=lambda instance: (instance.models.loaded_count, instance.in_flight))
 
+    def adopt(self, count: int) -> None:
+        """Let the first instances, so many at most, have the names and disks of those that an earlier server left.
+
+        The other disks are deleted.
+        """
+        folder = self._host.folder / self.name
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        self._left = names[:count]
+        for name in names[count:]:
+            shutil.rmtree(folder / name, ignore_errors=True)
+
     async def scale(self, count: int, *, on_loss: Callable[["Variant", Instance], None]) -> None:
         """Start or end instances until there are so many; calls are answered meanwhile.
 
@@ -124,11 +138,11 @@ class Variant:
         starts = [asyncio.create_task(start(instance)) for instance in new]
         try:
             await asyncio.gather(*starts)
-        except BaseException:
+        except BaseException as error:
             for task in starts:
                 task.cancel()
             await asyncio.gather(*starts, return_exceptions=True)
-            await asyncio.gather(*(instance.stop() for instance in new), return_exceptions=True)
+            await stop_instances(new, drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
             raise
         self.instances += new
 
@@ -139,7 +153,7 @@ class Variant:
 
     def _new_instance(self) -> Instance:
         host = self._host
-        name = f"{self.name}/{new_instance_id()}"
+        name = f"{self.name}/{self._left.pop() if self._left else new_instance_id()}"
         return Instance(
             name,
             host.folder / name,
@@ -148,18 +162,21 @@ class Variant:
             variant_metrics=self.metrics,
             log=aws_services.LogStream(host.log_group, name, region=host.region),
             keep_models=self._keep_models,
+            environment=self._environment,
         )
 
 
-async def stop_instances(instances: list[Instance], *, drain: bool = True) -> None:
+async def stop_instances(instances: list[Instance], *, drain: bool = True, keep_disks: bool = False) -> None:
     """End instances.
 
     Args:
         instances: The instances; they must get no more calls.
         drain: Whether calls under way are answered first.
+        keep_disks: Whether the next server finds their models.
     """
     try:
         if drain:
             await asyncio.gather(*(instance.drain() for instance in instances))
     finally:
-        await asyncio.gather(*(instance.stop() for instance in instances), return_exceptions=True)
+        stops = (instance.stop(keep_disk=keep_disks) for instance in instances)
+        await asyncio.gather(*stops, return_exceptions=True)

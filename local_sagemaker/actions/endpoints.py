@@ -134,6 +134,7 @@ class EndpointActions:
                     "ModelDataUrl": container["ModelDataUrl"],
                     "Mode": container.get("Mode", "SingleModel"),
                     "ModelCacheSetting": caching,
+                    "Environment": container.get("Environment", {}),
                     "ResolutionTime": now(),
                 }
             )
