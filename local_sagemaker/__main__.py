@@ -1,12 +1,16 @@
-"""Command line of the stand-in: start, stop, status, reset, env."""
+"""Command line of the stand-in: start, stop, status, reset, env, fit."""
 
 import argparse
+import dataclasses
+import json
 import shlex
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from local_sagemaker import daemon
-from local_sagemaker.settings import default_home
+from local_sagemaker import capacities, daemon
+from local_sagemaker.settings import Settings, default_home
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("status", help="tell whether the server runs (exit code 1 if not)")
     commands.add_parser("reset", help="stop the server and delete all its state")
     commands.add_parser("env", help='print the variables to set: eval "$(python -m local_sagemaker env)"')
+    _add_fit(commands)
     options = parser.parse_args(arguments)
     home = options.home.expanduser().absolute() if options.home else default_home()
     try:
@@ -34,6 +39,25 @@ def main(arguments: list[str] | None = None) -> int:
     except (daemon.DaemonError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _add_fit(commands: Any) -> None:
+    fit = commands.add_parser(
+        "fit",
+        help="measure a model of your own, and tell how many copies fit on an instance",
+        description="Load copies of a model as an instance does, measure memory and times, and tell how many fit.",
+    )
+    fit.add_argument("model", type=Path, help="a .tar.gz archive, or the folder that was packed into it")
+    fit.add_argument("--memory-bytes", type=_positive, help="memory of the instance for models (default: 4 GiB)")
+    fit.add_argument("--disk-bytes", type=_positive, help="disk of the instance for models (default: 16 GiB)")
+    fit.add_argument("--json", action="store_true", help="write JSON, with sizes in bytes and times in seconds")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
 
 
 def _run(options: argparse.Namespace, home: Path) -> int:
@@ -44,6 +68,8 @@ def _run(options: argparse.Namespace, home: Path) -> int:
             daemon.serve(home, port=options.port)
         case "stop":
             print("Stopped." if daemon.stop(home) else "No server is running.")
+        case "fit":
+            return _fit(options)
         case "reset":
             daemon.reset(home)
             print(f"Deleted the state in {home}.")
@@ -56,6 +82,26 @@ def _run(options: argparse.Namespace, home: Path) -> int:
                 _print_status(running)
             else:
                 print("\n".join(f"export {key}={shlex.quote(value)}" for key, value in running.environment.items()))
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    """Measure a model; whatever ends this command, the copies and the process that loads them go with it."""
+    limits = {"instance_memory_bytes": options.memory_bytes, "instance_disk_bytes": options.disk_bytes}
+    settings = dataclasses.replace(Settings(), **{name: value for name, value in limits.items() if value})
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if sys.stderr.isatty():
+        print(f"Loading {capacities.COPIES} copies of {options.model}", file=sys.stderr)
+    try:
+        capacity = capacities.measure(options.model, settings)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except OSError as error:
+        print(f"The copies cannot be written: {error}. Set TMPDIR to a folder with room for them.", file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    print(json.dumps(capacity.document(), indent=2) if options.json else capacities.table(capacity))
     return 0
 
 

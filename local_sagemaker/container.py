@@ -6,7 +6,11 @@ container knows nothing of S3: it loads what the platform unpacked. Run it alone
 """
 
 import argparse
+import contextlib
+import gc
 import logging
+import os
+import resource
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,9 +19,10 @@ from typing import Any
 import uvicorn
 
 from local_sagemaker.asgi import read_body, send_response
+from local_sagemaker.batches import BatchingOptions
 from local_sagemaker.invocations import Answer, Invocation, error_answer
 from local_sagemaker.loaded_models import LoadedModels
-from local_sagemaker.settings import GIBIBYTE
+from local_sagemaker.settings import GIBIBYTE, RUNTIME_ENVIRONMENT
 
 
 class Application:
@@ -45,6 +50,8 @@ class Application:
 
     async def _live(self, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         await receive()
+        gc.collect()
+        gc.freeze()  # what TensorFlow's modules consist of stays; looking through it takes a third of a second
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._models.close()
@@ -81,11 +88,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--load-seconds", type=float, default=360, help="limit of an import of inference.py")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
+    os.environ.update(RUNTIME_ENVIRONMENT)  # for a container that runs alone
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # where there is no limit that could be named
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each mapped model holds a file open
+    try:
+        batching = BatchingOptions.from_environment(os.environ)
+    except ValueError as error:
+        parser.error(str(error))
     models = LoadedModels(
         memory_bytes=options.memory_bytes,
         invocation_seconds=options.invocation_seconds,
         load_seconds=options.load_seconds,
         sockets=Path(options.socket).parent if options.socket else None,
+        batching=batching,
     )
     uvicorn.run(
         Application(models),

@@ -12,23 +12,26 @@ from typing import Any
 import orjson
 
 from local_sagemaker import servables
+from local_sagemaker.batches import Batcher, BatchingOptions
 from local_sagemaker.handlers import Handler, HandlerError
 from local_sagemaker.invocations import Answer, Invocation, error_answer
 from local_sagemaker.servables import BasePathError, Servable, UnloadedError
 from local_sagemaker.serving_api import ServingApi
 from local_sagemaker.settings import GIBIBYTE
 from local_sagemaker.tensors import RequestError
+from local_sagemaker.threads import Threads
 
 logger = logging.getLogger(__name__)
 _MODEL_NAME = re.compile(r"\w[\w.-]{0,254}")
 _PREDICTIONS_AT_ONCE = 4  # of one model, so that a model that never ends leaves threads to the others
-_THREADS = 16
+_THREADS = 16  # of large models, and as many of the others, which need not wait until a large one has ended
 
 
 @dataclass
 class _Model:
     servable: Servable
-    handler: Handler | None
+    handler: Handler | None = None
+    batcher: Batcher | None = None
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PREDICTIONS_AT_ONCE))
 
 
@@ -42,25 +45,29 @@ class LoadedModels:
         invocation_seconds: float = 60,
         load_seconds: float = 360,
         sockets: Path | None = None,
+        batching: BatchingOptions | None = None,
     ) -> None:
         """Create an empty set.
 
         Args:
-            memory_bytes: What the weights of all loaded models may take together, in bytes.
+            memory_bytes: What the footprints of all loaded models may sum up to, in bytes.
             invocation_seconds: How long one call may take.
             load_seconds: How long importing a model's ``inference.py`` may take.
             sockets: Folder for the sockets of handlers, which the owner alone can enter; by default a new one.
+            batching: How concurrent calls of a model are computed as one; by default each is computed alone.
         """
         self._memory_bytes = memory_bytes
         self._invocation_seconds = invocation_seconds
         self._load_seconds = load_seconds
+        self._batching = batching
         self._folder = None if sockets else tempfile.TemporaryDirectory(prefix="lsm-")
         self._sockets = sockets or Path(self._folder.name)
         self._models: dict[str, _Model] = {}
         self._reserved: dict[str, int] = {}  # models being loaded or unloaded, and their footprint
         self._unloading: set[asyncio.Task[None]] = set()
         self._api = ServingApi(self._predict_for_handler, self.describe)
-        self._predictions = ThreadPoolExecutor(_THREADS, thread_name_prefix="predict")
+        self._predictions = Threads(_THREADS, name="predict")
+        self._large = Threads(_THREADS, name="predict-large")
         self._loads = ThreadPoolExecutor(2, thread_name_prefix="load")  # loading never blocks predictions
 
     async def load(self, body: bytes) -> Answer:
@@ -85,10 +92,14 @@ class LoadedModels:
         self._reserved[name] = 0
         try:
             if not await self._has_room(size):
-                message = f"{name} needs {size:,} bytes, {self._used():,} of {self._memory_bytes:,} are in use."
-                return error_answer(507, f"Memory exhausted: {message}")
+                return self._memory_exhausted(name, size)
             self._reserved[name] = size
-            self._models[name] = await self._load(name, Path(url))
+            model = await self._load(name, Path(url))
+            size, self._reserved[name] = model.servable.footprint, 0
+            if not await self._has_room(size):  # it is larger than its files said, such as with a graph of its own
+                await self._end(model)
+                return self._memory_exhausted(name, size)
+            self._models[name] = model
         except MemoryError:
             return error_answer(507, f"Memory exhausted: not enough memory to load {name}")
         except HandlerError as error:
@@ -98,8 +109,9 @@ class LoadedModels:
             return error_answer(500, f"Failed to load model {name}: {type(error).__name__}: {error}")
         finally:
             del self._reserved[name]
-        servable = self._models[name].servable
-        logger.info("loaded %s, version %s, %d bytes of weights", name, servable.version, servable.footprint)
+        servable = model.servable
+        details = (servable.version, servable.footprint, servable.engine)
+        logger.info("loaded %s, version %s, %d bytes of memory, %s", name, *details)
         return _success(f"Successfully loaded model {name}, version {servable.version}.")
 
     async def unload(self, name: str) -> Answer:
@@ -123,6 +135,10 @@ class LoadedModels:
         """``GET /models/{name}``: one loaded model."""
         model = self._models.get(name)
         return Answer(200, orjson.dumps(_status(model))) if model else _not_loaded(name)
+
+    def servable(self, name: str) -> Servable:
+        """Return a loaded model."""
+        return self._models[name].servable
 
     async def invoke(self, call: Invocation) -> Answer:
         """``POST /models/{name}/invoke``: a prediction, through the model's own handler if it has one."""
@@ -157,7 +173,8 @@ class LoadedModels:
             return error_answer(501, f"The method {method!r} is not supported here. Use predict.")
         try:
             async with asyncio.timeout(self._invocation_seconds):
-                return Answer(200, await self._predict(model, body))
+                predicted = model.batcher.predict(body) if model.batcher else self._predict(model, body)
+                return Answer(200, await predicted)
         except RequestError as error:
             return error_answer(error.status, str(error))
         except UnloadedError:
@@ -187,9 +204,12 @@ class LoadedModels:
     async def _load(self, name: str, base_path: Path) -> _Model:
         loop = asyncio.get_running_loop()
         servable = await loop.run_in_executor(self._loads, Servable, name, base_path)
+        model = _Model(servable)
+        if self._batching:
+            model.batcher = Batcher(servable, self._batching, threads=self._threads(model), turns=model.turns)
         script = base_path / "code" / "inference.py"
         if not script.is_file():
-            return _Model(servable, None)
+            return model
         handler = Handler(
             script.resolve(),
             sockets=self._sockets,
@@ -202,13 +222,16 @@ class LoadedModels:
         except BaseException:
             await loop.run_in_executor(self._loads, servable.unload)
             raise
-        return _Model(servable, handler)
+        model.handler = handler
+        return model
 
     async def _unload(self, name: str, model: _Model) -> None:
         try:
             if model.handler:
                 await model.handler.close()
             async with asyncio.timeout(self._invocation_seconds):
+                if model.batcher:
+                    await model.batcher.close()
                 for _ in range(_PREDICTIONS_AT_ONCE):  # the calls under way still hold the weights
                     await model.turns.acquire()
         except TimeoutError:
@@ -220,6 +243,16 @@ class LoadedModels:
     def _used(self) -> int:
         return sum(self._reserved.values()) + sum(model.servable.footprint for model in self._models.values())
 
+    async def _end(self, model: _Model) -> None:
+        """End a model that nobody calls."""
+        if model.handler:
+            await model.handler.close()
+        await asyncio.get_running_loop().run_in_executor(self._loads, model.servable.unload)
+
+    def _memory_exhausted(self, name: str, size: int) -> Answer:
+        message = f"{name} needs {size:,} bytes, {self._used():,} of {self._memory_bytes:,} are in use."
+        return error_answer(507, f"Memory exhausted: {message}")
+
     async def _has_room(self, size: int) -> bool:
         """Tell whether so many bytes are free, or will be when the unloads under way end."""
         while self._used() + size > self._memory_bytes:
@@ -230,10 +263,11 @@ class LoadedModels:
 
     async def _predict(self, model: _Model, body: bytes) -> bytes:
         await model.turns.acquire()
-        future = asyncio.get_running_loop().run_in_executor(self._predictions, model.servable.predict, body)
         # The turn ends with the computation, which no timeout can end.
-        future.add_done_callback(lambda _: model.turns.release())
-        return await asyncio.shield(future)
+        return await self._threads(model).run(model.servable.predict, body, ended=model.turns.release)
+
+    def _threads(self, model: _Model) -> Threads:
+        return self._large if model.servable.is_large else self._predictions
 
 
 def _status(model: _Model) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import contextlib
 import http.client
 import json
 import re
@@ -5,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -14,13 +16,21 @@ from hypothesis import strategies as st
 from local_sagemaker.settings import MEBIBYTE
 
 
+@pytest.fixture(scope="module", params=["shared", "own"], autouse=True)
+def engine(request):
+    """Each test runs with the fast engine and with the slow one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_SAGEMAKER_ENGINE", request.param)
+        yield request.param
+
+
 @pytest.fixture
 def client(start_container):
     return start_container()
 
 
 @pytest.fixture(scope="module")
-def loaded(start_container, models):
+def loaded(start_container, models, engine):
     """A container that holds "linear" under the name ``m``; tests leave it so."""
     client = start_container()
     client.load("m", models / "linear")
@@ -65,8 +75,8 @@ def test_a_base_path_without_a_version_is_not_found(client, tmp_path):
     assert client.load("m", tmp_path) == (404, error)
 
 
-def test_more_models_than_the_memory_holds(start_container, models):
-    client = start_container(memory_bytes=MEBIBYTE * 3 // 2)
+def test_more_models_than_the_memory_holds(start_container, models, engine):
+    client = start_container(memory_bytes=MEBIBYTE * (3 if engine == "own" else 2) - 1)
     assert client.load("a", models / "heavy")[0] == 200
     status, answer = client.load("b", models / "heavy")
     assert status == 507
@@ -169,16 +179,57 @@ def test_any_other_name_is_refused(loaded, name):
     assert answer["error"].startswith("invalid model_name: ")
 
 
-def test_a_container_that_is_asked_to_end_ends_its_handlers_first(write_model, tmp_path_factory, eventually):
-    path = tmp_path_factory.mktemp("s") / "c"
-    model = write_model("m", "def handler(data, context):\n    return data.read(), None\n")
-    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        eventually(path.exists)
+@contextlib.contextmanager
+def running(path):
+    """A container process, and a function that opens a connection to it."""
+
+    def connect():
         connection = http.client.HTTPConnection("container")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(path))
-        connection.request("POST", "/models", json.dumps({"model_name": "m", "url": str(model)}))
+        return connection
+
+    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process, connect
+        finally:
+            process.kill()
+
+
+def load_over(connection, name, model):
+    connection.request("POST", "/models", json.dumps({"model_name": name, "url": str(model)}))
+
+
+def test_ping_is_answered_while_models_are_loaded(models, tmp_path_factory, eventually):
+    path = tmp_path_factory.mktemp("s") / "c"
+    with running(path) as (_, connect):
+        eventually(path.exists)
+        loads = [connect() for _ in range(20)]
+        for number, connection in enumerate(loads):
+            load_over(connection, f"m{number}", models / "heavy")
+        pings, connection = [], connect()
+        while len(json.loads(get(connection, "/models"))) < len(loads):
+            started = time.monotonic()
+            assert get(connection, "/ping") == b"{}"
+            pings.append(time.monotonic() - started)
+        assert [load.getresponse().status for load in loads] == [200] * len(loads)
+    assert len(pings) >= 5
+    assert max(pings) < 2  # what SageMaker waits for
+
+
+def get(connection, path):
+    connection.request("GET", path)
+    return connection.getresponse().read()
+
+
+def test_a_container_that_is_asked_to_end_ends_its_handlers_first(write_model, tmp_path_factory, eventually):
+    path = tmp_path_factory.mktemp("s") / "c"
+    model = write_model("m", "def handler(data, context):\n    return data.read(), None\n")
+    with running(path) as (process, connect):
+        eventually(path.exists)
+        connection = connect()
+        load_over(connection, "m", model)
         assert connection.getresponse().status == 200
         connection.close()
         children = psutil.Process(process.pid).children(recursive=True)

@@ -2,12 +2,14 @@ import base64
 import io
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from local_sagemaker.archives import pack
 from local_sagemaker.settings import MEBIBYTE
 
 
@@ -155,6 +157,51 @@ def test_an_ordinary_endpoint_without_its_archive_fails_and_is_deleted(service, 
     assert "key: none.tar.gz" in described["FailureReason"]
     assert "is Failed and does not serve" in refused(service, name, {})["Error"]["Message"]
     assert set(service.containers()) <= before
+    service.delete_endpoint(name)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """An archive with a model that answers how many rows it was asked at one time."""
+    import tensorflow as tf
+
+    class Crowd(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, "x")])
+        def count(self, x):
+            return {"rows": tf.fill([tf.shape(x)[0]], tf.shape(x)[0])}
+
+    folder = tmp_path_factory.mktemp("crowd")
+    model = Crowd()
+    tf.saved_model.save(model, str(folder / "model" / "1"), signatures={"serving_default": model.count})
+    pack(folder / "model", folder / "crowd.tar.gz")
+    return folder / "crowd.tar.gz"
+
+
+def test_a_models_environment_reaches_its_container_and_switches_batching_on(service, crowd, write_model, tmp_path):
+    name, bucket = f"environment-{uuid.uuid4().hex[:8]}", service.bucket()
+    script = "import json, os\ndef handler(data, context):\n    return json.dumps(dict(os.environ)), None\n"
+    pack(write_model("tells", script), tmp_path / "tells.tar.gz")
+    for archive in (crowd, tmp_path / "tells.tar.gz"):
+        service.s3.upload_file(str(archive), bucket, archive.name)
+    given = {"GREETING": "hello", "PATH": "/nowhere", "PYTHONPATH": "/nowhere", "SAGEMAKER_TFS_ENABLE_BATCHING": "true"}
+    given |= {"SAGEMAKER_TFS_MAX_BATCH_SIZE": "4", "SAGEMAKER_TFS_BATCH_TIMEOUT_MICROS": "20000000"}
+    service.create_endpoint(name, f"s3://{bucket}/", Environment=given)
+    found = service.invoke(name, {}, target="tells.tar.gz")
+    assert found["GREETING"] == "hello"
+    assert "/nowhere" not in (found["PATH"], found.get("PYTHONPATH"))
+    with ThreadPoolExecutor(4) as callers:
+        calls = [callers.submit(service.invoke, name, {"instances": [[1, 2]]}, target="crowd.tar.gz") for _ in range(4)]
+    assert [call.result() for call in calls] == [{"predictions": [4]}] * 4
+    service.delete_endpoint(name)
+
+
+def test_an_endpoint_that_is_told_nonsense_about_batching_fails_and_its_log_tells_why(service, models_bucket):
+    name = f"nonsense-{uuid.uuid4().hex[:8]}"
+    given = {"SAGEMAKER_TFS_ENABLE_BATCHING": "true", "SAGEMAKER_TFS_MAX_BATCH_SIZE": "many"}
+    service.create_endpoint(name, f"s3://{models_bucket}/models/", Environment=given)
+    assert service.endpoint_status(name) == "Failed"
+    events = service.logs.filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")["events"]
+    assert any("SAGEMAKER_TFS_MAX_BATCH_SIZE is 'many'. Set it to" in event["message"] for event in events)
     service.delete_endpoint(name)
 
 

@@ -80,6 +80,18 @@ def test_a_prediction_that_takes_too_long_is_an_error_and_leaves_room_for_anothe
     assert 504 in {status for status, _, _ in slow_answers}
 
 
+def test_a_small_model_answers_while_large_ones_take_all_the_threads_that_they_may(start_container, models, odd):
+    container = start_container(invocation_seconds=3)
+    names = [f"large-{number}" for number in range(5)]
+    container.together(loading("good", models / "linear"), *(loading(name, odd) for name in names))
+    assert [container.models.servable(name).is_large for name in ("good", *names)] == [False] + [True] * 5
+    assert container.together(GOOD) == [ANSWER]
+    slow = [request(name, {"signature_name": "count", "inputs": 2_000_000}) for name in names for _ in range(4)]
+    *slow_answers, good = container.together(*slow, GOOD)
+    assert good == ANSWER
+    assert 504 in {status for status, _, _ in slow_answers}
+
+
 def test_many_models_are_loaded_invoked_and_unloaded_at_the_same_time(start_container, models, write_model):
     """Random calls on 12 models, three of them with a handler; every answer fits what can be true at its time."""
     container = start_container(memory_bytes=MEBIBYTE * 7 // 2)  # three of the heavy ones
@@ -111,6 +123,19 @@ def test_a_load_waits_for_the_memory_that_an_unload_is_giving_back(start_contain
     for gone, come in (("a", "b"), ("b", "a")):
         answers = container.together(unloading(gone), loading(come, models / "heavy"))
         assert [status for status, _, _ in answers] == [200, 200]
+
+
+def test_a_model_that_turns_out_larger_than_its_files_say_is_refused_and_leaves_nothing(
+    start_container, models, monkeypatch
+):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_ENGINE", "own")  # the graph counts, too
+    container = start_container(memory_bytes=MEBIBYTE * 3 // 2)  # more than the weights' files
+    status, answer = container.load("heavy", models / "heavy")
+    assert status == 507
+    assert answer["error"].startswith("Memory exhausted: heavy needs ")
+    assert container.call("GET", "/models") == (200, {})
+    monkeypatch.delenv("LOCAL_SAGEMAKER_ENGINE")
+    assert container.load("heavy", models / "heavy")[0] == 200  # no memory is still reserved
 
 
 def invocation(name: str) -> tuple:

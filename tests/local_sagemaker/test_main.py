@@ -1,8 +1,11 @@
+import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local_sagemaker import daemon
@@ -52,3 +55,37 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
         _, said = server.communicate(timeout=120)
     assert daemon.status(tmp_path / "home") is None
     assert "Traceback" not in said
+
+
+def test_fit_tells_programs_how_many_copies_of_a_model_fit(model_archives, capsys):
+    limits = ["--memory-bytes", str(5 * 2**20), "--disk-bytes", str(2**30)]
+    assert main(["fit", str(model_archives["heavy"]), *limits, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["copies"], document["memory_limit"]) == (4, 5 * 2**20)
+
+
+def test_fit_names_what_is_wrong_with_an_archive(tmp_path, capsys):
+    (tmp_path / "model.tar.gz").write_text("no archive")
+    assert main(["fit", str(tmp_path / "model.tar.gz")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"{tmp_path}/model.tar.gz: The archive is no readable tar.gz file")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_fit_leaves_nothing_behind(model_archives, tmp_path, eventually, number):
+    command = [sys.executable, "-m", "local_sagemaker", "fit", str(model_archives["heavy"])]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as fit:
+        children = eventually(lambda: _measuring(fit.pid))
+        fit.send_signal(number)
+        _, said = fit.communicate(timeout=120)
+    assert fit.returncode == 128 + number
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+    assert not any(child.is_running() for child in children)
+
+
+def _measuring(pid: int) -> list[psutil.Process]:
+    children = psutil.Process(pid).children(recursive=True)
+    return children if len(children) > 1 else []  # the keeper, and what it keeps
