@@ -1,0 +1,190 @@
+"""This project's whole path: boto3, the endpoint of local_sagemaker, its container; and the least that boto3 costs."""
+
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+
+from local_sagemaker import daemon
+from local_sagemaker.archives import pack
+from servers.server import HttpServer, Server
+from serving_load import Connection
+from serving_requests import PROGRAMS, Example
+
+ENDPOINT, BUCKET = "benchmark", "benchmark"
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.20-cpu"
+START_SECONDS = 180
+
+
+class Endpoint(Server):
+    """A multi-model endpoint in a home folder of its own.
+
+    A call is timed as one signed request over a plain socket, like the calls of the other servers; `time_boto3_calls`
+    times what a caller of boto3 waits.
+    """
+
+    name = "endpoint"
+    settings = "python -m local_sagemaker start; one instance with limits of 64 GiB; signed InvokeEndpoint calls"
+
+    @property
+    def home(self) -> Path:
+        """The server's home folder."""
+        return self.workplace / "home"
+
+    def start(self) -> None:
+        """Start the server and bring an endpoint into service."""
+        self._connection: Connection | None = None
+        before = dict(os.environ)
+        os.environ["LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES"] = str(64 * 1024**3)
+        os.environ["LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES"] = str(64 * 1024**3)
+        try:
+            self._status = daemon.start(self.home)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        self.port = self._status.port
+        self.s3, self.sagemaker, self._runtime = map(self.client, ("s3", "sagemaker", "sagemaker-runtime"))
+        self._signer = self.client("sagemaker-runtime")
+        self._signer.meta.events.register("before-send.sagemaker-runtime.InvokeEndpoint", self._keep)
+        self.s3.create_bucket(Bucket=BUCKET)
+        container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/", "Mode": "MultiModel"}
+        self.sagemaker.create_model(
+            ModelName=ENDPOINT, ExecutionRoleArn=self._status.role_arn, PrimaryContainer=container
+        )
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": ENDPOINT,
+            "InstanceType": "ml.c5.large",
+            "InitialInstanceCount": 1,
+        }
+        self.sagemaker.create_endpoint_config(EndpointConfigName=ENDPOINT, ProductionVariants=[variant])
+        self.sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
+        self._wait_until_in_service()
+
+    def stop(self) -> None:
+        """Stop the server."""
+        daemon.stop(self.home)
+
+    def client(self, service: str, **address: Any) -> Any:
+        """Return a boto3 client of the server, or of another address."""
+        environment = self._status.environment
+        return boto3.client(
+            service,
+            endpoint_url=address.get("endpoint_url", environment["AWS_ENDPOINT_URL"]),
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(read_timeout=300, proxies={}, retries={"total_max_attempts": 1}),
+        )
+
+    def load(self, model: str, folder: Path) -> None:
+        """Pack and upload a model; its first call loads it."""
+        archive = self.workplace / "model.tar.gz"
+        pack(folder, archive)
+        self.upload(model, archive)
+
+    def upload(self, model: str, archive: Path) -> None:
+        """Put an archive where the endpoint finds it."""
+        self.s3.upload_file(str(archive), BUCKET, f"models/{model}.tar.gz")
+
+    def unload(self, model: str) -> None:
+        """Refuse: the platform unloads when memory is full."""
+        raise NotImplementedError("An endpoint unloads a model when another one needs its memory.")
+
+    def time_calls(self, model: str, example: Example, *, calls: int) -> list[float]:
+        """Return the duration of each of so many calls with one signed request, in seconds."""
+        if self._connection is None:
+            self._connection = Connection(self.port)
+        return self._connection.time(self.request(model, example), calls=calls)
+
+    def time_boto3_calls(self, model: str, example: Example, *, calls: int, runtime: Any = None) -> list[float]:
+        """Return the duration of each of so many calls of boto3's `invoke_endpoint`, in seconds.
+
+        Args:
+            model: Name of the model.
+            example: What to send.
+            calls: How often.
+            runtime: Client to call with, instead of one of this server.
+        """
+        body, seconds = example.rest(), []
+        for _ in range(calls):
+            started = time.perf_counter()
+            self._invoke(model, body, runtime or self._runtime)
+            seconds.append(time.perf_counter() - started)
+        return seconds
+
+    def probabilities(self, model: str, example: Example) -> list[float]:
+        """Return what a model answers."""
+        return json.loads(self._invoke(model, example.rest(), self._runtime))["predictions"][0]["probabilities"]
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the server and all that it started."""
+        server = psutil.Process(self._status.pid)
+        return [server, *server.children(recursive=True)]
+
+    def request(self, model: str, example: Example) -> bytes:
+        """Return the whole HTTP request that boto3 would send, signed now."""
+        self._invoke(model, example.rest(), self._signer)
+        request = self._signed
+        path = request.url.split("/", 3)[3]
+        headers = {name: _text(value) for name, value in request.headers.items()}
+        headers |= {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(len(request.body))}
+        headers.pop("Connection", None)
+        lines = [f"{request.method} /{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join((*lines, "", "")).encode() + request.body
+
+    def _keep(self, request: Any, **_: Any) -> AWSResponse:
+        """Answer in place of the server, whose model may be cold: the request is sent later."""
+        self._signed = request
+        return AWSResponse(request.url, 200, {}, io.BytesIO())
+
+    def _invoke(self, model: str, body: bytes, runtime: Any) -> bytes:
+        answer = runtime.invoke_endpoint(
+            EndpointName=ENDPOINT, TargetModel=f"{model}.tar.gz", ContentType="application/json", Body=body
+        )
+        return answer["Body"].read()
+
+    def _wait_until_in_service(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while (status := self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"]) != "InService":
+            if status == "Failed" or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"The endpoint is {status}. See {self.home / 'server.log'}.")
+            time.sleep(0.1)
+
+
+class StaticAnswers(HttpServer):
+    """A server that answers the same to every call."""
+
+    name = "static answers"
+    settings = "an asyncio protocol that answers canned bytes"
+
+    def command(self) -> list[str]:
+        """Run the small program."""
+        return [sys.executable, str(PROGRAMS / "static_answers.py"), "--port", str(self.port)]
+
+    def load(self, model: str, folder: Path) -> None:
+        """Do nothing: it has no models."""
+
+    def unload(self, model: str) -> None:
+        """Do nothing: it has no models."""
+
+    def request(self, model: str, example: Example) -> bytes:
+        """Refuse: it is called through boto3."""
+        raise NotImplementedError("Static answers are asked through boto3.")
+
+    def read_probabilities(self, answer: bytes) -> list[float]:
+        """Refuse: its answers mean nothing."""
+        raise NotImplementedError("Static answers mean nothing.")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

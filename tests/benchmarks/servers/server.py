@@ -1,0 +1,199 @@
+"""Servers under test: how each is started, asked, measured and stopped.
+
+Every server is a process tree of its own, ended with the benchmark however that ends. A server answers for several
+models by name, which it loads from unpacked model folders.
+"""
+
+import contextlib
+import os
+import random
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from local_sagemaker.processes import Process
+from serving_load import HOST, AnswerError, Connection, http_request
+from serving_requests import Example
+
+START_SECONDS = 180
+
+
+class Server(ABC):
+    """A server, or TensorFlow without one, that calls models by name.
+
+    Attributes:
+        name: What tables and plots call it.
+        settings: How it is set up, in a sentence, where that is a choice.
+        versions: Versions of what it consists of.
+    """
+
+    name: str
+    settings = ""
+
+    def __init__(self, workplace: Path) -> None:
+        """Describe a server; ``start`` brings it up.
+
+        Args:
+            workplace: Folder of its own.
+        """
+        self.workplace = workplace
+        self.versions: dict[str, str] = {}
+
+    @abstractmethod
+    def start(self) -> None:
+        """Bring it up."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it and all its processes."""
+
+    @abstractmethod
+    def load(self, model: str, folder: Path) -> None:
+        """Load a model from its folder."""
+
+    @abstractmethod
+    def unload(self, model: str) -> None:
+        """Forget a model and its weights."""
+
+    @abstractmethod
+    def time_calls(self, model: str, example: Example, *, calls: int) -> list[float]:
+        """Return the duration of each of so many calls, in seconds."""
+
+    @abstractmethod
+    def probabilities(self, model: str, example: Example) -> list[float]:
+        """Return what a model answers."""
+
+    @abstractmethod
+    def processes(self) -> list[psutil.Process]:
+        """Return its processes."""
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that its processes have used."""
+        total = 0.0
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def memory_bytes(self) -> int:
+        """Return the memory that is its processes' alone (USS), mapped files included."""
+        total = 0
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_full_info().uss
+        return total
+
+
+class HttpServer(Server):
+    """A server that is asked over HTTP."""
+
+    port: int
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the program and its arguments; ``port`` is known."""
+
+    @abstractmethod
+    def request(self, model: str, example: Example) -> bytes:
+        """Return the whole HTTP request that asks a model."""
+
+    @abstractmethod
+    def read_probabilities(self, answer: bytes) -> list[float]:
+        """Return the probabilities in the body of an answer."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Return what its environment has beside this process's."""
+        return {}
+
+    def ready(self) -> str:
+        """Return the path that answers once it can be asked."""
+        return "/ping"
+
+    def start(self) -> None:
+        """Start the process and wait until it answers.
+
+        Raises:
+            RuntimeError: If it ends or does not answer in time; with the end of its log.
+        """
+        self.workplace.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._connection: Connection | None = None
+        self.log = self.workplace / "log.txt"
+        with self.log.open("wb") as output:
+            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(self.environment())
+            self._process = Process(
+                self.command(), environment=environment, folder=self.workplace, output=output.fileno()
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"{self.name} did not start. {self.log_tail()}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Ask it to end, then end what is left of its processes."""
+        tree = self.processes()
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(20)
+        self._process.kill()
+        for process in tree:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(tree, timeout=10)
+
+    def time_calls(self, model: str, example: Example, *, calls: int) -> list[float]:
+        """Return the duration of each of so many calls over one connection, in seconds."""
+        return self.connection.time(self.request(model, example), calls=calls)
+
+    def probabilities(self, model: str, example: Example) -> list[float]:
+        """Return what a model answers."""
+        return self.read_probabilities(self.connection.exchange(self.request(model, example)))
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes below the one that keeps them."""
+        try:
+            return psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    @property
+    def connection(self) -> Connection:
+        """The connection for one call after the other."""
+        if self._connection is None:
+            self._connection = Connection(self.port)
+        return self._connection
+
+    def log_tail(self) -> str:
+        """Return the last lines that it wrote."""
+        return self.log.read_text(errors="replace")[-1500:]
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError, AnswerError):
+            connection = Connection(self.port)
+            try:
+                connection.exchange(http_request("GET", self.ready()))
+                return True
+            finally:
+                connection.close()
+        return False
+
+
+def free_port() -> int:
+    """Return a port on 127.0.0.1 that nobody uses now.
+
+    It lies below those that the system gives to clients, which could take it before the server does, and below 32767,
+    the highest that multi-model-server accepts.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port

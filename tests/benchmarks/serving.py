@@ -1,0 +1,191 @@
+"""Compare ways to serve many TensorFlow models: in-process, this project's endpoint, what people would pick instead.
+
+`python tests/benchmarks/serving.py` builds an environment for each peer (minutes, once), starts all servers, checks
+that they answer alike, and measures them in turn. It prints each goal beside what was measured, and writes
+`runs/benchmarks/serving.json` and `serving.png`. Leave the machine alone meanwhile.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import measuring
+import serving_environments
+import serving_report
+from servers.bentoml import BentoML
+from servers.container import Container
+from servers.endpoint import Endpoint
+from servers.in_process import InProcess
+from servers.mlserver import MLServer
+from servers.multi_model_server import MultiModelServer
+from servers.peer import Peer
+from servers.ray_serve import RayServe
+from servers.server import Server
+from serving_bench import Bench
+from serving_cases import CASES
+from serving_environments import MissingPeerError
+from serving_load import AnswerError
+from serving_requests import build_models, create_examples
+
+PEERS: dict[str, type[Peer]] = {
+    "mlserver": MLServer,
+    "ray": RayServe,
+    "bentoml": BentoML,
+    "multi-model-server": MultiModelServer,
+}
+QUICK_CASES = ["json", "jpeg", "throughput"]
+IDLE_SECONDS = 5
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, help="how often each server is measured (default: 7)")
+    parser.add_argument("--cases", type=_names(CASES), help=f"of {','.join(CASES)} (default: all)")
+    parser.add_argument("--peers", type=_names(PEERS), help=f"of {','.join(PEERS)}, or none (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a look at in-process and container alone: proves nothing")
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=serving_environments.default_folder(),
+        help="where the environments of the peers are kept (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (2 if options.quick else 7)
+    options.cases = options.cases or (QUICK_CASES if options.quick else list(CASES))
+    if options.peers is None:
+        options.peers = [] if options.quick else list(PEERS)
+    return options
+
+
+def start_servers(bench: Bench, options: argparse.Namespace, stack: ExitStack) -> dict[str, str]:
+    """Start the servers and load the models; return those that are missing, and why."""
+    missing = {}
+    kinds: list[type[Server]] = [InProcess, Container, *([] if options.quick else [Endpoint])]
+    for kind in [*kinds, *(PEERS[name] for name in options.peers)]:
+        print(f"Starting {kind.name}", file=sys.stderr)
+        server = kind(bench.workplace / kind.__name__)
+        server.workplace.mkdir()
+        try:
+            if isinstance(server, Peer):
+                server.prepare(bench.environments)
+            _start(server, bench, stack)
+        except (MissingPeerError, AnswerError, OSError, RuntimeError) as error:
+            if not isinstance(server, Peer):
+                raise
+            missing[kind.name] = str(error)
+            print(f"{kind.name} is left out: {error}", file=sys.stderr)
+            continue
+        bench.servers[kind.name] = server
+    return missing
+
+
+def check_equal_outputs(bench: Bench) -> dict[str, float]:
+    """Return the largest difference of each server's probabilities from the in-process ones.
+
+    Raises:
+        AssertionError: If a server answers something else.
+    """
+    differences = dict.fromkeys(bench.servers, 0.0)
+    for example in bench.examples.values():
+        if example.model not in bench.models:
+            continue
+        expected = bench.servers[InProcess.name].probabilities(example.model, example)
+        for name, server in bench.servers.items():
+            found = server.probabilities(example.model, example)
+            np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=f"{name} answers differently.")
+            differences[name] = max(differences[name], float(np.abs(np.subtract(found, expected)).max()))
+    return differences
+
+
+def measure_idle(bench: Bench) -> dict[str, float]:
+    """Return the share of a core that each server takes while nobody asks."""
+    before = {name: server.cpu_seconds() for name, server in bench.servers.items()}
+    time.sleep(IDLE_SECONDS)
+    return {name: (server.cpu_seconds() - before[name]) / IDLE_SECONDS for name, server in bench.servers.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, write the results, print the tables."""
+    options = parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the servers are stopped
+    measuring.OUTPUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=measuring.OUTPUT, prefix=".serving-") as folder, ExitStack() as stack:
+        bench = _prepare(Path(folder), options)
+        missing = start_servers(bench, options, stack)
+        document: dict[str, Any] = {
+            "machine": measuring.describe_machine("tensorflow", "keras", "boto3", "numpy"),
+            "data": "noise images",
+            "weights": "random; time and memory do not depend on them",
+            "rounds": options.rounds,
+            "quick": options.quick,
+            "servers": {name: {"settings": s.settings, "versions": s.versions} for name, s in bench.servers.items()},
+            "missing": missing,
+            "largest_difference": check_equal_outputs(bench),
+            "idle_cores": measure_idle(bench),
+            "load_average_before": os.getloadavg(),
+            "cases": {},
+        }
+        for case in options.cases:
+            document["cases"][case] = CASES[case](bench)
+    document["load_average_after"] = os.getloadavg()
+    document["goals"] = serving_report.compare_with_goals(document["cases"])
+    name = "serving-quick" if options.quick else "serving"
+    path = measuring.write_results(name, document, serving_report.plot(document["cases"], list(bench.servers)))
+    print(serving_report.goals_table(document["goals"]))
+    print()
+    print(serving_report.servers_table(document["cases"], list(bench.servers), missing))
+    print(f"\nWritten to {path}.", file=sys.stderr)
+
+
+def _prepare(workplace: Path, options: argparse.Namespace) -> Bench:
+    examples = create_examples()
+    needed = {"small"} | {examples[case].model for case in options.cases if case in examples}
+    if "memory" in options.cases and not options.quick:
+        needed.add("vgg16-100")
+    print(f"Building the models {', '.join(sorted(needed))}", file=sys.stderr)
+    build_models(workplace / "models", *sorted(needed))
+    return Bench(
+        servers={},
+        models={name: workplace / "models" / name for name in sorted(needed)},
+        examples=examples,
+        workplace=workplace,
+        environments=options.environments,
+        rounds=options.rounds,
+        share=0.05 if options.quick else 1.0,
+    )
+
+
+def _start(server: Server, bench: Bench, stack: ExitStack) -> None:
+    server.start()
+    with ExitStack() as own:
+        own.callback(server.stop)
+        for name, folder in bench.models.items():
+            server.load(name, folder)
+        example = next(example for example in bench.examples.values() if example.model == "small")
+        server.probabilities("small", example)
+        stack.push(own.pop_all())
+
+
+def _names(known: Any) -> Any:
+    def parse(text: str) -> list[str]:
+        names = [] if text == "none" else text.split(",")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose of {', '.join(known)}")
+        return names
+
+    return parse
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What the cases of the serving benchmark work with."""
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from servers.peer import Peer
+from servers.server import Server
+from serving_requests import Example
+
+
+@dataclass
+class Bench:
+    """What the cases work with.
+
+    Attributes:
+        servers: Running servers that hold the models, by name.
+        models: Model folders by name.
+        examples: An example for each case of a single call.
+        workplace: Folder for files.
+        environments: Folder of the peers' environments.
+        rounds: How often each server is measured.
+        share: Which share of the usual calls a round makes.
+    """
+
+    servers: dict[str, Server]
+    models: dict[str, Path]
+    examples: dict[str, Example]
+    workplace: Path
+    environments: Path
+    rounds: int
+    share: float = 1.0
+    shuffler: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def in_turn(self, what: str, *, rounds: int | None = None) -> Iterator[Server]:
+        """Yield every server once a round, in a new order each time, saying on standard error how far it is."""
+        count = rounds or self.rounds
+        for number in range(count):
+            print(f"{what}: round {number + 1} of {count}", file=sys.stderr)
+            yield from self.shuffler.sample(list(self.servers.values()), len(self.servers))
+
+    @contextmanager
+    def fresh(self, server: Server, what: str) -> Iterator[Server]:
+        """Start another server of the same kind, without models, and stop it."""
+        another = type(server)(self.workplace / f"{what}-{server.name.replace(' ', '-')}")
+        another.workplace.mkdir(parents=True)
+        if isinstance(another, Peer):
+            another.prepare(self.environments)
+        another.start()
+        try:
+            yield another
+        finally:
+            another.stop()

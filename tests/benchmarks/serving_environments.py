@@ -1,0 +1,89 @@
+"""An environment of its own for each peer, built once and kept in the user's cache."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+_VERSIONS = (
+    "import importlib.metadata as m, json, platform, sys;"
+    "found = {n: m.version(n) for n in sys.argv[1:] if any(True for _ in m.distributions(name=n))};"
+    "print(json.dumps({'python': platform.python_version()} | found))"
+)
+
+
+class MissingPeerError(RuntimeError):
+    """A peer cannot run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A ready virtual environment.
+
+    Attributes:
+        bin: Folder with its programs.
+        versions: Versions of what it was built for.
+    """
+
+    bin: Path
+    versions: dict[str, str]
+
+
+def default_folder() -> Path:
+    """Return where environments are kept."""
+    return user_cache_path("multi-model-endpoint") / "benchmark-environments"
+
+
+def prepare(requirements: Sequence[str], *, packages: Sequence[str], folder: Path) -> Environment:
+    """Return the environment with these requirements and TensorFlow, building it if it is not there.
+
+    TensorFlow is that of the project if it can be installed together with them, else what can.
+
+    Args:
+        requirements: What pip installs beside TensorFlow.
+        packages: Names of packages whose versions to tell.
+        folder: Where environments are kept.
+
+    Raises:
+        MissingPeerError: If it cannot be built.
+    """
+    reasons = []
+    for tensorflow in (
+        f"tensorflow-cpu=={version('tensorflow')}",
+        f"tensorflow=={version('tensorflow')}",
+        "tensorflow",
+    ):
+        wanted = [*requirements, tensorflow]
+        name = hashlib.sha256(json.dumps([sys.version, wanted]).encode()).hexdigest()[:12]
+        place = folder / f"{packages[0]}-{name}"
+        if not (place / "ready").exists():
+            reason = _build(place, wanted)
+            if reason:
+                reasons.append(f"{tensorflow}: {reason}")
+                continue
+        names = [*packages, tensorflow.partition("=")[0]]
+        told = subprocess.check_output([place / "bin" / "python", "-c", _VERSIONS, *names], text=True)
+        return Environment(place / "bin", json.loads(told))
+    raise MissingPeerError(f"pip could not install it. {' '.join(reasons)}")
+
+
+def _build(place: Path, requirements: Sequence[str]) -> str:
+    """Build an environment; return why it could not be built, or nothing."""
+    shutil.rmtree(place, ignore_errors=True)
+    print(f"Building an environment with {', '.join(requirements)}. It takes minutes, once.", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    completed = subprocess.run([*pip, *requirements], stderr=subprocess.PIPE, text=True, check=False)
+    if completed.returncode:
+        shutil.rmtree(place, ignore_errors=True)
+        errors = [line for line in completed.stderr.splitlines() if line.startswith("ERROR")]
+        return " ".join(errors[:2]) or "pip failed."
+    (place / "ready").touch()
+    return ""

@@ -1,0 +1,206 @@
+"""The tables and the figure of the serving benchmark."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from measuring import markdown_table
+from servers.container import Container
+from servers.endpoint import Endpoint, StaticAnswers
+from servers.in_process import InProcess
+from serving_cases import CALLS, WITH_JSON
+from serving_memory import MEBIBYTE
+
+OWN = (InProcess.name, Container.name, Endpoint.name)
+NOT_MEASURED = "not measured"
+CASE_TITLES = {
+    "json": "JSON, small CNN",
+    "jpeg": "JPEG, small CNN",
+    "vgg100": "JSON, VGG16, 100 px",
+    "vgg224": "JSON, VGG16, 224 px",
+}
+
+
+def ratio(results: Mapping[str, Any], case: str, server: str, measure: str) -> float | None:
+    """Return what a call of a server takes, as a multiple of the in-process call.
+
+    Args:
+        results: Results by case.
+        case: One of the cases of a single call.
+        server: Name of the server.
+        measure: ``p50_seconds``, compared round by round, or ``cpu_seconds``, compared over all rounds, because the
+            system counts it in steps of ten milliseconds.
+    """
+    measured = results.get(case, {}).get(server, {}).get(measure)
+    if not measured:
+        return None
+    reference = results[case][InProcess.name][measure]
+    if measure == "cpu_seconds":
+        return sum(measured) / sum(reference) if sum(reference) else None
+    return statistics.median(ours / theirs for ours, theirs in zip(measured, reference, strict=True))
+
+
+def _boto3(results: Mapping[str, Any]) -> float:
+    rounds = [results["boto3"][name]["p50_seconds"] for name in (Endpoint.name, InProcess.name, StaticAnswers.name)]
+    return statistics.median(endpoint / (call + static) for endpoint, call, static in zip(*rounds, strict=True))
+
+
+def _throughput(results: Mapping[str, Any]) -> float | None:
+    per_second = {name: statistics.median(rows["per_second"]) for name, rows in results["throughput"].items()}
+    peers = [value for name, value in per_second.items() if name not in OWN]
+    return per_second[Container.name] / max(peers) if peers else None
+
+
+def _tail(results: Mapping[str, Any]) -> float:
+    rows = results["throughput"][Container.name]
+    return statistics.median(p99 / p50 for p99, p50 in zip(rows["p99_seconds"], rows["warm_p50_seconds"], strict=True))
+
+
+def _cold(results: Mapping[str, Any], server: str, measure: str) -> float:
+    reference = statistics.median(results["cold"][InProcess.name]["saved_model_load"])
+    return statistics.median(results["cold"][server][measure]) / reference
+
+
+def _memory(results: Mapping[str, Any], measure: str) -> float:
+    return max(rows[Container.name][measure] for rows in results["memory"].values())
+
+
+def _thousand(results: Mapping[str, Any]) -> float | None:
+    rows = results["thousand"]
+    if rows["anonymous_bytes"] is None:  # the system does not tell
+        return None
+    # a quick run holds fewer
+    grown = (rows["anonymous_bytes"] - rows["before_bytes"]) * 1000 / rows["models"]
+    return (rows["before_bytes"] + grown) / MEBIBYTE
+
+
+GOALS: Sequence[tuple[str, str, float, Callable[[Mapping[str, Any]], float | None]]] = (
+    ("warm call p50, JSON 32×32×3, container ÷ in-process", "≤", 0.95, lambda r: ratio(r, "json", *_P50)),
+    ("warm call p50, JPEG bytes, container ÷ in-process", "≤", 0.95, lambda r: ratio(r, "jpeg", *_P50)),
+    ("warm call CPU time, JSON 100×100×3, VGG16, ÷ in-process", "≤", 1.02, lambda r: ratio(r, "vgg100", *_CPU)),
+    ("warm call CPU time, JSON 224×224×3, VGG16, ÷ in-process", "≤", 1.02, lambda r: ratio(r, "vgg224", *_CPU)),
+    ("through boto3, p50 ÷ (in-process + a static server through boto3)", "≤", 1.10, _boto3),
+    ("throughput, 8 connections, ÷ the best peer", "≥", 4, _throughput),
+    ("p99 at 8 connections ÷ warm p50", "≤", 20, _tail),
+    (
+        "cold first call from the archive ÷ `tf.saved_model.load`",
+        "≤",
+        0.3,
+        lambda r: _cold(r, Endpoint.name, "from_the_archive"),
+    ),
+    (
+        "cold first call once unpacked ÷ `tf.saved_model.load`",
+        "≤",
+        0.05,
+        lambda r: _cold(r, Container.name, "loaded_again"),
+    ),
+    ("memory per extra copy ÷ bytes of its weights", "≤", 1.05, lambda r: _memory(r, "per_copy_ratio")),
+    ("memory left after unload, share", "≤", 0.01, lambda r: _memory(r, "left_share")),
+    ("1,000 distinct small CNNs, anonymous memory, MiB", "≤", 400, _thousand),
+)
+_P50, _CPU = (Container.name, "p50_seconds"), (Container.name, "cpu_seconds")
+
+
+def compare_with_goals(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each goal with what was measured, None if its case did not run, and whether it is reached."""
+    rows = []
+    for what, sign, goal, measure in GOALS:
+        try:
+            measured = measure(results)
+        except KeyError:
+            measured = None
+        reached = None if measured is None else (measured <= goal if sign == "≤" else measured >= goal)
+        rows.append({"what": what, "goal": f"{sign} {goal:g}", "measured": measured, "reached": reached})
+    return rows
+
+
+def goals_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the goals and what was measured, as a table in Markdown."""
+    words = {True: "yes", False: "no", None: ""}
+    lines = [[row["what"], row["goal"], _number(row["measured"]), words[row["reached"]]] for row in rows]
+    return markdown_table(["what", "goal", "measured", "reached"], lines)
+
+
+def servers_table(results: Mapping[str, Any], names: Sequence[str], missing: Mapping[str, str]) -> str:
+    """Return every server with its ratios to the in-process call, as a table in Markdown.
+
+    Args:
+        results: Results by case.
+        names: Servers that were measured.
+        missing: Servers that could not be measured, and why.
+    """
+    header = ["server", *(f"{CASE_TITLES[case]}: p50 · CPU" for case in CALLS if case in results)]
+    columns: dict[str, Callable[[str], float | None]] = {
+        "answers a second, 8 connections": lambda name: _median(results, "throughput", name, "per_second"),
+        "p99 there, ms": lambda name: _thousandths(_median(results, "throughput", name, "p99_seconds")),
+        "load and first call, ms": lambda name: _thousandths(_first_call(results, name)),
+        "memory per copy ÷ weights": lambda name: _of_memory(results, name, "per_copy_ratio"),
+        "left after unload": lambda name: _of_memory(results, name, "left_share"),
+    }
+    lines = []
+    for name in _with_json(names):
+        pairs = [
+            " · ".join(_number(ratio(results, case, name, measure)) for measure in ("p50_seconds", "cpu_seconds"))
+            for case in CALLS
+            if case in results
+        ]
+        lines.append([name, *pairs, *(_number(value(name)) for value in columns.values())])
+    lines += [
+        [name, f"missing: {reason}"] + [""] * (len(header) + len(columns) - 2) for name, reason in missing.items()
+    ]
+    return markdown_table([*header, *columns], lines)
+
+
+def plot(results: Mapping[str, Any], names: Sequence[str]) -> Figure:
+    """Draw each server's ratio to the in-process call for each case of a single call, and the throughput."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    ratios, throughput = figure.subplots(1, 2, width_ratios=[3, 2])
+    cases = [case for case in CALLS if case in results]
+    height = 0.8 / (len(names) + 1)
+    for index, name in enumerate(_with_json(names)[1:] if cases else []):  # the first is what all are compared with
+        values = [ratio(results, case, name, "p50_seconds") for case in cases]
+        places = [place + index * height for place in range(len(cases))]
+        lengths = [float("nan") if value is None else value - 1 for value in values]
+        ratios.barh(places, lengths, left=1, height=height, label=name)  # to the right: slower than in-process
+    ratios.axvline(1, color="black", linewidth=0.8)
+    ratios.set(xscale="log", xlabel="p50 of a warm call ÷ in-process TensorFlow (logarithmic)")
+    ratios.set_yticks([place + 0.4 - height / 2 for place in range(len(cases))], [CASE_TITLES[case] for case in cases])
+    ratios.invert_yaxis()
+    if cases:
+        figure.legend(loc="outside lower center", ncols=4, fontsize="small")
+    asked = [name for name in names if name in results.get("throughput", {})]
+    throughput.barh(asked, [_median(results, "throughput", name, "per_second") for name in asked], color="tab:gray")
+    throughput.set(xlabel="answers a second, 8 connections, small CNN")
+    throughput.invert_yaxis()
+    return figure
+
+
+def _with_json(names: Sequence[str]) -> list[str]:
+    """Put the in-process call with JSON behind the one without."""
+    return [shown for name in names for shown in ((name, WITH_JSON) if name == InProcess.name else (name,))]
+
+
+def _median(results: Mapping[str, Any], case: str, name: str, measure: str) -> float | None:
+    values = results.get(case, {}).get(name, {}).get(measure)
+    return statistics.median(values) if values else None
+
+
+def _first_call(results: Mapping[str, Any], name: str) -> float | None:
+    measures = ("loaded", "from_the_archive", "saved_model_load")
+    return next((value for m in measures if (value := _median(results, "cold", name, m)) is not None), None)
+
+
+def _of_memory(results: Mapping[str, Any], name: str, measure: str) -> float | None:
+    return results.get("memory", {}).get("small", {}).get(name, {}).get(measure)
+
+
+def _thousandths(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

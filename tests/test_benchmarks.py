@@ -1,0 +1,56 @@
+"""The benchmarks start, and what they write has its form; nothing here looks at a time."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+BENCHMARKS = ("serving", "serving_growth")
+WORDS = {"json": "p50_seconds", "jpeg": "p50_seconds", "throughput": "per_second"}
+
+
+MODELS = ("tiny", "vgg16-100")  # the networks of both training scripts, in their smallest form
+
+
+def run(project, name, *arguments):
+    command = [sys.executable, str(project / "tests" / "benchmarks" / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_each_benchmark_says_how_to_use_it(project, name):
+    answer = run(project, name, "--help")
+    assert f"python tests/benchmarks/{name}.py" in answer.stdout
+
+
+def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything(project):
+    answer = run(project, "serving", "--quick")
+    written = project / "runs" / "benchmarks" / "serving-quick.json"
+    document = json.loads(written.read_text())
+    assert written.with_suffix(".png").stat().st_size > 10_000
+    assert set(document["servers"]) == {"in-process TensorFlow", "container"}
+    assert not document["missing"]
+    assert document["quick"]
+    assert document["machine"]["versions"]["tensorflow"]
+    assert set(document["cases"]) == set(WORDS)
+    for case, measure in WORDS.items():
+        rounds = document["cases"][case]["container"][measure]
+        assert len(rounds) == document["rounds"]
+        assert all(value > 0 for value in rounds)
+    goals = {row["what"]: row for row in document["goals"]}
+    assert goals["p99 at 8 connections ÷ warm p50"]["measured"] > 0
+    assert goals["1,000 distinct small CNNs, anonymous memory, MiB"]["measured"] is None
+    for what, row in goals.items():
+        assert f"| {what} | {row['goal']} |" in answer.stdout
+
+
+def test_a_case_or_peer_that_does_not_exist_is_refused_with_the_ones_that_do(project):
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        run(project, "serving", "--peers", "mlserver,other")
+    assert "other: choose of mlserver, ray, bentoml, multi-model-server" in refused.value.stderr
+
+
+def test_the_models_are_built_as_the_training_scripts_build_theirs(project, tmp_path):
+    run(project, "programs/build_models", str(tmp_path), *MODELS)
+    assert all((tmp_path / model / "1" / "saved_model.pb").is_file() for model in MODELS)
