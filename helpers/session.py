@@ -54,6 +54,11 @@ class Connection:
         return f"{self.base_uri}mme/"
 
     @property
+    def user_models_uri(self) -> str:
+        """S3 URI of the archives of personal models."""
+        return f"{self.base_uri}mme-users/"
+
+    @property
     def weights_uri(self) -> str:
         """S3 URI of the pretrained VGG16 base."""
         return f"{self.base_uri}weights/vgg16/"

@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from helpers import datasets, storage, weights
+from helpers import datasets, storage, users, weights
 from helpers.datasets import Dataset
 from helpers.session import Connection
+from helpers.users import UserDataset
 
 FIRST_NOTEBOOK = "01_prepare_data"
 
@@ -25,6 +26,19 @@ def put_dataset(connection: Connection, dataset: Dataset) -> str:
     with tempfile.TemporaryDirectory() as folder:
         datasets.save(dataset, folder)
         return storage.upload(connection, Path(folder), connection.dataset_uri(dataset.name))
+
+
+def put_users(connection: Connection, people: UserDataset, *, slug: str = users.NAME) -> str:
+    """Upload the images of users where their training job finds them, and return the S3 URI.
+
+    Args:
+        connection: The session.
+        people: Users with their images.
+        slug: Name of the place; another one for those who come later.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        users.save(people, folder)
+        return storage.upload(connection, Path(folder), connection.dataset_uri(slug))
 
 
 def get_dataset(connection: Connection, slug: str) -> Dataset:

@@ -1,6 +1,8 @@
 """Training jobs through the SDK's ``ModelTrainer``: start, follow, read what they leave, publish."""
 
 import re
+import tarfile
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -145,6 +147,27 @@ def training_image(connection: Connection, instance_type: str) -> str:
 def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str:
     """Copy a trained model's archive below the multi-model endpoint's prefix and return its S3 URI."""
     return storage.copy(connection, result.model_uri, connection.model_uri(slug))
+
+
+def publish_all(connection: Connection, result: TrainingResult, *, models_uri: str) -> dict[str, int]:
+    """Publish each archive that a job packed into its ``model.tar.gz``, below a prefix of its own.
+
+    Args:
+        connection: The session.
+        result: A job that wrote several archives.
+        models_uri: S3 prefix of a multi-model endpoint. What is there under another name stays.
+
+    Returns:
+        Bytes of each archive, by name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = storage.download(connection, result.model_uri, Path(folder, "model.tar.gz"))
+        unpacked = Path(folder, "archives")
+        with tarfile.open(bundle) as archive:
+            members = [member for member in archive if member.isfile() and member.name.endswith(".tar.gz")]
+            archive.extractall(unpacked, members, filter="data")
+        storage.upload(connection, unpacked, models_uri)
+    return {Path(member.name).name: member.size for member in members}
 
 
 def script_source(entry_script: str) -> str:

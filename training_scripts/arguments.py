@@ -21,6 +21,31 @@ def create_parser(description: str, *, epochs: int, batch_size: int, learning_ra
         batch_size: Default number of images per optimizer step.
         learning_rate: Default highest learning rate, reached after the warm-up.
     """
+    parser = create_folder_parser(description)
+    parser.add_argument("--epochs", type=positive_int, default=epochs, help="passes over the training images")
+    parser.add_argument("--batch-size", type=positive_int, default=batch_size, help="images per step")
+    parser.add_argument(
+        "--learning-rate",
+        type=positive_float,
+        default=learning_rate,
+        help="highest learning rate, reached after the warm-up",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, augmentation and dropout")
+    parser.add_argument(
+        "--checkpoint-dir",
+        type=Path,
+        help="folder that keeps a checkpoint of the last epoch, from which the same command goes on after an "
+        "interruption; without it there is none. A training job passes the LocalPath of its CheckpointConfig",
+    )
+    return parser
+
+
+def create_folder_parser(description: str) -> argparse.ArgumentParser:
+    """Create a parser with what even a script without epochs takes: the folders, and the number of threads.
+
+    Args:
+        description: What the script does, shown by ``--help``.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=_HelpFormatter,
@@ -40,27 +65,12 @@ def create_parser(description: str, *, epochs: int, batch_size: int, learning_ra
         variable="SM_OUTPUT_DATA_DIR",
         help="folder that receives history.json, evaluation.json, provenance.json and mistakes/",
     )
-    parser.add_argument("--epochs", type=positive_int, default=epochs, help="passes over the training images")
-    parser.add_argument("--batch-size", type=positive_int, default=batch_size, help="images per step")
-    parser.add_argument(
-        "--learning-rate",
-        type=positive_float,
-        default=learning_rate,
-        help="highest learning rate, reached after the warm-up",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, augmentation and dropout")
     parser.add_argument(
         "--threads",
         type=whole_number,
         default=0,
         help="threads that share an operation; 0 for as many as there are cores; each number of them rounds sums in "
         "its own way",
-    )
-    parser.add_argument(
-        "--checkpoint-dir",
-        type=Path,
-        help="folder that keeps a checkpoint of the last epoch, from which the same command goes on after an "
-        "interruption; without it there is none. A training job passes the LocalPath of its CheckpointConfig",
     )
     return parser
 

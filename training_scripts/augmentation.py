@@ -18,12 +18,32 @@ def mirror_and_shift(images: tf.Tensor, seed: tf.Tensor, *, pixels: int = 4) -> 
     Returns:
         Tensor of the same shape and dtype.
     """
-    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     mirror_seed, row_seed, column_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
 
-    is_mirrored = tf.random.stateless_uniform((count, 1, 1, 1), mirror_seed) < 0.5
+    is_mirrored = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), mirror_seed) < 0.5
     images = tf.where(is_mirrored, images[:, :, ::-1], images)
+    return _shift(images, row_seed, column_seed, pixels)
 
+
+def shift(features: tf.Tensor, seed: tf.Tensor, *, pixels: int = 1) -> tf.Tensor:
+    """Move each image, or the features of each, by up to so many pixels, reflecting what comes in at the edges.
+
+    Features of convolutions move with their image, but those of a mirrored image are not mirrored ones.
+
+    Args:
+        features: Tensor of shape (B, H, W, channels), of any dtype.
+        seed: int64 tensor of shape (2,), as for `mirror_and_shift`.
+        pixels: Largest shift to each side.
+
+    Returns:
+        Tensor of the same shape and dtype.
+    """
+    row_seed, column_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    return _shift(features, row_seed, column_seed, pixels)
+
+
+def _shift(images: tf.Tensor, row_seed: tf.Tensor, column_seed: tf.Tensor, pixels: int) -> tf.Tensor:
+    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
     images = tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], mode="REFLECT")
     rows = _windows(count, length=height, seed=row_seed, largest=2 * pixels)
     columns = _windows(count, length=width, seed=column_seed, largest=2 * pixels)

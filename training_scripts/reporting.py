@@ -100,6 +100,7 @@ def write_reports(
     validation: tuple[Split, np.ndarray],
     test: tuple[Split, np.ndarray],
     provenance: dict[str, Any],
+    more: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write ``history.json``, ``evaluation.json``, ``provenance.json`` and the pictures of ``mistakes/``.
 
@@ -109,11 +110,12 @@ def write_reports(
         validation: The validation images with their labels, and the probabilities (N, C) that the model gave them.
         test: The same of the test images.
         provenance: What :func:`describe_origin` collected.
+        more: Further entries of ``evaluation.json``.
 
     Returns:
         The content of ``evaluation.json``.
     """
-    evaluation = {"class_names": provenance["data"]["class_names"]}
+    evaluation = {"class_names": provenance["data"]["class_names"], **(more or {})}
     (folder / "mistakes").mkdir(parents=True, exist_ok=True)
     for name, (split, probabilities) in {"validation": validation, "test": test}.items():
         evaluation[name] = evaluate(split.labels, probabilities)

@@ -8,11 +8,12 @@ from tqdm.auto import tqdm
 
 from helpers.sample_images.hands import draw_hand, invent_student
 from helpers.sample_images.objects import draw_object
+from helpers.sample_images.signers import Signer, invent_signer
 
 IMAGES_PER_STUDENT = 10
 
 # Keep the two kinds of pictures, and students from their pictures, apart for one and the same seed.
-_OBJECTS, _STUDENTS, _HANDS = 1, 2, 3
+_OBJECTS, _STUDENTS, _HANDS, _SIGNERS, _SIGNS = 1, 2, 3, 4, 5
 
 
 def object_images(numbers: np.ndarray, *, seed: int) -> np.ndarray:
@@ -47,6 +48,31 @@ def hand_images(numbers: np.ndarray, *, seed: int) -> np.ndarray:
         who, digit = divmod(number, IMAGES_PER_STUDENT)
         student = invent_student(np.random.default_rng([seed, _STUDENTS, who]))
         images[row] = draw_hand(digit, student, np.random.default_rng([seed, _HANDS, number]))
+    return images
+
+
+def signer(who: int, *, seed: int) -> Signer:
+    """Return one of the people whom `signer_images` draws."""
+    return invent_signer(np.random.default_rng([seed, _SIGNERS, who]))
+
+
+def signer_images(numbers: np.ndarray, *, per_signer: int, seed: int) -> np.ndarray:
+    """Draw hand signs of people who show some digits in a way of their own.
+
+    Args:
+        numbers: int array (N,), which pictures; number n shows digit n modulo 10, and `per_signer` consecutive
+            pictures show the hand of one person, n // per_signer.
+        per_signer: Pictures of one person, a multiple of 10.
+        seed: Seed of the whole set.
+
+    Returns:
+        uint8 array (N, 100, 100, 3), RGB.
+    """
+    images = np.empty((len(numbers), 100, 100, 3), dtype=np.uint8)
+    for row, number in enumerate(_progress(numbers)):
+        person = signer(number // per_signer, seed=seed)
+        rng = np.random.default_rng([seed, _SIGNS, number])
+        images[row] = draw_hand(person.signs[number % 10], person.student, rng)
     return images
 
 

@@ -2,6 +2,7 @@
 
 The palm faces the viewer. Digits 1 to 5 raise that many fingers, thumb included from 3 on except for 4; 6 to
 9 bring the thumb to the little, ring, middle and index finger; 0 is the hand from the side, rounded to an O.
+Signs 10 to 17 are further hand shapes, which mean no digit in the sign language.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ SIZE = 100
 SCALE = 3
 
 CLASS_NAMES = tuple("0123456789")
+FREE_SIGNS = tuple(range(10, 18))
 
 SKINS: list[Color] = [
     (236, 188, 160), (222, 170, 138), (198, 140, 105), (170, 116, 84), (135, 92, 68), (108, 74, 58),
@@ -53,13 +55,25 @@ _RAISED = {
     7: (0, 2, 3),
     8: (0, 1, 3),
     9: (0, 1, 2),
+    10: (),
+    11: (0,),
+    12: (3,),
+    13: (0, 3),
+    14: (1, 2, 3),
+    15: (0, 3),
+    16: (0,),
+    17: (0, 1),
 }
 _TOUCHED = {6: 0, 7: 1, 8: 2, 9: 3}
+_WITH_THUMB = (3, 5, 10, 11, 12, 13, 14)
 _THUMB_OUT: tuple[Point, ...] = ((0.2, 0.3), (0.52, 0.0), (0.84, -0.26))
 _THUMB_IN: dict[int, tuple[Point, ...]] = {
     1: ((0.3, 0.34), (0.34, 0.1), (0.06, -0.04)),
     2: ((0.3, 0.34), (0.3, 0.08), (-0.06, -0.05)),
     4: ((0.3, 0.34), (0.34, 0.12), (0.0, 0.04)),
+    15: ((0.3, 0.34), (0.32, 0.1), (0.0, -0.04)),
+    16: ((0.3, 0.34), (0.34, 0.12), (0.06, 0.0)),
+    17: ((0.3, 0.34), (0.34, 0.12), (0.14, 0.0)),
 }
 
 
@@ -193,26 +207,26 @@ class _Hand:
             self.canvas.box(-0.33, 0.95, 0.33, 2.9, self.student.sleeve)
             self.canvas.box(-0.35, 0.95, 0.35, 1.05, shade(self.student.sleeve, 0.7))
 
-    def draw(self, digit: int) -> None:
-        """Draw the sign of a digit."""
-        if digit == 0:
+    def draw(self, sign: int) -> None:
+        """Draw the sign of a digit, or a free sign."""
+        if sign == 0:
             self._draw_zero()
             return
-        raised = [self.finger(number) for number in _RAISED[digit]]
+        raised = [self.finger(number) for number in _RAISED[sign]]
         parts = list(raised)
-        if digit in (3, 5):
+        if sign in _WITH_THUMB:
             parts.append((_THUMB_OUT, [0.3, 0.22, 0.15]))
         self.silhouette(parts, palm=True)
         self.creases(raised)
         self.arm()
-        touched = _TOUCHED.get(digit)
+        touched = _TOUCHED.get(sign)
         for number in range(4):
-            if number not in _RAISED[digit] and number != touched:
+            if number not in _RAISED[sign] and number != touched:
                 self.curled(number)
         if touched is not None:
             self._touch(touched)
-        elif digit in _THUMB_IN:
-            self.over(_jitter(_THUMB_IN[digit], self.rng), [0.24, 0.21, 0.15])
+        elif sign in _THUMB_IN:
+            self.over(_jitter(_THUMB_IN[sign], self.rng), [0.24, 0.21, 0.15])
 
     def _touch(self, number: int) -> None:
         """Bend a finger until its tip meets the thumb's."""
@@ -266,11 +280,11 @@ def _paint_wall(student: Student, rng: np.random.Generator) -> Image.Image:
     return image
 
 
-def draw_hand(digit: int, student: Student, rng: np.random.Generator) -> np.ndarray:
+def draw_hand(sign: int, student: Student, rng: np.random.Generator) -> np.ndarray:
     """Draw one hand sign.
 
     Args:
-        digit: The digit shown, 0-9.
+        sign: The digit shown, 0-9, or one of `FREE_SIGNS`.
         student: Whose hand it is.
         rng: Source of randomness of this one picture; the same state gives the same pixels.
 
@@ -290,7 +304,7 @@ def draw_hand(digit: int, student: Student, rng: np.random.Generator) -> np.ndar
         shift=(rng.uniform(-0.25, 0.25), 0.45 * size - 0.08 + rng.uniform(-0.1, 0.1)),
         mirrored=student.left_handed,
     )
-    _Hand(canvas, student, rng).draw(digit)
+    _Hand(canvas, student, rng).draw(sign)
     mask = Image.fromarray((np.asarray(layer) != key).any(axis=2).astype(np.uint8) * 255)
     soft = mask.reduce(SCALE).filter(ImageFilter.GaussianBlur(4)).resize(mask.size)
     aside = (int(rng.integers(-16, 17)), int(rng.integers(2, 14)))

@@ -1,0 +1,157 @@
+"""Users: many people with a few images each, for models that belong to one person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from helpers import datasets, origins, sample_images
+from helpers.datasets import SEED, SPLITS, Dataset, Split
+from helpers.origins import Pool
+from helpers.sample_images import hands
+
+NAME = "personal"
+OWNERS = "owners.npz"
+# A hundred generated users, and one who comes later.
+_SIGNERS, _PER_SIGNER = 101, 30
+# Validation and test images of each user; the others are for training. A student has ten images in all.
+_OF_A_SIGNER, _OF_A_STUDENT = (3, 7), (2, 3)
+_GENERATED = (
+    "Generated sample: hand signs of invented people, drawn by this project, not photographs. Each has three private "
+    "signs, which may mean another digit to somebody else."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class UserDataset(Dataset):
+    """Images of hand signs, and whose each of them is.
+
+    Attributes:
+        users: Name of each user, such as "user-042".
+        owners: For each part, int64 array (N,): the place in `users` of each image's user.
+    """
+
+    users: tuple[str, ...]
+    owners: dict[str, np.ndarray]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `dataset.json` says, as plain values."""
+        return super().record | {"user_count": len(self.users)}
+
+    def images_of(self, user: str, part: str) -> Split:
+        """Return one user's images of a part, "train", "validation" or "test", in the order of the digits.
+
+        Raises:
+            ValueError: There is no such user.
+        """
+        if user not in self.users:
+            raise ValueError(f"There is no {user}. The users are {self.users[0]} to {self.users[-1]}.")
+        split: Split = getattr(self, part)
+        places = np.flatnonzero(self.owners[part] == self.users.index(user))
+        places = places[np.argsort(split.labels[places], kind="stable")]
+        return Split(images=split.images[places], labels=split.labels[places])
+
+    def only(self, users: Sequence[str]) -> "UserDataset":
+        """Return the data set of some of the users."""
+        wanted = np.array([user in users for user in self.users])
+        kept = {part: wanted[self.owners[part]] for part in SPLITS}
+        new_place = np.cumsum(wanted) - 1
+        return replace(
+            self,
+            users=tuple(user for user in self.users if user in users),
+            owners={part: new_place[self.owners[part][kept[part]]] for part in SPLITS},
+            **{
+                part: Split(getattr(self, part).images[kept[part]], getattr(self, part).labels[kept[part]])
+                for part in SPLITS
+            },
+        )
+
+
+def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = None) -> UserDataset:
+    """Load the students of the Sign Language Digits with their ten images each, or generated users with thirty.
+
+    A student shows each digit once: five images are for training, two for validation and three for testing. A generated
+    user shows each digit three times: all of the first two rounds are for training, three images of the last one for
+    validation and seven for testing.
+
+    Args:
+        source: "auto", "download", "sample" or a folder, as for `datasets.load_sign_language`.
+        seed: Seed of the division, and of the generated users.
+        limit: Most users, at least two.
+
+    Returns:
+        The images of all users; students who do not show each digit once are left out.
+
+    Raises:
+        ConnectionError: If the source is "download" and the download fails.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the source or the limit is not understood, or the folder is not of the expected form.
+    """
+    if limit is not None and limit < 2:
+        raise ValueError(f"A limit of {limit} users leaves nobody to compare with. Raise it to 2 or more.")
+    origin = origins.sign_language(source, seed=seed, by_student=True)
+    pool, source_text = (origin.images, origin.source) if origin.is_real else (_signers(seed), _GENERATED)
+    numbers = _complete(pool)[:limit]
+    per_user = numbers.shape[1]
+    counts = _OF_A_STUDENT if origin.is_real else _OF_A_SIGNER
+    parts = np.stack([_divide(per_user, *counts, np.random.default_rng([seed, who])) for who in range(len(numbers))])
+    places = {part: np.nonzero(parts == index) for index, part in enumerate(SPLITS)}
+    chosen = {part: numbers[where] for part, where in places.items()}
+    return UserDataset(
+        name=NAME,
+        title=origin.title if origin.is_real else "Hand signs of 100 people (generated)",
+        source=source_text,
+        is_real=origin.is_real,
+        class_names=hands.CLASS_NAMES,
+        split="of each user's images",
+        seed=seed,
+        users=tuple(f"user-{who:03}" for who in range(len(numbers))),
+        owners={part: where[0] for part, where in places.items()},
+        **{part: Split(pool.read(which), pool.labels[which]) for part, which in chosen.items()},
+    )
+
+
+def save(users: UserDataset, folder: str | Path) -> Path:
+    """Write the images as `datasets.save` does, and `owners.npz` beside them: whose they are.
+
+    Args:
+        users: What to write.
+        folder: Where; made if missing.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / OWNERS, names=np.array(users.users), **users.owners)
+    return datasets.save(users, folder)
+
+
+def _signers(seed: int) -> Pool:
+    """Offer the generated users' images, drawn when they are taken."""
+    numbers = np.arange(_SIGNERS * _PER_SIGNER)
+    return Pool(
+        labels=numbers % len(hands.CLASS_NAMES),
+        read=lambda wanted: sample_images.signer_images(wanted, per_signer=_PER_SIGNER, seed=seed),
+        students=numbers // _PER_SIGNER,
+    )
+
+
+def _complete(pool: Pool) -> np.ndarray:
+    """Return the numbers of the images of everyone who shows each digit equally often, int64 (U, images of one)."""
+    table = np.zeros((pool.students.max() + 1, len(hands.CLASS_NAMES)), dtype=np.int64)
+    np.add.at(table, (pool.students, pool.labels), 1)
+    rounds = int(np.median(table))
+    complete = np.flatnonzero((table == rounds).all(axis=1))
+    if not rounds or len(complete) < 2:
+        raise ValueError('Fewer than two students show each digit once. Use a folder with more images, or "sample".')
+    return np.stack([np.flatnonzero(pool.students == who) for who in complete])
+
+
+def _divide(count: int, validation: int, test: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the part of each of one user's images: 0 to train on, 1 to validate, 2 to test."""
+    last = np.repeat([0, 1, 2], [len(hands.CLASS_NAMES) - validation - test, validation, test])
+    return np.concatenate([np.zeros(count - len(last), dtype=np.int64), rng.permutation(last)])

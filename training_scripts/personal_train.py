@@ -1,0 +1,177 @@
+"""Train one network that all share, and on top of it one small model for each person.
+
+The first blocks of VGG16 stay as they were pretrained, and what they make of the images is computed once for all. A
+small network on top of them trains on everybody's images: that is the shared model. Each person then gets a last
+layer of his own. See ``personal`` for these heads, and ``archives`` for how a hundred models are written in seconds.
+"""
+
+import argparse
+import time
+
+import keras
+from keras import layers
+
+from arguments import add_folder, create_parser, fraction, hyperparameters, parse, positive_int
+from augmentation import shift
+from batching import batches, steps_per_epoch, training_batches
+from checkpoints import Checkpoint
+from compiling import compile_model
+from determinism import make_deterministic
+from features import compute_features
+from owners import load_owners
+from personal import EMBEDDING, FROZEN, HEAD, TRAINED, People, make_personal_models
+from pretrained import load_vgg16_base
+from reporting import EpochReporter, describe_origin
+from splits import load_splits
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the hyperparameters and the folders from the command line."""
+    parser = create_parser(
+        "Train a shared network and one small model for each person.", epochs=14, batch_size=32, learning_rate=2e-3
+    )
+    add_folder(
+        parser,
+        "--weights-dir",
+        variable="SM_CHANNEL_WEIGHTS",
+        help="folder with vgg16_base.npz and weights.json, as 01_prepare_data leaves it",
+    )
+    parser.add_argument(
+        "--image-size", type=positive_int, default=48, help="height and width that VGG16 sees, in pixels; at least 32"
+    )
+    parser.add_argument(
+        "--frozen-blocks",
+        type=int,
+        choices=(1, 2, 3),
+        default=2,
+        help="blocks of VGG16 that are kept; two weigh 1 MB in every archive, three 7 MB",
+    )
+    parser.add_argument("--embedding-units", type=positive_int, default=64, help="numbers that a head reads")
+    parser.add_argument("--dropout", type=fraction, default=0.3, help="share of units left out")
+    parser.add_argument("--weight-decay", type=fraction, default=1e-4, help="weight decay of AdamW")
+    parser.add_argument("--label-smoothing", type=fraction, default=0.05, help="softens the one-hot labels")
+    args = parse(parser)
+    if args.image_size < 32:
+        parser.error(f"--image-size {args.image_size} is too small for VGG16; pass at least 32")
+    return args
+
+
+def build_frozen_part(base: keras.Model, *, input_size: int, blocks: int) -> keras.Model:
+    """Build the part that stays as it is: pixels (N, H, W, 3), 0 to 255, to features (N, h, w, channels).
+
+    Args:
+        base: Pretrained VGG16 base.
+        input_size: Height and width of the images that come in, in pixels.
+        blocks: Blocks of VGG16 to keep.
+    """
+    first_blocks = keras.Model(base.input, base.get_layer(f"block{blocks}_pool").output)
+    pixels = keras.Input((input_size, input_size, 3), name="pixels")
+    x = layers.Resizing(*base.input_shape[1:3], antialias=True)(pixels)
+    x = keras.applications.vgg16.preprocess_input(x)
+    return keras.Model(pixels, first_blocks(x), name=FROZEN)
+
+
+def build_trained_part(
+    feature_shape: tuple[int, int, int], *, class_count: int, embedding_units: int, dropout: float
+) -> keras.Model:
+    """Build the part that trains on everybody's images: features to an embedding, and a head on that.
+
+    Args:
+        feature_shape: Height, width and channels of the features.
+        class_count: Number of classes C.
+        embedding_units: Length of the embedding.
+        dropout: Share of units left out in a training step.
+
+    Returns:
+        Model from features (N, h, w, channels) to probabilities (N, C).
+    """
+    x = features = keras.Input(feature_shape, name="features")
+    for filters in (64, 128):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(x)
+        # The features of VGG16 run to hundreds; without this the next layer does not learn.
+        x = layers.BatchNormalization()(x)
+    x = layers.Dropout(dropout)(layers.Flatten()(x))
+    x = layers.Dense(embedding_units, activation="relu", name=EMBEDDING)(x)
+    x = layers.Dropout(dropout)(x)
+    probabilities = layers.Dense(class_count, activation="softmax", name=HEAD)(x)
+    return keras.Model(features, probabilities, name=TRAINED)
+
+
+def main() -> None:
+    """Compute features, train the shared network, fit a head for each person, report, write the archives."""
+    args = parse_args()
+    threads = make_deterministic(seed=args.seed, threads=args.threads)
+    splits = load_splits(args.data_dir)
+    owners = load_owners(args.data_dir, splits)
+    base, origin = load_vgg16_base(args.weights_dir, image_size=args.image_size)
+    print(f"data: {splits.summary()}, {len(owners.names)} persons", flush=True)
+    print(f"weights: {origin['origin']}: {origin['description']}", flush=True)
+
+    started = time.perf_counter()
+    frozen = build_frozen_part(base, input_size=splits.image_size, blocks=args.frozen_blocks)
+    image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
+    features = compute_features(frozen, image_sets)
+    seconds = {"features": time.perf_counter() - started}
+
+    started = time.perf_counter()
+    class_count = len(splits.class_names)
+    trained = build_trained_part(
+        frozen.output_shape[1:], class_count=class_count, embedding_units=args.embedding_units, dropout=args.dropout
+    )
+    steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
+    compile_model(
+        trained,
+        learning_rate=args.learning_rate,
+        steps=args.epochs * steps,
+        weight_decay=args.weight_decay,
+        label_smoothing=args.label_smoothing,
+        clipnorm=1.0,
+    )
+    provenance = describe_origin(
+        data=splits.description, weights=origin, seed=args.seed, threads=threads, hyperparameters=hyperparameters(args)
+    )
+    reporter = EpochReporter()
+    checkpoint = Checkpoint(args.checkpoint_dir, origin=provenance, history=reporter.history)
+    first_epoch = checkpoint.restore(trained)
+    provenance["resumed_at"] = checkpoint.resumed_at
+    train = training_batches(
+        features[0],
+        splits.train.labels,
+        class_count=class_count,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        first_epoch=first_epoch,
+        epochs=args.epochs,
+        augment=shift,
+    )
+    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
+    trained.fit(
+        train,
+        validation_data=batches(features[1], splits.validation.labels, class_count=class_count, batch_size=100),
+        initial_epoch=first_epoch,
+        epochs=args.epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[reporter, checkpoint],
+    )
+    seconds["shared"] = time.perf_counter() - started
+
+    pixels = keras.Input(frozen.input_shape[1:], name="images")
+    network = keras.Model(pixels, trained(frozen(pixels)), name="personal")
+    evaluation = make_personal_models(
+        People(network, splits, owners, features),
+        args.model_dir,
+        args.output_data_dir,
+        history=reporter.history,
+        provenance=provenance,
+        seconds=seconds,
+        with_shared=True,
+    )
+    shared, personal = evaluation["shared"]["test"]["accuracy"], evaluation["test"]["accuracy"]
+    print(f"test accuracy: shared {shared:.4f}, personal {personal:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
