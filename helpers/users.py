@@ -54,6 +54,10 @@ class UserDataset(Dataset):
         places = places[np.argsort(split.labels[places], kind="stable")]
         return Split(images=split.images[places], labels=split.labels[places])
 
+    def private_digits(self, user: str) -> tuple[int, ...]:
+        """Return the digits that a generated user shows in a way of his own; nobody knows that of a student."""
+        return () if self.is_real else sample_images.signer(int(user.rpartition("-")[2]), seed=self.seed).private_digits
+
     def only(self, users: Sequence[str]) -> "UserDataset":
         """Return the data set of some of the users."""
         wanted = np.array([user in users for user in self.users])

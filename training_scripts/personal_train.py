@@ -158,8 +158,11 @@ def main() -> None:
     )
     seconds["shared"] = time.perf_counter() - started
 
+    # A copy, because the archives have no use for the optimizer.
+    finished = keras.models.clone_model(trained)
+    finished.set_weights(trained.get_weights())
     pixels = keras.Input(frozen.input_shape[1:], name="images")
-    network = keras.Model(pixels, trained(frozen(pixels)), name="personal")
+    network = keras.Model(pixels, finished(frozen(pixels)), name="personal")
     evaluation = make_personal_models(
         People(network, splits, owners, features),
         args.model_dir,

@@ -8,6 +8,7 @@ from helpers.plots.latency import latencies
 from helpers.plots.learning import accuracy_over_time, cost_and_accuracy, learning_curves
 from helpers.plots.pictures import mistakes, predictions, sample_grid
 from helpers.plots.preprocessing import preprocessing
+from helpers.plots.users import personal_gain, user_signs
 
 __all__ = [
     "accuracy_over_time",
@@ -17,7 +18,9 @@ __all__ = [
     "latencies",
     "learning_curves",
     "mistakes",
+    "personal_gain",
     "predictions",
     "preprocessing",
     "sample_grid",
+    "user_signs",
 ]

@@ -1,0 +1,110 @@
+"""People with signs of their own, and what a model of their own is worth to them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.canvas import BLUE, GREY, INK, ORANGE, STEEL, check_lengths, finished, hide, new_figure, styled
+
+
+@styled
+def user_signs(
+    images: Sequence[np.ndarray],
+    users: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    private: Mapping[str, Collection[int]],
+    title: str,
+    source: str,
+) -> Figure:
+    """Show one image of each class for each user, a row for each user; private signs are framed.
+
+    Args:
+        images: For each user, uint8 (C, H, W, 3), RGB: one image of each class, in their order.
+        users: Name of each user.
+        class_names: The C names.
+        private: For users who have private signs, the classes that they show so.
+        title: Heading of the figure.
+        source: Where the images come from.
+
+    Raises:
+        ValueError: The arguments differ in length.
+    """
+    check_lengths(images=images, users=users)
+    check_lengths(images=images[0], class_names=class_names)
+    columns = len(class_names)
+    figure, axes = new_figure(len(users), columns, width=1.6 + 0.72 * columns, height=0.25 + 0.75 * len(users))
+    for user, row, row_axes in zip(users, images, axes, strict=True):
+        for label, (axis, image) in enumerate(zip(row_axes, row, strict=True)):
+            hide(axis)
+            axis.imshow(image, interpolation="nearest")
+            if label in private.get(user, ()):
+                axis.spines[:].set(visible=True, color=ORANGE, linewidth=3)
+        row_axes[0].text(-0.15, 0.5, user, transform=row_axes[0].transAxes, ha="right", va="center", fontsize=9)
+    for axis, name in zip(axes[0], class_names, strict=True):
+        axis.set_title(name, loc="center")
+    return finished(figure, title, source)
+
+
+@styled
+def personal_gain(
+    pulls: Mapping[str, Sequence[float]],
+    comparison: Mapping[str, Any],
+    *,
+    chosen: float,
+    title: str,
+    source: str,
+) -> Figure:
+    """Show how the pull towards the shared model was chosen, and what each user gains on his test images.
+
+    Args:
+        pulls: ``pull``, ``difference`` and ``difference_interval`` on the validation images, lists of equal length, as
+            a training job leaves them.
+        comparison: ``gains``, ``difference`` and ``difference_interval`` on the test images, likewise.
+        chosen: The pull that was taken.
+        title: Heading of the figure.
+        source: Images and weights.
+
+    Raises:
+        ValueError: The lists differ in length, or one is empty.
+    """
+    check_lengths(**{name: pulls[name] for name in ("pull", "difference", "difference_interval")})
+    check_lengths(gains=comparison["gains"])
+    figure, ((left, right),) = new_figure(1, 2, width=9.6, height=3.4)
+    _draw_pulls(left, pulls, chosen)
+    _draw_gains(right, comparison["gains"])
+    difference, (low, high) = 100 * comparison["difference"], comparison["difference_interval"]
+    said = f"{difference:+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f}"
+    return finished(figure, f"{title} ({said})", source)
+
+
+def _draw_pulls(axis: Axes, pulls: Mapping[str, Sequence[Any]], chosen: float) -> None:
+    differences = 100 * np.asarray(pulls["difference"], dtype=float)
+    spread = np.abs(100 * np.asarray(pulls["difference_interval"], dtype=float).T - differences)
+    axis.axhline(0, color=STEEL, linewidth=1)
+    axis.axvline(chosen, color=GREY, linestyle="--", zorder=0)
+    axis.errorbar(pulls["pull"], differences, spread, color=BLUE, marker="o", capsize=3)
+    axis.set_xscale("log")
+    axis.invert_xaxis()
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
+    axis.set_xlabel("pull towards the shared model (dashed: chosen)")
+    axis.set_title("Validation: points beyond the shared model")
+    axis.grid()
+
+
+def _draw_gains(axis: Axes, gains: Sequence[int]) -> None:
+    steps = np.arange(min(*gains, -1), max(*gains, 1) + 1)
+    counts = [int(np.sum(np.asarray(gains) == step)) for step in steps]
+    colours = [ORANGE if step < 0 else STEEL if step == 0 else BLUE for step in steps]
+    axis.bar_label(axis.bar(steps, counts, color=colours), color=INK, fontsize=9)
+    axis.set_xticks(steps, [f"{step:+d}" if step else "0" for step in steps])
+    axis.set_ylim(0, 1.15 * max(counts))
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+    axis.set_xlabel("further test images that a user's own model gets right")
+    axis.set_title("Test: users, by what they gain")
