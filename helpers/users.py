@@ -54,6 +54,13 @@ class UserDataset(Dataset):
         places = places[np.argsort(split.labels[places], kind="stable")]
         return Split(images=split.images[places], labels=split.labels[places])
 
+    def all_digits_of(self, user: str) -> np.ndarray:
+        """Return one image of each digit that the user shows, uint8 (10, H, W, 3)."""
+        parts = [self.images_of(user, part) for part in SPLITS]
+        labels = np.concatenate([part.labels for part in parts])
+        first_of_each = np.unique(labels, return_index=True)[1]
+        return np.concatenate([part.images for part in parts])[first_of_each]
+
     def private_digits(self, user: str) -> tuple[int, ...]:
         """Return the digits that a generated user shows in a way of his own; nobody knows that of a student."""
         return () if self.is_real else sample_images.signer(int(user.rpartition("-")[2]), seed=self.seed).private_digits

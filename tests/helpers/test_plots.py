@@ -52,11 +52,18 @@ EVERY_FIGURE = {
     "latencies": lambda: plots.latencies({"cifar": {"cold": [0.4], "warm": [0.01, 0.02]}}, **SAID),
     "learning_curves": lambda: plots.learning_curves(HISTORY, **SAID),
     "mistakes": lambda: plots.mistakes(MISTAKES, NAMES, **SAID),
+    "personal_gain": lambda: plots.personal_gain(
+        {"pull": [1.0, 0.1], "difference": [0.0, 0.1], "difference_interval": [[0, 0], [0.05, 0.15]]},
+        {"gains": [1, 0, 2], "difference": 0.1, "difference_interval": [0.0, 0.2]},
+        chosen=0.1,
+        **SAID,
+    ),
     "predictions": lambda: plots.predictions(
         IMAGES[:2], ["airplane", "cat"], np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]), NAMES, **SAID
     ),
     "preprocessing": lambda: plots.preprocessing(IMAGES, {"right": {"served": 0.98, "trained": 0.97}}, **SAID),
     "sample_grid": lambda: plots.sample_grid(IMAGES, np.array([0, 0, 2, 0, 2]), NAMES, per_class=2, **SAID),
+    "user_signs": lambda: plots.user_signs([IMAGES[:3], IMAGES[2:]], ["a", "b"], NAMES, private={"b": [0]}, **SAID),
 }
 
 

@@ -44,6 +44,32 @@ def test_one_student_has_one_hand():
     assert hands.invent_student(rng([1, 2])) != hands.invent_student(rng([1, 3]))
 
 
+def test_a_signer_shows_three_digits_by_private_signs_and_the_others_as_everybody_does():
+    people = [sample_images.signer(who, seed=1) for who in range(50)]
+    assert all(len(person.private_digits) == 3 for person in people)
+    for person in people:
+        private = [person.signs[digit] for digit in person.private_digits]
+        assert len(set(private)) == 3 and set(private) <= set(hands.FREE_SIGNS)
+    # One and the same shape means different digits to different people.
+    meanings = {sign: {digit for person in people for digit, shown in enumerate(person.signs) if shown == sign}
+                for sign in hands.FREE_SIGNS}  # fmt: skip
+    assert min(map(len, meanings.values())) >= 5
+
+
+def test_a_signers_picture_depends_on_seed_and_number_only():
+    together = sample_images.signer_images(np.arange(40), per_signer=20, seed=1)
+    assert together.shape == (40, 100, 100, 3)
+    assert np.array_equal(sample_images.signer_images(np.array([33, 4]), per_signer=20, seed=1), together[[33, 4]])
+    assert not np.array_equal(sample_images.signer_images(np.array([4]), per_signer=20, seed=2)[0], together[4])
+
+
+def test_every_free_sign_is_a_shape_of_its_own():
+    student = hands.invent_student(np.random.default_rng(3))
+    shapes = [hands.draw_hand(sign, student, np.random.default_rng(4)) for sign in (*range(10), *hands.FREE_SIGNS)]
+    differences = np.abs(np.stack(shapes)[:, None].astype(float) - np.stack(shapes)[None]).mean(axis=(2, 3, 4))
+    assert differences[~np.eye(len(shapes), dtype=bool)].min() > 1
+
+
 def accuracy_of_linear_classifier(images: np.ndarray, labels: np.ndarray, *, held_out: int) -> tuple[float, float]:
     """Softmax regression on pixels by full-batch gradient descent; accuracy seen and held out."""
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255

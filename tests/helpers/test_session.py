@@ -24,6 +24,7 @@ def test_a_connection_knows_the_places_of_the_series(connection, local_server):
     assert connection.base_uri == base
     assert connection.jobs_uri == f"{base}jobs/"
     assert connection.models_uri == f"{base}mme/"
+    assert connection.user_models_uri == f"{base}mme-users/"
     assert connection.weights_uri == f"{base}weights/vgg16/"
     assert connection.dataset_uri("cifar") == f"{base}datasets/cifar/"
     assert connection.model_uri("sign-language") == f"{base}mme/sign-language.tar.gz"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers import datasets, storage, store
+from helpers import datasets, storage, store, users
 from helpers.storage import MissingInputError
 
 
@@ -18,6 +18,15 @@ def test_a_data_set_comes_back_as_it_was(connection, dataset):
     assert np.array_equal(fetched.train.images, dataset.train.images)
     assert store.get_dataset_record(connection, "cifar")["source"] == dataset.source
     assert store.require_dataset(connection, "cifar") == uri
+
+
+def test_users_are_stored_with_whose_each_image_is(connection):
+    people = users.load("sample", limit=2)
+    assert store.put_users(connection, people) == connection.dataset_uri("personal")
+    uri = store.put_users(connection, people.only(["user-001"]), slug="later")
+    assert uri == connection.dataset_uri("later")
+    names = ["dataset.json", "owners.npz", "test.npz", "train.npz", "validation.npz"]
+    assert storage.list_names(connection, uri) == names
 
 
 @pytest.mark.parametrize("read", [store.get_dataset, store.get_dataset_record, store.require_dataset])

@@ -55,6 +55,14 @@ def test_a_job_returns_what_its_script_left_and_is_published(connection, channel
     assert storage.exists(connection, connection.model_uri("succeeds"))
 
 
+def test_every_archive_of_a_job_is_published_and_nothing_else(connection, channels):
+    result = train(connection, "several", "several.py", channels)
+    sizes = training.publish_all(connection, result, models_uri=connection.user_models_uri)
+    assert storage.list_names(connection, connection.user_models_uri) == ["a.tar.gz", "b.tar.gz"]
+    assert storage.read(connection, f"{connection.user_models_uri}b.tar.gz") == b"archive b"
+    assert sizes == {"a.tar.gz": 9, "b.tar.gz": 9}
+
+
 def test_a_script_that_raises_fails_with_its_reason_and_uploads_nothing(connection, channels):
     with pytest.raises(TrainingError) as failure:
         train(connection, "fails", "fail.py", channels)

@@ -104,6 +104,12 @@ def run_script(script: str, *arguments: str, folder: Path, channels: dict[str, P
 
 
 @pytest.fixture(scope="session")
+def run_job():
+    """The function that runs a script as a training job does."""
+    return run_script
+
+
+@pytest.fixture(scope="session")
 def cifar_data(tmp_path_factory) -> Path:
     counts = {"train": 64, "validation": 20, "test": 10}
     return write_dataset(tmp_path_factory.mktemp("cifar") / "data", slug="cifar", size=32, counts=counts)
@@ -114,6 +120,16 @@ def hands_data(tmp_path_factory) -> Path:
     counts = {"train": 64, "validation": 20, "test": 10}
     folder = tmp_path_factory.mktemp("hands") / "data"
     return write_dataset(folder, slug="sign-language", size=40, counts=counts)
+
+
+@pytest.fixture(scope="session")
+def people_data(tmp_path_factory) -> Path:
+    """The images of four persons."""
+    counts = {"train": 64, "validation": 20, "test": 10}
+    folder = write_dataset(tmp_path_factory.mktemp("people") / "data", slug="personal", size=40, counts=counts)
+    owners = {name: np.arange(count) % 4 for name, count in counts.items()}
+    np.savez(folder / "owners.npz", names=np.array([f"user-00{number}" for number in range(4)]), **owners)
+    return folder
 
 
 @pytest.fixture(scope="session")

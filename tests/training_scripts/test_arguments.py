@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from arguments import create_parser, hyperparameters
+from arguments import create_folder_parser, create_parser, hyperparameters
 from arguments import parse as parse_command_line
 
 VARIABLES = {"SM_CHANNEL_TRAINING": "/in", "SM_MODEL_DIR": "/model", "SM_OUTPUT_DATA_DIR": "/out"}
@@ -44,6 +44,11 @@ def test_without_a_folder_for_checkpoints_there_is_none(parse):
     assert (args.checkpoint_dir, args.threads) == (None, 0)
     assert "checkpoint_dir" not in hyperparameters(args)
     assert parse("--checkpoint-dir", "kept").checkpoint_dir == Path("kept")
+
+
+def test_a_script_without_epochs_takes_folders_and_threads_alone():
+    known = {action.dest for action in create_folder_parser("Enrol.")._actions}
+    assert known == {"help", "data_dir", "model_dir", "output_data_dir", "threads"}
 
 
 def test_help_says_default_and_variable_of_each_argument(parse, capsys):

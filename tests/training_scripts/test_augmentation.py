@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from augmentation import mirror_and_shift
+from augmentation import mirror_and_shift, shift
 
 RAMP = np.broadcast_to(np.arange(16, dtype=np.uint8) * 10, (16, 16))  # brighter to the right
 IMAGES = np.repeat(np.stack([RAMP, RAMP.T, np.full_like(RAMP, 7)], axis=-1)[None], 200, axis=0)
@@ -42,3 +42,12 @@ def test_the_seed_decides(changed):
     again, other = (mirror_and_shift(tf.constant(IMAGES), tf.constant(seed, tf.int64)) for seed in ([1, 2], [1, 3]))
     assert (again.numpy() == changed).all()
     assert (other.numpy() != changed).any()
+
+
+def test_features_of_any_depth_are_shifted_and_never_mirrored():
+    features = tf.constant(np.repeat(IMAGES, 2, axis=-1)[..., :5], tf.float32)
+    shifted = shift(features, tf.constant([1, 2], tf.int64)).numpy()
+    assert shifted.shape == features.shape
+    steps = {tuple(found) for found in (shifted[:, 8, 8, [0, 2]] - 80).tolist()}
+    assert steps == {(x, y) for x in (-10, 0, 10) for y in (-10, 0, 10)}
+    assert (shifted[:, 8, 12, 0] > shifted[:, 8, 4, 0]).all()
