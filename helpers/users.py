@@ -62,7 +62,7 @@ class UserDataset(Dataset):
         return np.concatenate([part.images for part in parts])[first_of_each]
 
     def private_digits(self, user: str) -> tuple[int, ...]:
-        """Return the digits that a generated user shows in a way of his own; nobody knows that of a student."""
+        """Return the digits that a generated user shows in a way of their own; nobody knows that of a student."""
         return () if self.is_real else sample_images.signer(int(user.rpartition("-")[2]), seed=self.seed).private_digits
 
     def only(self, users: Sequence[str]) -> "UserDataset":
@@ -113,7 +113,7 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
     chosen = {part: numbers[where] for part, where in places.items()}
     return UserDataset(
         name=NAME,
-        title=origin.title if origin.is_real else "Hand signs of 100 people (generated)",
+        title=origin.title if origin.is_real else "Hand signs of invented people (generated)",
         source=source_text,
         is_real=origin.is_real,
         class_names=hands.CLASS_NAMES,

@@ -12,7 +12,7 @@ def compare(labels: np.ndarray, owners: np.ndarray, *, shared: np.ndarray, perso
 
     The comparison is paired: both answer for the same images. The interval is that of a bootstrap over persons (Bradley
     Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979), because the images of one person are alike: a
-    person is drawn with all images that he has.
+    person is drawn with all of their images.
 
     Args:
         labels: int64 array of shape (N,).

@@ -2,7 +2,7 @@
 
 The first blocks of VGG16 stay as they were pretrained, and what they make of the images is computed once for all. A
 small network on top of them trains on everybody's images: that is the shared model. Each person then gets a last
-layer of his own. See ``personal`` for these heads, and ``archives`` for how a hundred models are written in seconds.
+layer of their own. See ``personal`` for these heads, and ``archives`` for how a hundred models are written in seconds.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from splits import load_splits
 def parse_args() -> argparse.Namespace:
     """Read the hyperparameters and the folders from the command line."""
     parser = create_parser(
-        "Train a shared network and one small model for each person.", epochs=14, batch_size=32, learning_rate=2e-3
+        "Train a shared network and one small model for each person.", epochs=12, batch_size=32, learning_rate=2e-3
     )
     add_folder(
         parser,

@@ -58,7 +58,7 @@ def personal_gain(
     title: str,
     source: str,
 ) -> Figure:
-    """Show how the pull towards the shared model was chosen, and what each user gains on his test images.
+    """Show how the pull towards the shared model was chosen, and what each user gains on their test images.
 
     Args:
         pulls: ``pull``, ``difference`` and ``difference_interval`` on the validation images, lists of equal length, as

@@ -1,7 +1,7 @@
 """Signers: people who show some digits in a way of their own, as families and schools do.
 
 Two of them may use one and the same hand shape for different digits. Whoever does not know the person cannot tell
-which digit is meant, however well he sees the hand.
+which digit is meant, however clear the picture.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PRIVATE_COUNT = 3
 
 @dataclass(frozen=True)
 class Signer:
-    """A student and the signs that he uses.
+    """A student and the signs that they use.
 
     Attributes:
         student: Hand, sleeve and background.
@@ -27,7 +27,7 @@ class Signer:
 
     @property
     def private_digits(self) -> tuple[int, ...]:
-        """Digits that the signer shows in a way of his own."""
+        """Digits that the signer shows in a way of their own."""
         return tuple(digit for digit, sign in enumerate(self.signs) if sign != digit)
 
 

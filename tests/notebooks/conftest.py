@@ -19,6 +19,8 @@ SMALL = {
     "SIGN_LANGUAGE_EPOCHS": 2,
     "IMAGE_SIZE": 48,
     "WARM_CALLS": 3,
+    "USER_LIMIT": 6,
+    "PERSONAL_EPOCHS": 2,
 }
 
 

