@@ -159,12 +159,17 @@ def publish_all(connection: Connection, result: TrainingResult, *, models_uri: s
 
     Returns:
         Bytes of each archive, by name.
+
+    Raises:
+        TrainingError: If the job left no archive.
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = storage.download(connection, result.model_uri, Path(folder, "model.tar.gz"))
         unpacked = Path(folder, "archives")
         with tarfile.open(bundle) as archive:
             members = [member for member in archive if member.isfile() and member.name.endswith(".tar.gz")]
+            if not members:
+                raise TrainingError(f"{result.model_uri} holds no archives. Publish a single model with publish.")
             archive.extractall(unpacked, members, filter="data")
         storage.upload(connection, unpacked, models_uri)
     return {Path(member.name).name: member.size for member in members}

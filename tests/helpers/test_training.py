@@ -63,6 +63,12 @@ def test_every_archive_of_a_job_is_published_and_nothing_else(connection, channe
     assert sizes == {"a.tar.gz": 9, "b.tar.gz": 9}
 
 
+def test_a_single_model_is_not_taken_for_several(connection, channels):
+    result = train(connection, "single", "succeed.py", channels)
+    with pytest.raises(TrainingError, match=r"model.tar.gz holds no archives. Publish a single model with publish"):
+        training.publish_all(connection, result, models_uri=connection.user_models_uri)
+
+
 def test_a_script_that_raises_fails_with_its_reason_and_uploads_nothing(connection, channels):
     with pytest.raises(TrainingError) as failure:
         train(connection, "fails", "fail.py", channels)
