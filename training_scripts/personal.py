@@ -61,8 +61,8 @@ def make_personal_models(
 ) -> dict[str, Any]:
     """Fit a head for each person, compare it with the shared one, and write reports and archives.
 
-    The validation images choose the pull, with heads that have not seen them. Then the heads are fitted once more,
-    now to the training and the validation images, and the test images judge these.
+    Both models learn from the training images alone, so that neither has seen more. The validation images choose the
+    pull, and the test images judge.
 
     Args:
         people: Whose models are made.
@@ -87,9 +87,7 @@ def make_personal_models(
     found: dict[str, Any] = {}
     if pull is None:
         pull, found["pulls"] = choose_pull(train, validation, **common)
-    first = fit_heads(*train, **common, pull=pull)
-    enrolment = (np.concatenate(pair) for pair in zip(train, validation, strict=True))
-    heads = fit_heads(*enrolment, **common, pull=pull)
+    heads = fit_heads(*train, **common, pull=pull)
     shared = _ask_shared(test, common["start"])
     personal = classify(test[0], test[2], heads)
     took = dict(seconds, heads=time.perf_counter() - started)
@@ -116,7 +114,7 @@ def make_personal_models(
     return write_reports(
         output_folder,
         history=history,
-        validation=(splits.validation, classify(validation[0], validation[2], first)),
+        validation=(splits.validation, classify(validation[0], validation[2], heads)),
         test=(splits.test, personal),
         provenance=provenance,
         more=found,
