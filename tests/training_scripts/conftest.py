@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +154,29 @@ def hands_run(tmp_path_factory, hands_data, vgg16_base) -> Run:
                      folder=folder, channels={"training": hands_data, "weights": vgg16_base})  # fmt: skip
     assert run.exit_code == 0, run.stderr
     return run
+
+
+@pytest.fixture(scope="session")
+def personal_run(tmp_path_factory, people_data, vgg16_base) -> Run:
+    folder = tmp_path_factory.mktemp("personal_run")
+    run = run_script("personal_train.py", "--epochs", "2", "--image-size", "32", "--batch-size", "16",
+                     folder=folder, channels={"training": people_data, "weights": vgg16_base})  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def served_archive(tmp_path_factory):
+    """A function that loads one archive of a run of personal models and returns its signature for pixels."""
+    import tensorflow as tf  # imported only by the tests that need it: it takes seconds
+
+    def load(run: Run, name: str):
+        folder = tmp_path_factory.mktemp(name)
+        with tarfile.open(run.model / f"{name}.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+        return tf.saved_model.load(folder / "1").signatures["serving_default"]
+
+    return load
 
 
 @pytest.fixture(scope="session", params=["cifar", "sign-language"])
