@@ -3,7 +3,8 @@
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -37,8 +38,8 @@ def shares_architectures() -> bool:
     return chosen == "shared"
 
 
-def _number(name: str, default: float) -> float:
-    text = os.environ.get(f"LOCAL_SAGEMAKER_{name}")
+def _number(name: str, default: float, environment: Mapping[str, str] = os.environ) -> float:
+    text = environment.get(f"LOCAL_SAGEMAKER_{name}")
     if text is None:
         return default
     try:
@@ -50,8 +51,8 @@ def _number(name: str, default: float) -> float:
     return value
 
 
-def _count(name: str, default: int) -> int:
-    return int(_number(name, default))
+def _count(name: str, default: int, environment: Mapping[str, str] = os.environ) -> int:
+    return int(_number(name, default, environment))
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,21 @@ class Settings:
     # A model archive: what it may unpack to, and into how many files.
     max_archive_bytes: int = field(default_factory=lambda: _count("MAX_ARCHIVE_BYTES", 8 * GIBIBYTE))
     max_archive_members: int = field(default_factory=lambda: _count("MAX_ARCHIVE_MEMBERS", 10_000))
+
+    def limited_by(self, environment: Mapping[str, str]) -> "Settings":
+        """Return these settings with the memory and disk of an instance that a model's ``Environment`` asks for.
+
+        Args:
+            environment: Variables of the model's container; all but those two are left alone.
+
+        Raises:
+            ValueError: If one of the two is no positive number.
+        """
+        return replace(
+            self,
+            instance_memory_bytes=_count("INSTANCE_MEMORY_BYTES", self.instance_memory_bytes, environment),
+            instance_disk_bytes=_count("INSTANCE_DISK_BYTES", self.instance_disk_bytes, environment),
+        )
 
     @property
     def database(self) -> Path:

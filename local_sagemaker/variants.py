@@ -68,6 +68,7 @@ class Variant:
             self._prefix += "/"
         self._keep_models = plan["ModelCacheSetting"] == "Enabled"
         self._environment: dict[str, str] = plan.get("Environment", {})  # older records have none
+        self._settings = host.settings.limited_by(self._environment)
         self._host = host
         self._left: list[str] = []  # instances of an earlier server, whose disks are there
 
@@ -157,7 +158,7 @@ class Variant:
         return Instance(
             name,
             host.folder / name,
-            settings=host.settings,
+            settings=self._settings,
             objects=host.objects,
             variant_metrics=self.metrics,
             log=aws_services.LogStream(host.log_group, name, region=host.region),

@@ -5,6 +5,7 @@ from typing import Any
 from local_sagemaker.actions.resources import Resources, check_image
 from local_sagemaker.endpoints import MODEL
 from local_sagemaker.errors import validation
+from local_sagemaker.settings import Settings
 
 
 class ModelActions:
@@ -25,6 +26,10 @@ class ModelActions:
             raise validation("local_sagemaker serves models that name their data in ModelDataUrl.")
         if containers[0].get("Mode") != "MultiModel" and not url.endswith(".tar.gz"):
             raise validation(f"ModelDataUrl {url!r} must name a .tar.gz archive, or Mode must be MultiModel.")
+        try:
+            Settings().limited_by(containers[0].get("Environment", {}))
+        except ValueError as error:
+            raise validation(str(error)) from None
         return {"ModelArn": self._resources.create(MODEL, request["ModelName"], "ModelName", "ModelArn", request)}
 
     def describe_model(self, request: dict[str, Any]) -> dict[str, Any]:

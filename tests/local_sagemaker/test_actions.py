@@ -55,6 +55,7 @@ def test_names_are_taken_once(service, client, name):
     [
         ({"Image": "me/my-server:1"}, "cannot run the image 'me/my-server:1'. It stands in for AWS's tensorflow-infer"),
         ({"Image": TRAINING_IMAGE}, "tensorflow-inference images"),
+        ({"Environment": {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "-1"}}, "Set it to a positive number"),
         ({"ModelDataUrl": "s3://bucket/folder", "Mode": "SingleModel"}, "must name a .tar.gz archive"),
         ({"Mode": "Many"}, "enum value set"),
         ({"ModelDataUrl": "ftp://x"}, "regular expression pattern"),

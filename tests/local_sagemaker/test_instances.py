@@ -310,3 +310,17 @@ def test_usage_is_in_cloudwatch(tight_service, tight_endpoint):
     assert count >= 1
     count, total = tight_service.metric(tight_endpoint, "DiskUtilization", namespace="/aws/sagemaker/Endpoints")
     assert 0 < total / count <= 100
+
+
+def test_an_endpoint_has_the_memory_that_its_models_environment_asks_for(service, model_archives):
+    bucket, name = service.bucket(), f"small-{uuid.uuid4().hex[:8]}"
+    for target in ("a", "b"):
+        service.s3.upload_file(str(model_archives["heavy"]), bucket, f"{target}.tar.gz")
+    room = {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1500000"}  # for one of them, which has 1 MiB of weights
+    service.create_endpoint(name, f"s3://{bucket}/", Environment=room)
+    for target in ("a", "b", "a"):
+        service.invoke(name, {"instances": [1]}, target=f"{target}.tar.gz")
+    assert service.metric(name, "ModelLoadingTime")[0] == 3
+    assert service.metric(name, "ModelUnloadingTime")[0] == 2
+    assert service.metric(name, "ModelDownloadingTime")[0] == 2
+    service.delete_endpoint(name)

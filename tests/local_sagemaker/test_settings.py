@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from local_sagemaker.settings import MEBIBYTE, Settings, arn, default_home, shares_architectures
@@ -41,3 +43,13 @@ def test_the_engine_is_one_that_there_is(monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_ENGINE", "fast")
     with pytest.raises(ValueError, match="Set it to 'shared' or 'own'"):
         shares_architectures()
+
+
+def test_the_environment_of_a_model_limits_memory_and_disk_and_nothing_else():
+    settings = Settings()
+    environment = {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1000", "LOCAL_SAGEMAKER_HOT_MODEL_CALLS": "1", "MY": "own"}
+    limited = settings.limited_by(environment)
+    assert limited == replace(settings, instance_memory_bytes=1000)
+    assert settings.limited_by({"LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES": "7"}).instance_disk_bytes == 7
+    with pytest.raises(ValueError, match=r"LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES is 'small'"):
+        settings.limited_by({"LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES": "small"})
