@@ -8,7 +8,7 @@ import base64
 import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ METRICS = {
     "ModelUnloadingTime": "AWS/SageMaker",
     "ModelCacheHit": "AWS/SageMaker",
     "Invocations": "AWS/SageMaker",
+    "Invocation5XXErrors": "AWS/SageMaker",
     "LoadedModelCount": "/aws/sagemaker/Endpoints",
 }
 
@@ -94,6 +95,13 @@ class MultiModelEndpoint:
             return storage.copy(self.connection, str(archive), uri)
         return storage.upload_file(self.connection, Path(archive), uri)
 
+    def remove_model(self, target_model: str) -> None:
+        """Delete a published model; an instance that has loaded it serves it until it needs the room.
+
+        Stop calling it first, so that nobody finds it gone.
+        """
+        storage.delete(self.connection, self.models_uri + target_model)
+
     def list_models(self) -> list[str]:
         """Return the target models that can be called."""
         return [name for name in storage.list_names(self.connection, self.models_uri) if name.endswith(".tar.gz")]
@@ -152,18 +160,7 @@ class MultiModelEndpoint:
         Returns:
             SampleCount, Average, Minimum, Maximum and Sum; empty if there is no data.
         """
-        now = datetime.now(UTC)
-        dimensions = {"EndpointName": self.name, "VariantName": "AllTraffic"}
-        answer = self.connection.boto.client("cloudwatch").get_metric_statistics(
-            Namespace=METRICS[name],
-            MetricName=name,
-            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-            StartTime=now - timedelta(minutes=minutes),
-            EndTime=now + timedelta(minutes=1),
-            Period=60,
-            Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
-        )
-        points = answer["Datapoints"]
+        points = self._data_points(name, since=datetime.now(UTC) - timedelta(minutes=minutes), period=60)
         if not points:
             return {}
         count = sum(point["SampleCount"] for point in points)
@@ -175,6 +172,20 @@ class MultiModelEndpoint:
             "Maximum": max(point["Maximum"] for point in points),
             "Sum": total,
         }
+
+    def metric_over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
+        """Read how one of the endpoint's CloudWatch metrics went.
+
+        Args:
+            name: One of ``METRICS``; times are in microseconds.
+            since: Where to begin, with a time zone.
+
+        Returns:
+            Seconds since then and the average, for each period of ``connection.metric_period``; in order.
+        """
+        points = self._data_points(name, since=since, period=self.connection.metric_period)
+        averages = {point["Timestamp"]: point["Sum"] / point["SampleCount"] for point in points}
+        return [((moment - since).total_seconds(), averages[moment]) for moment in sorted(averages)]
 
     def delete(self) -> None:
         """Delete the endpoint, its configuration and its model, and wait until they are gone.
@@ -192,6 +203,19 @@ class MultiModelEndpoint:
                 if "Could not find" not in str(error):
                     raise
         _wait_until_gone(self.connection, self.name)
+
+    def _data_points(self, name: str, *, since: datetime, period: int) -> list[dict[str, Any]]:
+        dimensions = {"EndpointName": self.name, "VariantName": "AllTraffic"}
+        answer = self.connection.boto.client("cloudwatch").get_metric_statistics(
+            Namespace=METRICS[name],
+            MetricName=name,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=since,
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=period,
+            Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
+        )
+        return answer["Datapoints"]
 
     @property
     def _client(self) -> Any:
@@ -231,6 +255,7 @@ def deploy(
     instance_type: str,
     initial_instance_count: int = 1,
     image: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> MultiModelEndpoint:
     """Create a multi-model endpoint and wait until it is in service.
 
@@ -244,6 +269,7 @@ def deploy(
         instance_type: Such as ``"ml.c5.xlarge"``.
         initial_instance_count: Number of instances.
         image: Serving image; by default AWS's TensorFlow inference image for the instance type.
+        environment: Variables of the container.
 
     Raises:
         EndpointError: If an endpoint of that name exists in another state, or the deployment fails.
@@ -268,6 +294,7 @@ def deploy(
                 image=image or serving_image(connection, instance_type),
                 model_data_url=models_uri,
                 mode="MultiModel",
+                environment=dict(environment or {}),
             ),
             execution_role_arn=connection.role_arn,
             **session,

@@ -77,6 +77,11 @@ class Connection:
         return 0.5 if self.target == "local" else 10.0
 
     @property
+    def metric_period(self) -> int:
+        """Seconds between two points of an endpoint's metrics: SageMaker publishes them by the minute."""
+        return 1 if self.target == "local" else 60
+
+    @property
     def where(self) -> str:
         """A phrase that says where work runs, for titles and records."""
         return "on this machine (local_sagemaker)" if self.target == "local" else f"on Amazon SageMaker ({self.region})"

@@ -1,0 +1,115 @@
+"""A forecast of a live endpoint's hit ratio and latency, and the measurement that it is held against.
+
+Each round sends two kinds of traffic at the same time. The first kind calibrates: its calls give the service times. The
+second has another popularity, so other shares of warm and of loading calls, and is forecast by the simulator from those
+times. As both run together, what else the machine does disturbs both alike: the round compares the model of the
+endpoint with the endpoint, and not one moment of a busy machine with another.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers import load
+from helpers.capacity import popularity, service_times, simulator, traffic
+from helpers.capacity.service_times import ServiceTimes
+from helpers.capacity.simulator import Fleet
+from helpers.capacity.traffic import Trace
+from helpers.endpoint import EndpointError, MultiModelEndpoint
+
+CALIBRATION_EXPONENT, FORECAST_EXPONENT = 0.3, 1.1  # of Zipf's law
+_REPETITIONS = 10  # of the simulation, whose draws differ
+_METRIC_SECONDS = 600  # on AWS, metrics arrive minutes after the calls
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One forecast and what was measured.
+
+    Attributes:
+        predicted_hit_ratio: Of all calls, by the simulator, which needs no measured time for it.
+        measured_hit_ratio: Of all calls, by CloudWatch.
+        predicted: float64 array, seconds of the second kind of calls as forecast, of all repetitions.
+        measured: float64 array (M,), seconds of the same calls as measured.
+        times: The service times that the forecast was made from.
+    """
+
+    predicted_hit_ratio: float
+    measured_hit_ratio: float
+    predicted: np.ndarray
+    measured: np.ndarray
+    times: ServiceTimes
+
+    def ratio(self, percent: float) -> float:
+        """Return a percentile as forecast, divided by the same as measured."""
+        return float(np.percentile(self.predicted, percent) / np.percentile(self.measured, percent))
+
+
+def rounds(
+    endpoint: MultiModelEndpoint,
+    fleet: Fleet,
+    *,
+    target_models: Sequence[str],
+    body: bytes,
+    history: Trace,
+    calls_per_second: float,
+    calls: int,
+    seed: int,
+) -> Iterator[Round]:
+    """Make round after round, without end.
+
+    Args:
+        endpoint: An endpoint that nobody else calls.
+        fleet: Its instances, as the simulator takes them.
+        target_models: Names of the models.
+        body: The request.
+        history: All calls since the endpoint was deployed: they decide which models are loaded.
+        calls_per_second: Of both kinds of traffic together.
+        calls: In each round, of both kinds together.
+        seed: Of the calls.
+    """
+    kinds = [popularity.zipf(len(target_models), exponent) for exponent in (CALIBRATION_EXPONENT, FORECAST_EXPONENT)]
+    while True:
+        halves = [
+            traffic.poisson(kind, calls_per_second=calls_per_second / 2, count=calls // 2, seed=seed + index)
+            for index, kind in enumerate(kinds)
+        ]
+        seed += len(kinds)
+        trace, calibrating = traffic.merged(*halves)
+        history = traffic.joined(history, trace)
+        before = endpoint.metric("ModelCacheHit")
+        seconds = load.replay(endpoint, trace, target_models=target_models, body=body).seconds
+        measured_hit_ratio = _hit_ratio(endpoint, before, len(trace))
+        yield _round(history, fleet, seconds, calibrating, measured_hit_ratio)
+
+
+def _round(
+    history: Trace, fleet: Fleet, seconds: np.ndarray, calibrating: np.ndarray, measured_hit_ratio: float
+) -> Round:
+    # Which calls find their model hardly depends on how long the calls take: any times will do to find out.
+    guess = ServiceTimes(*np.percentile(seconds, [[10], [50], [90]]))
+    states = simulator.simulate(history, fleet, guess, seed=0).last(len(seconds)).states
+    times = service_times.measured(seconds[calibrating], states[calibrating])
+    outcomes = [simulator.simulate(history, fleet, times, seed=seed) for seed in range(_REPETITIONS)]
+    return Round(
+        predicted_hit_ratio=float(np.mean([outcome.last(len(seconds)).hit_ratio for outcome in outcomes])),
+        measured_hit_ratio=measured_hit_ratio,
+        predicted=np.concatenate([outcome.last(len(seconds)).seconds[~calibrating] for outcome in outcomes]),
+        measured=seconds[~calibrating],
+        times=times,
+    )
+
+
+def _hit_ratio(endpoint: MultiModelEndpoint, before: dict[str, float], calls: int) -> float:
+    """Return the hit ratio of the calls since an earlier look, once CloudWatch has counted all of them."""
+    deadline = time.monotonic() + _METRIC_SECONDS
+    while True:
+        now = endpoint.metric("ModelCacheHit")
+        counted = now.get("SampleCount", 0.0) - before.get("SampleCount", 0.0)
+        if counted >= calls:
+            return (now["Sum"] - before.get("Sum", 0.0)) / counted
+        if time.monotonic() > deadline:
+            raise EndpointError(f"CloudWatch has counted {counted:.0f} of {calls} calls. Try again in some minutes.")
+        time.sleep(endpoint.connection.poll_seconds)

@@ -1,0 +1,61 @@
+"""Service times: how long calls take whose model is loaded, on the instance's disk, or still in S3."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+WARM, DISK, COLD = 0, 1, 2
+NAMES = ("warm", "on disk", "cold")
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceTimes:
+    """Measured times of whole calls, in seconds, to draw from.
+
+    Attributes:
+        warm: float array, calls that found their model loaded.
+        disk: float array, calls that had it loaded from the instance's disk.
+        cold: float array, calls that had it downloaded, unpacked and loaded.
+    """
+
+    warm: np.ndarray
+    disk: np.ndarray
+    cold: np.ndarray
+
+    def of(self, state: int) -> np.ndarray:
+        """Return the times of a state: WARM, DISK or COLD."""
+        return (self.warm, self.disk, self.cold)[state]
+
+    def percentile(self, percent: float, *, hit_ratio: float) -> float:
+        """Return a percentile of calls that are warm or cold, and wait for no other call.
+
+        Args:
+            percent: 0 to 100.
+            hit_ratio: Share of the calls that are warm, 0 to 1.
+
+        Returns:
+            Seconds.
+        """
+        seconds = np.concatenate([self.warm, self.cold])
+        warm = np.full(len(self.warm), hit_ratio / len(self.warm))
+        cold = np.full(len(self.cold), (1 - hit_ratio) / len(self.cold))
+        order = np.argsort(seconds)
+        reached = np.searchsorted(np.cumsum(np.concatenate([warm, cold])[order]), percent / 100 - 1e-12)
+        return float(seconds[order][min(reached, len(seconds) - 1)])
+
+
+def measured(seconds: np.ndarray, states: np.ndarray) -> ServiceTimes:
+    """Divide measured calls by their state.
+
+    Args:
+        seconds: float array (M,).
+        states: int array (M,) of WARM, DISK and COLD.
+
+    Raises:
+        ValueError: If there is no warm call, or none that loaded its model.
+    """
+    warm, disk, cold = (np.asarray(seconds)[np.asarray(states) == state] for state in (WARM, DISK, COLD))
+    if not len(warm) or not len(disk) + len(cold):
+        raise ValueError("Service times need calls that found their model loaded, and calls that did not.")
+    # Where a state never came up, the other kind of loading stands in for it.
+    return ServiceTimes(warm, disk if len(disk) else cold, cold if len(cold) else disk)

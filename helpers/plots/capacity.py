@@ -1,0 +1,77 @@
+"""What many models need, and what they cost."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from helpers.canvas import BLUE, GREY, INK, ORANGE, SERIES, finished, new_figure, styled
+
+
+@styled
+def hit_ratios(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    wanted: float,
+    title: str,
+    source: str,
+) -> Figure:
+    """Show the hit ratio by the share of the models that fit: lines by Che's approximation, points by other means.
+
+    Args:
+        curves: For each line, shares of the models that fit (0 to 1) and hit ratios (0 to 1).
+        points: The same for each kind of points, such as simulated or measured ones.
+        wanted: Hit ratio to mark.
+        title: Heading of the figure.
+        source: What was computed and measured.
+    """
+    figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.8)
+    for index, (name, (shares, ratios)) in enumerate(curves.items()):
+        axis.plot(shares, ratios, color=SERIES[index % len(SERIES)], linewidth=2, label=name)
+    for index, (name, (shares, ratios)) in enumerate(points.items()):
+        axis.plot(shares, ratios, "osD^"[index % 4], color=INK, markersize=6, markerfacecolor="white", label=name)
+    axis.axhline(wanted, color=GREY, linestyle="--", linewidth=1.5, label=f"wanted: {wanted:.0%}")
+    axis.set_xlim(0, 1.01)
+    axis.set_ylim(0, 1.03)
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.set_xlabel("share of the models that fit into memory")
+    axis.set_ylabel("hit ratio")
+    axis.grid()
+    figure.legend(loc="outside right upper", fontsize=9)
+    return finished(figure, title, source)
+
+
+@styled
+def costs(
+    models: Sequence[int],
+    separate: Mapping[str, Sequence[float]],
+    shared: Sequence[float],
+    *,
+    title: str,
+    source: str,
+) -> Figure:
+    """Show what separate endpoints and one shared endpoint cost, by the number of models; both axes logarithmic.
+
+    Args:
+        models: Numbers of models, ascending.
+        separate: Dollars per hour of separate endpoints, for each way to provide them.
+        shared: Dollars per hour of the shared endpoint.
+        title: Heading of the figure.
+        source: Where prices and capacities come from.
+    """
+    figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.6)
+    for index, (name, dollars) in enumerate(separate.items()):
+        style = ("-", "--", ":")[index % 3]
+        axis.plot(models, dollars, style, color=ORANGE, linewidth=2, label=name)
+    axis.plot(models, shared, color=BLUE, linewidth=2.5, label="one multi-model endpoint")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlim(min(models), max(models))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}" if value >= 1 else f"${value:.2g}")
+    axis.set_xlabel("number of models (logarithmic)")
+    axis.set_ylabel("dollars an hour (logarithmic)")
+    axis.grid()
+    figure.legend(loc="outside right upper", fontsize=9)
+    return finished(figure, title, source)

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from helpers.capacity import service_times
+from helpers.capacity.service_times import COLD, DISK, WARM, ServiceTimes
+
+TIMES = ServiceTimes(warm=np.array([1.0, 2.0]), disk=np.array([5.0]), cold=np.array([10.0, 20.0]))
+
+
+def test_calls_are_divided_by_their_state():
+    times = service_times.measured(np.array([1.0, 10.0, 2.0, 100.0]), np.array([WARM, DISK, WARM, COLD]))
+    assert [times.of(state).tolist() for state in (WARM, DISK, COLD)] == [[1.0, 2.0], [10.0], [100.0]]
+
+
+def test_one_kind_of_loading_stands_in_for_the_other():
+    times = service_times.measured(np.array([1.0, 10.0]), np.array([WARM, DISK]))
+    assert times.cold.tolist() == [10.0]
+
+
+@pytest.mark.parametrize("states", [[WARM, WARM], [COLD, DISK]])
+def test_both_hits_and_misses_are_needed(states):
+    with pytest.raises(ValueError, match="need calls that found their model loaded, and calls that did not"):
+        service_times.measured(np.array([1.0, 2.0]), np.array(states))
+
+
+@pytest.mark.parametrize(
+    ("percent", "hit_ratio", "seconds"),
+    [(99, 1.0, 2.0), (50, 1.0, 1.0), (99, 0.9, 20.0), (94, 0.9, 10.0), (50, 0, 10.0)],
+)
+def test_percentiles_of_a_mixture(percent, hit_ratio, seconds):
+    assert TIMES.percentile(percent, hit_ratio=hit_ratio) == seconds
