@@ -173,6 +173,22 @@ class MultiModelEndpoint:
             "Sum": total,
         }
 
+    def loaded_models(self, *, seconds: float = 600) -> int:
+        """Return the most models that one instance had loaded in the last minutes, once CloudWatch has that number.
+
+        Args:
+            seconds: How long to wait for it: on AWS metrics arrive minutes late.
+
+        Raises:
+            EndpointError: If it does not arrive.
+        """
+        deadline = time.monotonic() + seconds
+        while not (counted := self.metric("LoadedModelCount")):
+            if time.monotonic() > deadline:
+                raise EndpointError(f"CloudWatch does not know yet how many models {self.name} has loaded. Try again.")
+            time.sleep(self.connection.poll_seconds)
+        return int(counted["Maximum"])
+
     def metric_over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
         """Read how one of the endpoint's CloudWatch metrics went.
 

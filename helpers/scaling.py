@@ -43,7 +43,12 @@ def register(
         calls_per_minute: Calls that one instance shall get in a minute: well below what it can bear.
         cool_down: Seconds to wait after instances were added, and after they were taken away. A new instance starts
             without models, so taking them away is worth more patience.
+
+    Raises:
+        ValueError: If `least` is above `most`, or there is no call to aim at.
     """
+    if not 1 <= least <= most or calls_per_minute <= 0:
+        raise ValueError(f"Scaling needs 1 ≤ least ≤ most and calls above 0, not {least}, {most}, {calls_per_minute}.")
     client = _client(connection)
     target = _target(endpoint_name)
     client.register_scalable_target(**target, MinCapacity=least, MaxCapacity=most)

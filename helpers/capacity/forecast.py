@@ -14,7 +14,7 @@ import numpy as np
 
 from helpers import load
 from helpers.capacity import popularity, service_times, simulator, traffic
-from helpers.capacity.service_times import ServiceTimes
+from helpers.capacity.service_times import WARM, ServiceTimes
 from helpers.capacity.simulator import Fleet
 from helpers.capacity.traffic import Trace
 from helpers.endpoint import EndpointError, MultiModelEndpoint
@@ -29,7 +29,7 @@ class Round:
     """One forecast and what was measured.
 
     Attributes:
-        predicted_hit_ratio: Of all calls, by the simulator, which needs no measured time for it.
+        predicted_hit_ratio: Of all calls, by the simulator, for which typical times are enough.
         measured_hit_ratio: Of all calls, by CloudWatch.
         predicted: float64 array, seconds of the second kind of calls as forecast, of all repetitions.
         measured: float64 array (M,), seconds of the same calls as measured.
@@ -88,18 +88,22 @@ def rounds(
 def _round(
     history: Trace, fleet: Fleet, seconds: np.ndarray, calibrating: np.ndarray, measured_hit_ratio: float
 ) -> Round:
-    # Which calls find their model hardly depends on how long the calls take: any times will do to find out.
-    guess = ServiceTimes(*np.percentile(seconds, [[10], [50], [90]]))
-    states = simulator.simulate(history, fleet, guess, seed=0).last(len(seconds)).states
+    # Which calls find their model hardly depends on how long calls take: typical times will do to find out.
+    states = simulator.simulate(history, fleet, _typical(seconds), seed=0).last(len(seconds)).states
     times = service_times.measured(seconds[calibrating], states[calibrating])
     outcomes = [simulator.simulate(history, fleet, times, seed=seed) for seed in range(_REPETITIONS)]
     return Round(
-        predicted_hit_ratio=float(np.mean([outcome.last(len(seconds)).hit_ratio for outcome in outcomes])),
+        predicted_hit_ratio=float(np.mean(states == WARM)),
         measured_hit_ratio=measured_hit_ratio,
         predicted=np.concatenate([outcome.last(len(seconds)).seconds[~calibrating] for outcome in outcomes]),
         measured=seconds[~calibrating],
         times=times,
     )
+
+
+def _typical(seconds: np.ndarray) -> ServiceTimes:
+    """Return one time for each state, from calls whose state is not known yet: most of the fast ones are warm."""
+    return ServiceTimes(*np.percentile(seconds, [[10], [50], [90]]))
 
 
 def _hit_ratio(endpoint: MultiModelEndpoint, before: dict[str, float], calls: int) -> float:

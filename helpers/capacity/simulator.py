@@ -132,7 +132,8 @@ class _Simulation:
         else:
             state = DISK if model in instance.disk else COLD
             end = instance.load(now, seconds[state])
-            self._hold(index, model, (end, state))
+            # The call that loads a model is then answered as a warm one.
+            self._hold(index, model, (end - seconds[WARM], state))
         self._keep_files(instance, model)
         heapq.heappush(self.ends, (end, index, model))
         self.calls[index, model] += 1

@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import uuid
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -89,6 +90,50 @@ def test_metrics_tell_what_happened(deployed):
     latency = deployed.metric("ModelLatency")
     assert 0 < latency["Minimum"] <= latency["Average"] <= latency["Maximum"]
     assert all(isinstance(deployed.metric(name), dict) for name in endpoint.METRICS)
+
+
+def test_the_number_of_loaded_models_is_waited_for(deployed, monkeypatch):
+    deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    assert deployed.loaded_models() >= 1
+    answers = [{}, {"Maximum": 7.0}]
+    monkeypatch.setattr(deployed, "metric", lambda _: answers.pop(0))
+    monkeypatch.setattr(endpoint.time, "sleep", lambda _: None)
+    assert deployed.loaded_models() == 7
+    monkeypatch.setattr(deployed, "metric", lambda _: {})
+    with pytest.raises(EndpointError, match="does not know yet how many models"):
+        deployed.loaded_models(seconds=0)
+
+
+def test_a_metric_is_read_over_time(deployed):
+    since = datetime.now(UTC)
+    deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    points = deployed.metric_over_time("ModelCacheHit", since=since)
+    assert points and all(-1 <= seconds <= 60 and 0 <= average <= 1 for seconds, average in points)
+    assert points == sorted(points)
+
+
+def test_a_removed_model_is_no_longer_listed_and_its_neighbours_are(deployed, connection):
+    for name in ("gone.tar.gz", "gone-not.tar.gz"):
+        deployed.add_model(f"{connection.models_uri}dense.tar.gz", target_model=name)
+    deployed.remove_model("gone.tar.gz")
+    assert "gone.tar.gz" not in deployed.list_models()
+    assert "gone-not.tar.gz" in deployed.list_models()
+    deployed.remove_model("gone-not.tar.gz")
+
+
+def test_the_environment_of_the_container_is_passed_on(connection):
+    name = f"series-{uuid.uuid4().hex[:8]}"
+    small = endpoint.deploy(
+        connection,
+        name,
+        models_uri=f"{connection.base_uri}none/",
+        instance_type="ml.c5.xlarge",
+        environment={"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1000"},
+    )
+    try:
+        assert small.describe_container()["Environment"] == {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1000"}
+    finally:
+        small.delete()
 
 
 def test_a_model_that_is_not_ready_is_waited_for(deployed, monkeypatch):
