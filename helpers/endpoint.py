@@ -173,21 +173,22 @@ class MultiModelEndpoint:
             "Sum": total,
         }
 
-    def loaded_models(self, *, seconds: float = 600) -> int:
-        """Return the most models that one instance had loaded in the last minutes, once CloudWatch has that number.
+    def loaded_models(self, *, since: datetime, seconds: float = 600) -> int:
+        """Return the most models that one instance had loaded, once CloudWatch has that number.
 
         Args:
+            since: From when on, with a time zone.
             seconds: How long to wait for it: on AWS metrics arrive minutes late.
 
         Raises:
             EndpointError: If it does not arrive.
         """
         deadline = time.monotonic() + seconds
-        while not (counted := self.metric("LoadedModelCount")):
+        while not (counted := self._data_points("LoadedModelCount", since=since, period=60)):
             if time.monotonic() > deadline:
                 raise EndpointError(f"CloudWatch does not know yet how many models {self.name} has loaded. Try again.")
             time.sleep(self.connection.poll_seconds)
-        return int(counted["Maximum"])
+        return int(max(point["Maximum"] for point in counted))
 
     def metric_over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
         """Read how one of the endpoint's CloudWatch metrics went.

@@ -8,6 +8,8 @@ Several instances count as one cache of their joint capacity: a call goes to the
 model that is not hot is held once.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _STEPS = 200  # Newton's method needs about ten, and more where hardly any model stays outside
@@ -49,6 +51,11 @@ def hit_ratio(popularity: np.ndarray, capacity: float) -> float:
         capacity: Models that all instances hold together.
     """
     return _hit_ratio(popularity, characteristic_time(popularity, capacity))
+
+
+def curve(popularity: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """Return the hit ratio for several shares of the models, above 0 to 1, that fit."""
+    return [hit_ratio(popularity, share * len(popularity)) for share in shares]
 
 
 def capacity_for(popularity: np.ndarray, wanted: float) -> int:

@@ -1,13 +1,15 @@
 """A forecast of a live endpoint's hit ratio and latency, and the measurement that it is held against.
 
 Each round sends two kinds of traffic at the same time. The first kind calibrates: its calls give the service times. The
-second has another popularity, so other shares of warm and of loading calls, and is forecast by the simulator from those
-times. As both run together, what else the machine does disturbs both alike: the round compares the model of the
-endpoint with the endpoint, and not one moment of a busy machine with another.
+second has another popularity, so other shares of warm and of loading calls, and is forecast: the simulator tells which
+of its calls find their model, and each gets a time that was measured in that state. The times were measured under the
+same load, so what calls wait for each other is in them. As both kinds run together, what else the machine does disturbs
+both alike: the round compares the model of the endpoint with the endpoint, and not one moment of a busy machine with
+another.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +22,7 @@ from helpers.capacity.traffic import Trace
 from helpers.endpoint import EndpointError, MultiModelEndpoint
 
 CALIBRATION_EXPONENT, FORECAST_EXPONENT = 0.3, 1.1  # of Zipf's law
-_REPETITIONS = 10  # of the simulation, whose draws differ
+_REPETITIONS = 10  # of the draws, so that chance moves the forecast little
 _METRIC_SECONDS = 600  # on AWS, metrics arrive minutes after the calls
 
 
@@ -33,18 +35,53 @@ class Round:
         measured_hit_ratio: Of all calls, by CloudWatch.
         predicted: float64 array, seconds of the second kind of calls as forecast, of all repetitions.
         measured: float64 array (M,), seconds of the same calls as measured.
-        times: The service times that the forecast was made from.
     """
 
     predicted_hit_ratio: float
     measured_hit_ratio: float
     predicted: np.ndarray
     measured: np.ndarray
-    times: ServiceTimes
 
     def ratio(self, percent: float) -> float:
         """Return a percentile as forecast, divided by the same as measured."""
         return float(np.percentile(self.predicted, percent) / np.percentile(self.measured, percent))
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What several rounds found together.
+
+    Attributes:
+        predicted_hit_ratio: Mean of the rounds.
+        measured_hit_ratio: Mean of the rounds.
+        predicted: float64 array, seconds as forecast, of all rounds.
+        measured: float64 array, seconds as measured, of all rounds.
+        p99_ratio: The 99th percentile as forecast, divided by the same as measured: the median of the rounds, which a
+            single disturbed round does not move.
+    """
+
+    predicted_hit_ratio: float
+    measured_hit_ratio: float
+    predicted: np.ndarray
+    measured: np.ndarray
+    p99_ratio: float
+
+
+def summary(rounds: Iterable[Round]) -> Summary:
+    """Return what rounds found together."""
+    rounds = list(rounds)
+    return Summary(
+        predicted_hit_ratio=float(np.mean([one.predicted_hit_ratio for one in rounds])),
+        measured_hit_ratio=float(np.mean([one.measured_hit_ratio for one in rounds])),
+        predicted=np.concatenate([one.predicted for one in rounds]),
+        measured=np.concatenate([one.measured for one in rounds]),
+        p99_ratio=float(np.median([one.ratio(99) for one in rounds])),
+    )
+
+
+def mixed_popularity(count: int) -> np.ndarray:
+    """Return the popularity of models in both kinds of traffic together, as a float array (count,) that sums to 1."""
+    return (popularity.zipf(count, CALIBRATION_EXPONENT) + popularity.zipf(count, FORECAST_EXPONENT)) / 2
 
 
 def rounds(
@@ -91,13 +128,11 @@ def _round(
     # Which calls find their model hardly depends on how long calls take: typical times will do to find out.
     states = simulator.simulate(history, fleet, _typical(seconds), seed=0).last(len(seconds)).states
     times = service_times.measured(seconds[calibrating], states[calibrating])
-    outcomes = [simulator.simulate(history, fleet, times, seed=seed) for seed in range(_REPETITIONS)]
     return Round(
         predicted_hit_ratio=float(np.mean(states == WARM)),
         measured_hit_ratio=measured_hit_ratio,
-        predicted=np.concatenate([outcome.last(len(seconds)).seconds[~calibrating] for outcome in outcomes]),
+        predicted=times.draw(np.tile(states[~calibrating], _REPETITIONS), seed=0),
         measured=seconds[~calibrating],
-        times=times,
     )
 
 

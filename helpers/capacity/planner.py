@@ -3,13 +3,13 @@
 Every miss counts as cold: with several instances, the one that has to load a model seldom has its files already.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
-from helpers.capacity import che, simulator, traffic
+from helpers.capacity import che, popularity, simulator, traffic
 from helpers.capacity.service_times import ServiceTimes
 from helpers.capacity.simulator import Fleet, Outcome
 from helpers.costs import InstanceType
@@ -70,7 +70,24 @@ def plan(demand: Demand, times: ServiceTimes, types: Iterable[InstanceType], *, 
     wanted = max(demand.hit_ratio, _hit_ratio_for(demand.p99_seconds, times))
     held = che.capacity_for(demand.popularity, min(wanted, 1.0))
     plans = [_plan(demand, times, kind, held, loads_at_once, reachable=wanted <= 1) for kind in types]
-    return sorted(plans, key=lambda plan: (plan.instances is None, plan.dollars_per_hour))
+    return sorted(plans, key=lambda plan: (plan.instances is None, plan.dollars_per_hour, plan.instances))
+
+
+def cost_by_models(
+    demand: Demand, times: ServiceTimes, types: Iterable[InstanceType], *, counts: Sequence[int], exponent: float
+) -> list[float]:
+    """Return what the cheapest plan costs in dollars an hour, for several numbers of models with Zipf popularity.
+
+    Args:
+        demand: What is wanted besides; its popularity is not used.
+        times: As for ``plan``.
+        types: As for ``plan``.
+        counts: Numbers of models.
+        exponent: Of Zipf's law.
+    """
+    types = list(types)
+    demands = [replace(demand, popularity=popularity.zipf(count, exponent)) for count in counts]
+    return [plan(one, times, types)[0].dollars_per_hour for one in demands]
 
 
 def rehearse(

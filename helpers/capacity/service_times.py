@@ -26,6 +26,25 @@ class ServiceTimes:
         """Return the times of a state: WARM, DISK or COLD."""
         return (self.warm, self.disk, self.cold)[state]
 
+    @property
+    def by_state(self) -> dict[str, np.ndarray]:
+        """The times by the name of their state, the slowest state first."""
+        return {NAMES[state]: self.of(state) for state in (COLD, DISK, WARM)}
+
+    def draw(self, states: np.ndarray, *, seed: int) -> np.ndarray:
+        """Return a time for each call, drawn from those of its state.
+
+        Args:
+            states: int array (M,) of WARM, DISK and COLD.
+            seed: Of the draws.
+
+        Returns:
+            float64 array (M,), seconds.
+        """
+        generator = np.random.default_rng(seed)
+        drawn = np.stack([generator.choice(self.of(state), len(states)) for state in (WARM, DISK, COLD)])
+        return drawn[states, np.arange(len(states))]
+
     def percentile(self, percent: float, *, hit_ratio: float) -> float:
         """Return a percentile of calls that are warm or cold, and wait for no other call.
 

@@ -7,10 +7,12 @@ fewest models: the rules of ``local_sagemaker``, which AWS does not publish for 
 
 import heapq
 from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.capacity import traffic
 from helpers.capacity.service_times import COLD, DISK, WARM, ServiceTimes
 from helpers.capacity.traffic import Trace
 
@@ -174,6 +176,21 @@ class _Simulation:
         instance.disk.move_to_end(model)
         if self.fleet.models_on_disk and len(instance.disk) > self.fleet.models_on_disk:
             instance.disk.popitem(last=False)
+
+
+def hit_ratios(popularity: np.ndarray, capacities: Sequence[int], *, calls: int, seed: int) -> list[float]:
+    """Return the hit ratios of one instance for several numbers of models that fit, for calls that never meet.
+
+    Args:
+        popularity: float array (N,) that sums to 1.
+        capacities: Numbers of models that fit.
+        calls: How many calls to simulate for each.
+        seed: Of the calls.
+    """
+    trace = traffic.poisson(popularity, calls_per_second=1.0, count=calls, seed=seed)
+    instant = ServiceTimes(*np.zeros((3, 1)))
+    fleets = [Fleet(1, capacity) for capacity in capacities]
+    return [simulate(trace, fleet, instant, seed=seed, popularity=popularity).hit_ratio for fleet in fleets]
 
 
 def simulate(

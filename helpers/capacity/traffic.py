@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.capacity import popularity
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -32,11 +34,11 @@ class Trace:
         return Trace(self.starts[first:end] - before, self.models[first:end])
 
 
-def poisson(popularity: np.ndarray, *, calls_per_second: float, count: int, seed: int) -> Trace:
+def poisson(shares: np.ndarray, *, calls_per_second: float, count: int, seed: int) -> Trace:
     """Draw calls that come independently of each other: a Poisson process, each call naming a model by popularity.
 
     Args:
-        popularity: float array (N,) that sums to 1.
+        shares: float array (N,) that sums to 1: the popularity of each model.
         calls_per_second: Mean rate.
         count: Number of calls.
         seed: The same seed gives the same calls.
@@ -45,7 +47,30 @@ def poisson(popularity: np.ndarray, *, calls_per_second: float, count: int, seed
         raise ValueError(f"A rate of {calls_per_second} calls a second brings no call. Give one above 0.")
     generator = np.random.default_rng(seed)
     starts = np.cumsum(generator.exponential(1 / calls_per_second, count))
-    return Trace(starts, generator.choice(len(popularity), size=count, p=popularity))
+    return Trace(starts, generator.choice(len(shares), size=count, p=shares))
+
+
+def widening(
+    few: int, many: int, *, exponent: float, calls_per_second: float, count: int, seed: int
+) -> tuple[Trace, float]:
+    """Draw calls that first go to few models and then to many, at the same rate.
+
+    Args:
+        few: Number of models that get the first calls, by Zipf's law.
+        many: Number of models that get the later ones.
+        exponent: Of Zipf's law, in both.
+        calls_per_second: Mean rate.
+        count: Calls of each of the two.
+        seed: Of the calls.
+
+    Returns:
+        The trace, and when the later calls begin, in seconds.
+    """
+    first, later = (
+        poisson(popularity.zipf(models, exponent), calls_per_second=calls_per_second, count=count, seed=seed + models)
+        for models in (few, many)
+    )
+    return joined(first, later), first.seconds
 
 
 def sweep(count: int, *, calls_per_second: float) -> Trace:

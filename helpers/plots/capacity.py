@@ -38,7 +38,7 @@ def hit_ratios(
     axis.set_xlabel("share of the models that fit into memory")
     axis.set_ylabel("hit ratio")
     axis.grid()
-    figure.legend(loc="outside right upper", fontsize=9)
+    axis.legend(loc="lower right", fontsize=9, frameon=True, edgecolor="white")
     return finished(figure, title, source)
 
 
@@ -46,25 +46,24 @@ def hit_ratios(
 def costs(
     models: Sequence[int],
     separate: Mapping[str, Sequence[float]],
-    shared: Sequence[float],
+    shared: Mapping[str, Sequence[float]],
     *,
     title: str,
     source: str,
 ) -> Figure:
-    """Show what separate endpoints and one shared endpoint cost, by the number of models; both axes logarithmic.
+    """Show what separate endpoints and a shared endpoint cost, by the number of models; both axes logarithmic.
 
     Args:
         models: Numbers of models, ascending.
         separate: Dollars per hour of separate endpoints, for each way to provide them.
-        shared: Dollars per hour of the shared endpoint.
+        shared: Dollars per hour of one shared endpoint, for each kind of models.
         title: Heading of the figure.
         source: Where prices and capacities come from.
     """
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.6)
-    for index, (name, dollars) in enumerate(separate.items()):
-        style = ("-", "--", ":")[index % 3]
-        axis.plot(models, dollars, style, color=ORANGE, linewidth=2, label=name)
-    axis.plot(models, shared, color=BLUE, linewidth=2.5, label="one multi-model endpoint")
+    for curves, colour in ((separate, ORANGE), (shared, BLUE)):
+        for index, (name, dollars) in enumerate(curves.items()):
+            axis.plot(models, dollars, ("-", "--", ":")[index % 3], color=colour, linewidth=2, label=name)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlim(min(models), max(models))
@@ -73,5 +72,5 @@ def costs(
     axis.set_xlabel("number of models (logarithmic)")
     axis.set_ylabel("dollars an hour (logarithmic)")
     axis.grid()
-    figure.legend(loc="outside right upper", fontsize=9)
+    axis.legend(loc="upper left", fontsize=9)
     return finished(figure, title, source)

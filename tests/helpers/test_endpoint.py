@@ -93,15 +93,16 @@ def test_metrics_tell_what_happened(deployed):
 
 
 def test_the_number_of_loaded_models_is_waited_for(deployed, monkeypatch):
+    since = datetime.now(UTC)
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    assert deployed.loaded_models() >= 1
-    answers = [{}, {"Maximum": 7.0}]
-    monkeypatch.setattr(deployed, "metric", lambda _: answers.pop(0))
+    assert deployed.loaded_models(since=since) >= 1
+    answers = [[], [{"Maximum": 7.0}, {"Maximum": 5.0}]]
+    monkeypatch.setattr(deployed, "_data_points", lambda *_, **__: answers.pop(0))
     monkeypatch.setattr(endpoint.time, "sleep", lambda _: None)
-    assert deployed.loaded_models() == 7
-    monkeypatch.setattr(deployed, "metric", lambda _: {})
+    assert deployed.loaded_models(since=since) == 7
+    monkeypatch.setattr(deployed, "_data_points", lambda *_, **__: [])
     with pytest.raises(EndpointError, match="does not know yet how many models"):
-        deployed.loaded_models(seconds=0)
+        deployed.loaded_models(since=since, seconds=0)
 
 
 def test_a_metric_is_read_over_time(deployed):

@@ -51,7 +51,9 @@ EVERY_FIGURE = {
     "confusion_matrix": lambda: plots.confusion_matrix(np.eye(3, dtype=int), NAMES, **SAID),
     "cost_and_accuracy": lambda: plots.cost_and_accuracy(SETTINGS, **SAID),
     "latencies": lambda: plots.latencies({"cifar": {"cold": [0.4], "warm": [0.01, 0.02]}}, **SAID),
-    "costs": lambda: plots.costs([1, 10, 100], {"one instance each": [0.1, 1, 10]}, [0.2, 0.2, 0.4], **SAID),
+    "costs": lambda: plots.costs(
+        [1, 10, 100], {"one instance each": [0.1, 1, 10]}, {"shared": [0.2, 0.2, 0.4]}, **SAID
+    ),
     "forecast": lambda: plots.forecast([0.01, 0.02, 0.03], [0.01, 0.02, 0.04], **SAID),
     "hit_ratios": lambda: plots.hit_ratios(
         {"Che": ([0.1, 1.0], [0.4, 1.0])}, {"measured": ([0.3], [0.6])}, wanted=0.9, **SAID

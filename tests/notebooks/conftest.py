@@ -19,6 +19,10 @@ SMALL = {
     "SIGN_LANGUAGE_EPOCHS": 2,
     "IMAGE_SIZE": 48,
     "WARM_CALLS": 3,
+    "MODELS": 12,
+    "MODELS_THAT_FIT": 4,
+    "CALLS": 80,
+    "ROUNDS": 1,
     "USER_LIMIT": 6,
     "PERSONAL_EPOCHS": 2,
 }

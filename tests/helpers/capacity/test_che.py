@@ -55,3 +55,8 @@ def test_every_call_hits_only_if_all_models_fit():
     assert che.capacity_for(popularity.zipf(70, 1), 1.0) == 70
     with pytest.raises(ValueError, match="between 0 and 1"):
         che.capacity_for(popularity.zipf(7, 1), 1.1)
+
+
+def test_a_curve_has_a_hit_ratio_for_each_share_of_the_models():
+    shares = popularity.zipf(100, 0.8)
+    assert che.curve(shares, [0.1, 1.0]) == pytest.approx([che.hit_ratio(shares, 10), 1.0])

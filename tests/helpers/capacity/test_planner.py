@@ -63,3 +63,9 @@ def test_the_simulator_confirms_a_plan():
     outcome = planner.rehearse(wanted, TIMES, plan, SMALL, calls=20_000, seed=2)
     assert outcome.percentile(99) <= 0.1
     assert outcome.hit_ratio == pytest.approx(plan.hit_ratio, abs=0.02)
+
+
+def test_the_cost_of_a_shared_endpoint_grows_with_the_models_but_not_in_proportion():
+    dollars = planner.cost_by_models(demand(), TIMES, [SMALL, LARGE], counts=[1, 1_000, 100_000], exponent=0.9)
+    assert dollars[0] == pytest.approx(0.1)
+    assert dollars[0] < dollars[1] < dollars[2] < 100_000 * dollars[0]

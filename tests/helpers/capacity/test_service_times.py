@@ -29,3 +29,13 @@ def test_both_hits_and_misses_are_needed(states):
 )
 def test_percentiles_of_a_mixture(percent, hit_ratio, seconds):
     assert TIMES.percentile(percent, hit_ratio=hit_ratio) == seconds
+
+
+def test_each_call_gets_a_time_of_its_state():
+    drawn = TIMES.draw(np.array([WARM, DISK, COLD] * 50), seed=1).reshape(-1, 3)
+    assert [sorted(set(column)) for column in drawn.T.tolist()] == [[1.0, 2.0], [5.0], [10.0, 20.0]]
+
+
+def test_states_are_named_from_the_slowest_on():
+    assert list(TIMES.by_state) == ["cold", "on disk", "warm"]
+    assert TIMES.by_state["cold"] is TIMES.cold

@@ -102,3 +102,9 @@ def test_a_million_models_and_100_000_calls_a_second_are_simulated_in_seconds():
 
 def test_no_calls_have_no_outcome():
     assert len(simulator.simulate(Trace(np.array([]), np.array([], dtype=int)), Fleet(1, 1), TIMES, seed=1).states) == 0
+
+
+def test_hit_ratios_by_capacity_follow_ches_approximation():
+    shares = popularity.zipf(40, 0.8)
+    found = simulator.hit_ratios(shares, (5, 20, 40), calls=20_000, seed=1)
+    assert found == pytest.approx([che.hit_ratio(shares, capacity) for capacity in (5, 20, 40)], abs=0.02)

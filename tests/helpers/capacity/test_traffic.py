@@ -51,3 +51,11 @@ def test_parts_joined_are_the_whole():
     whole = traffic.joined(trace.part(0, 20), trace.part(20, 50))
     assert whole.starts == pytest.approx(trace.starts)
     assert np.array_equal(whole.models, trace.models)
+
+
+def test_widening_traffic_goes_to_few_models_first_and_then_to_all():
+    trace, change = traffic.widening(3, 30, exponent=0.5, calls_per_second=10, count=500, seed=1)
+    assert len(trace) == 1000
+    early = trace.models[trace.starts <= change]
+    assert len(early) == 500 and early.max() == 2
+    assert trace.models[500:].max() > 20

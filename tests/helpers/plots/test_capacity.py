@@ -10,5 +10,5 @@ def test_lines_and_points_of_hit_ratios_are_named_and_the_wanted_one_is_marked(t
 
 
 def test_costs_have_dollars_on_a_logarithmic_axis(texts):
-    figure = plots.costs([1, 1000], {"one each": [0.1, 100.0]}, [0.2, 1.0], title="T", source="s")
-    assert {"one each", "one multi-model endpoint", "$100", "1,000"} <= set(texts(figure))
+    figure = plots.costs([1, 1000], {"one each": [0.1, 100.0]}, {"shared": [0.2, 1.0]}, title="T", source="s")
+    assert {"one each", "shared", "$100", "1,000"} <= set(texts(figure))
