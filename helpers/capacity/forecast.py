@@ -116,9 +116,10 @@ def rounds(
         seed += len(kinds)
         trace, calibrating = traffic.merged(*halves)
         history = traffic.joined(history, trace)
-        before = endpoint.metric("ModelCacheHit")
+        before = _counted(endpoint, len(history) - len(trace))
         seconds = load.replay(endpoint, trace, target_models=target_models, body=body).seconds
-        measured_hit_ratio = _hit_ratio(endpoint, before, len(trace))
+        after = _counted(endpoint, len(history))
+        measured_hit_ratio = (after["Sum"] - before["Sum"]) / (after["SampleCount"] - before["SampleCount"])
         yield _round(history, fleet, seconds, calibrating, measured_hit_ratio)
 
 
@@ -141,14 +142,12 @@ def _typical(seconds: np.ndarray) -> ServiceTimes:
     return ServiceTimes(*np.percentile(seconds, [[10], [50], [90]]))
 
 
-def _hit_ratio(endpoint: MultiModelEndpoint, before: dict[str, float], calls: int) -> float:
-    """Return the hit ratio of the calls since an earlier look, once CloudWatch has counted all of them."""
+def _counted(endpoint: MultiModelEndpoint, calls: int) -> dict[str, float]:
+    """Return the hits in CloudWatch once it has counted all calls since the endpoint was deployed."""
     deadline = time.monotonic() + _METRIC_SECONDS
-    while True:
-        now = endpoint.metric("ModelCacheHit")
-        counted = now.get("SampleCount", 0.0) - before.get("SampleCount", 0.0)
-        if counted >= calls:
-            return (now["Sum"] - before.get("Sum", 0.0)) / counted
+    while (hits := endpoint.metric("ModelCacheHit")).get("SampleCount", 0) < calls:
         if time.monotonic() > deadline:
+            counted = hits.get("SampleCount", 0)
             raise EndpointError(f"CloudWatch has counted {counted:.0f} of {calls} calls. Try again in some minutes.")
         time.sleep(endpoint.connection.poll_seconds)
+    return hits

@@ -66,15 +66,18 @@ class ServiceTimes:
 def measured(seconds: np.ndarray, states: np.ndarray) -> ServiceTimes:
     """Divide measured calls by their state.
 
+    A state that never came up is stood in for by the other kind of loading, and where no call loaded its model, because
+    all models fit, by warm calls: its own times are not known then.
+
     Args:
         seconds: float array (M,).
         states: int array (M,) of WARM, DISK and COLD.
 
     Raises:
-        ValueError: If there is no warm call, or none that loaded its model.
+        ValueError: If no call found its model loaded.
     """
     warm, disk, cold = (np.asarray(seconds)[np.asarray(states) == state] for state in (WARM, DISK, COLD))
-    if not len(warm) or not len(disk) + len(cold):
-        raise ValueError("Service times need calls that found their model loaded, and calls that did not.")
-    # Where a state never came up, the other kind of loading stands in for it.
-    return ServiceTimes(warm, disk if len(disk) else cold, cold if len(cold) else disk)
+    if not len(warm):
+        raise ValueError("Service times need calls that found their model loaded. Make more calls.")
+    loading = disk if len(disk) else cold if len(cold) else warm
+    return ServiceTimes(warm, loading, cold if len(cold) else loading)

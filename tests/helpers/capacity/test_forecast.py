@@ -17,7 +17,9 @@ MOST_ROUNDS = 9
 @pytest.fixture(scope="module")
 def measured(crowded):
     """The times of calls by the state of their model, and the calls that they were measured with."""
-    return load.three_states(crowded.endpoint, target_models=crowded.target_models, body=crowded.body)
+    return load.three_states(
+        crowded.endpoint, target_models=crowded.target_models, body=crowded.body, calls_per_second=12
+    )
 
 
 @pytest.fixture
@@ -66,14 +68,14 @@ def test_hit_ratio_within_a_point_and_p99_within_a_fifth(crowded, history):
 
 def test_with_another_capacity_the_forecast_is_wrong(crowded, history):
     """The measure can fail: a fleet that is not the endpoint's gives another hit ratio."""
-    [made] = itertools.islice(make_rounds(crowded, history, fit=crowded.fit * 2), 1)
+    [made] = itertools.islice(make_rounds(crowded, history, fit=crowded.fit * 2, calls=200), 1)
     assert made.predicted_hit_ratio - made.measured_hit_ratio > 0.1
 
 
 def test_metrics_that_do_not_come_are_said_to_be_late(crowded, history, monkeypatch):
     monkeypatch.setattr(forecast, "_METRIC_SECONDS", 0)
     monkeypatch.setattr(type(crowded.endpoint), "metric", lambda *_: {})
-    with pytest.raises(EndpointError, match="has counted 0 of 10 calls"):
+    with pytest.raises(EndpointError, match="has counted 0 of 144 calls"):
         next(make_rounds(crowded, history, fit=crowded.fit, calls=10))
 
 
