@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from helpers.capacity import che, popularity, simulator, traffic
 from helpers.capacity.service_times import COLD, DISK, WARM, ServiceTimes
 from helpers.capacity.simulator import Fleet
 from helpers.capacity.traffic import Trace
+from local_sagemaker.variants import Variant
 
 TIMES = ServiceTimes(warm=np.array([0.1]), disk=np.array([1.0]), cold=np.array([3.0]))
 
@@ -108,3 +110,27 @@ def test_hit_ratios_by_capacity_follow_ches_approximation():
     shares = popularity.zipf(40, 0.8)
     found = simulator.hit_ratios(shares, (5, 20, 40), calls=20_000, seed=1)
     assert found == pytest.approx([che.hit_ratio(shares, capacity) for capacity in (5, 20, 40)], abs=0.02)
+
+
+def test_calls_are_routed_as_the_stand_in_routes_them():
+    """In a thousand random states the simulator and local_sagemaker choose the same instance."""
+    generator = np.random.default_rng(6)
+    for _ in range(1000):
+        count = int(generator.integers(1, 5))
+        holds, calls = generator.random(count) < 0.4, generator.integers(0, 12, count)
+        loaded, in_flight = generator.integers(0, 3, count), generator.integers(0, 3, count)
+        simulation = simulator._Simulation(Fleet(count, 9))
+        simulation.loaded, simulation.under_way = loaded, in_flight
+        simulation.holders[7] = np.flatnonzero(holds).tolist()
+        simulation.calls.update({(index, 7): int(calls[index]) for index in simulation.holders[7]})
+        variant = SimpleNamespace(
+            instances=[stood_in(*values) for values in zip(holds, calls, loaded, in_flight, strict=True)],
+            _host=SimpleNamespace(settings=SimpleNamespace(hot_model_calls=8)),
+        )
+        assert Variant.instance(variant, None) is variant.instances[simulation._choose(7)]
+
+
+def stood_in(holds, calls, loaded, in_flight):
+    """An instance of local_sagemaker, as far as its routing looks."""
+    models = SimpleNamespace(holds=lambda _: holds, calls=lambda _: calls, loaded_count=loaded)
+    return SimpleNamespace(ready=True, models=models, in_flight=in_flight)
