@@ -127,7 +127,7 @@ def _round(
     history: Trace, fleet: Fleet, seconds: np.ndarray, calibrating: np.ndarray, measured_hit_ratio: float
 ) -> Round:
     # Which calls find their model hardly depends on how long calls take: typical times will do to find out.
-    states = simulator.simulate(history, fleet, _typical(seconds), seed=0).last(len(seconds)).states
+    states = simulator.simulate(history, fleet, _typical(seconds[calibrating]), seed=0).last(len(seconds)).states
     times = service_times.measured(seconds[calibrating], states[calibrating])
     return Round(
         predicted_hit_ratio=float(np.mean(states == WARM)),
