@@ -1,6 +1,6 @@
 """Costs: an endpoint for each model against one endpoint for all, from a table of prices that the reader edits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
@@ -9,7 +9,6 @@ import numpy as np
 import yaml
 
 PRICES = Path(__file__).resolve().parents[1] / "notebooks" / "prices.yaml"
-HOURS_PER_MONTH = 730
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,20 @@ def load_prices(path: Path = PRICES) -> dict[str, InstanceType]:
     return table
 
 
-def per_hour(price: float, *, instances: int) -> float:
-    """Return what instances cost in dollars an hour, called or not."""
-    return price * instances
+def per_hour(prices: Mapping[str, InstanceType], name: str, *, instances: int = 1) -> float:
+    """Return what instances of a type cost in dollars an hour, called or not.
+
+    Args:
+        prices: The table of prices.
+        name: Instance type.
+        instances: How many.
+
+    Raises:
+        ValueError: If the table lacks the type.
+    """
+    if name not in prices:
+        raise ValueError(f"No price of {name}. Add it to {PRICES.name}, which has {', '.join(prices)}.")
+    return prices[name].dollars_per_hour * instances
 
 
 def separate(models: int, *, price: float, instances_each: float) -> float:

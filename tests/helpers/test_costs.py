@@ -24,8 +24,14 @@ def test_a_price_that_is_missing_or_wrong_is_named(tmp_path, entry):
         costs.load_prices(path)
 
 
+def test_an_endpoint_costs_in_proportion_to_its_instances_and_an_unknown_type_is_named():
+    prices = {"ml.own": costs.InstanceType("ml.own", 2, 4, 0.2)}
+    assert costs.per_hour(prices, "ml.own", instances=3) == pytest.approx(0.6)
+    with pytest.raises(ValueError, match=r"No price of ml.other. Add it to prices.yaml, which has ml.own"):
+        costs.per_hour(prices, "ml.other")
+
+
 def test_separate_endpoints_cost_in_proportion_to_models_and_instances():
-    assert costs.per_hour(0.2, instances=3) == pytest.approx(0.6)
     assert costs.separate(1000, price=0.1, instances_each=1) == pytest.approx(100)
     assert costs.separate(1000, price=0.1, instances_each=2) == pytest.approx(200)
 
