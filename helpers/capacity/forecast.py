@@ -54,28 +54,27 @@ class Summary:
     Attributes:
         predicted_hit_ratio: Mean of the rounds.
         measured_hit_ratio: Mean of the rounds.
-        predicted: float64 array, seconds as forecast, of all rounds.
-        measured: float64 array, seconds as measured, of all rounds.
-        p99_ratio: The 99th percentile as forecast, divided by the same as measured: the median of the rounds, which a
-            single disturbed round does not move.
+        middle: The round that has the median of the ratios of the 99th percentile as forecast to that as measured: one
+            that the machine disturbed is not it.
     """
 
     predicted_hit_ratio: float
     measured_hit_ratio: float
-    predicted: np.ndarray
-    measured: np.ndarray
-    p99_ratio: float
+    middle: Round
+
+    @property
+    def p99_ratio(self) -> float:
+        """The 99th percentile as forecast, divided by the same as measured: the median of the rounds."""
+        return self.middle.ratio(99)
 
 
 def summary(rounds: Iterable[Round]) -> Summary:
-    """Return what rounds found together."""
-    rounds = list(rounds)
+    """Return what rounds, best an odd number of them, found together."""
+    ordered = sorted(rounds, key=lambda one: one.ratio(99))
     return Summary(
-        predicted_hit_ratio=float(np.mean([one.predicted_hit_ratio for one in rounds])),
-        measured_hit_ratio=float(np.mean([one.measured_hit_ratio for one in rounds])),
-        predicted=np.concatenate([one.predicted for one in rounds]),
-        measured=np.concatenate([one.measured for one in rounds]),
-        p99_ratio=float(np.median([one.ratio(99) for one in rounds])),
+        predicted_hit_ratio=float(np.mean([one.predicted_hit_ratio for one in ordered])),
+        measured_hit_ratio=float(np.mean([one.measured_hit_ratio for one in ordered])),
+        middle=ordered[(len(ordered) - 1) // 2],
     )
 
 
