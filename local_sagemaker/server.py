@@ -77,6 +77,7 @@ class Server:
         self._training_jobs = TrainingJobs(settings, self._records, self._objects, job_environment)
         self._endpoints = Endpoints(settings, self._records, self._objects, self._metrics)
         self._actions = Actions(self._records, self._training_jobs, self._endpoints)
+        self._transcript = _open_transcript(settings)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or the server's start and stop."""
@@ -125,6 +126,8 @@ class Server:
                 body=body,
                 credentials=self._credentials,
             )
+            if self._transcript:
+                self._transcript.add(request, access.service, region=access.region)
             if access.service == "sagemaker" and runtime:
                 await self._invoke(request, send)
             elif access.service == "sagemaker":
@@ -222,6 +225,14 @@ class Server:
             if response.status < 300:  # on disk before the client hears of it
                 self._objects.after_request(headers=headers, region=access.region, **parts)
         return response
+
+
+def _open_transcript(settings: Settings) -> Any:
+    if settings.transcript is None:
+        return None
+    from local_sagemaker.transcript import Transcript  # only here: most servers keep none
+
+    return Transcript(settings.transcript)
 
 
 def _check_headers(names: list[str]) -> None:

@@ -27,6 +27,11 @@ def default_home() -> Path:
     return Path(configured).expanduser().absolute() if configured else user_data_path("local_sagemaker")
 
 
+def _transcript() -> Path | None:
+    configured = os.environ.get("LOCAL_SAGEMAKER_TRANSCRIPT")
+    return Path(configured).expanduser().absolute() if configured else None
+
+
 def shares_architectures() -> bool:
     """Return whether models of one architecture may share a graph; ``LOCAL_SAGEMAKER_ENGINE=own`` says no.
 
@@ -63,6 +68,8 @@ class Settings:
     """
 
     home: Path = field(default_factory=default_home)
+    # File that distinct requests are recorded in; None records nothing.
+    transcript: Path | None = field(default_factory=_transcript)
     max_request_bytes: int = field(default_factory=lambda: _count("MAX_REQUEST_BYTES", 512 * MEBIBYTE))
     # The documented body limit of InvokeEndpoint.
     max_invocation_bytes: int = field(default_factory=lambda: _count("MAX_INVOCATION_BYTES", 6 * MEBIBYTE))
