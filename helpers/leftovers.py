@@ -8,13 +8,24 @@ to nothing, and they tell what happened.
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helpers import endpoint, session, storage
+from helpers import removal, session
 from helpers.session import Connection
+
+# What each kind costs on AWS while it exists.
+BILLS = {
+    "training job": "by the second, until it ends",
+    "scaling": "nothing itself; it may add instances",
+    "alarm": "by the month",
+    "endpoint": "by the second, called or not",
+    "endpoint configuration": "nothing",
+    "model": "nothing",
+    "unfinished upload": "storage",
+    "objects": "storage",
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,7 @@ class Leftover:
     """Something of the series that exists.
 
     Attributes:
-        kind: One of the keys of ``KINDS``.
+        kind: One of ``removal.REMOVE``, such as ``"endpoint"``.
         name: Its name there.
         state: What can be told of it, for people.
     """
@@ -50,19 +61,6 @@ def find(connection: Connection, *, names: Collection[str] = ()) -> list[Leftove
     served = {*names, *_names(models), *_names(configs), *_names(endpoints)}
     hangers_on = [*_scaling(connection, served), *_alarms(connection, served)]
     return [*jobs, *hangers_on, *endpoints, *configs, *models, *_uploads(connection), *_objects(connection)]
-
-
-def delete(connection: Connection, leftovers: Sequence[Leftover], *, told: Callable[[Leftover], Any] = id) -> None:
-    """Delete what was found, and wait for what takes its time.
-
-    Args:
-        connection: The session.
-        leftovers: As ``find`` returns them.
-        told: Called with each of them once it is gone.
-    """
-    for leftover in leftovers:
-        KINDS[leftover.kind][1](connection, leftover.name)
-        told(leftover)
 
 
 def _names(leftovers: Sequence[Leftover]) -> set[str]:
@@ -138,65 +136,10 @@ def _objects(connection: Connection) -> Iterator[Leftover]:
         yield Leftover("objects", connection.base_uri, f"{len(sizes)}, {sum(sizes) / 1e6:,.1f} MB")
 
 
-def _stop_training_job(connection: Connection, name: str) -> None:
-    client = connection.boto.client("sagemaker")
-    client.stop_training_job(TrainingJobName=name)
-    # What it still uploads is to be deleted with the other objects.
-    while client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] in ("InProgress", "Stopping"):
-        time.sleep(connection.poll_seconds)
-
-
-def _delete_endpoint(connection: Connection, name: str) -> None:
-    while endpoint.find(connection, name) in ("Creating", "Updating"):  # SageMaker refuses to delete it then
-        time.sleep(connection.poll_seconds)
-    connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
-    while endpoint.find(connection, name):
-        time.sleep(connection.poll_seconds)
-
-
-def _delete_config(connection: Connection, name: str) -> None:
-    connection.boto.client("sagemaker").delete_endpoint_config(EndpointConfigName=name)
-
-
-def _delete_model(connection: Connection, name: str) -> None:
-    connection.boto.client("sagemaker").delete_model(ModelName=name)
-
-
-def _deregister(connection: Connection, name: str) -> None:
-    connection.boto.client("application-autoscaling").deregister_scalable_target(
-        ServiceNamespace="sagemaker", ResourceId=name, ScalableDimension="sagemaker:variant:DesiredInstanceCount"
-    )
-
-
-def _delete_alarm(connection: Connection, name: str) -> None:
-    connection.boto.client("cloudwatch").delete_alarms(AlarmNames=[name])
-
-
-def _abort_uploads(connection: Connection, name: str) -> None:
-    bucket, key = storage.split_uri(name)
-    place = {"Bucket": bucket, "Prefix": key}
-    for upload in list(_pages(connection, "s3", "list_multipart_uploads", "Uploads", **place)):
-        if upload["Key"] == key:
-            connection.boto.client("s3").abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
-
-
-# What each kind bills on AWS while it exists, and how it is removed.
-KINDS: dict[str, tuple[str, Callable[[Connection, str], Any]]] = {
-    "training job": ("by the second, until it ends", _stop_training_job),
-    "scaling": ("nothing itself; it may add instances", _deregister),
-    "alarm": ("by the month", _delete_alarm),
-    "endpoint": ("by the second, called or not", _delete_endpoint),
-    "endpoint configuration": ("nothing", _delete_config),
-    "model": ("nothing", _delete_model),
-    "unfinished upload": ("storage", _abort_uploads),
-    "objects": ("storage", storage.delete),
-}
-
-
 def table(leftovers: Sequence[Leftover]) -> str:
     """Return the leftovers as a table for a terminal."""
     rows = [("what", "name", "state", "bills on AWS")]
-    rows += [(item.kind, item.name, item.state, KINDS[item.kind][0]) for item in leftovers]
+    rows += [(item.kind, item.name, item.state, BILLS[item.kind]) for item in leftovers]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
@@ -244,7 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (arguments.yes or _agreed()):
             print("Nothing was deleted. To delete without being asked, pass --yes.")
             return 1
-        delete(connection, found, told=lambda item: print(f"gone: {item.kind} {item.name}", flush=True))
+        for item in found:
+            removal.REMOVE[item.kind](connection, item.name)
+            print(f"gone: {item.kind} {item.name}", flush=True)
     return 0
 
 

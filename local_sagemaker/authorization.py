@@ -7,10 +7,10 @@ asks for. Source: the "Service Authorization Reference" of AWS, for the operatio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from local_sagemaker.settings import PARTITION, arn
+from local_sagemaker.settings import ACCOUNT_ID, PARTITION, arn
 
 Permission = tuple[str, str]
-_BUCKET, _OBJECT, _SOURCE = "Bucket", "Key", "CopySource"
+_BUCKET, _OBJECT, _SOURCE, _EVERYTHING = "Bucket", "Key", "CopySource", "*"
 # S3 names its actions otherwise than its operations. Without the right to list, S3 does not say that a key is missing.
 _S3 = {
     "AbortMultipartUpload": [("AbortMultipartUpload", _OBJECT)],
@@ -22,6 +22,7 @@ _S3 = {
     "GetObject": [("GetObject", _OBJECT), ("ListBucket", _BUCKET)],
     "HeadBucket": [("ListBucket", _BUCKET)],
     "HeadObject": [("GetObject", _OBJECT), ("ListBucket", _BUCKET)],
+    "ListBuckets": [("ListAllMyBuckets", _EVERYTHING)],
     "ListMultipartUploads": [("ListBucketMultipartUploads", _BUCKET)],
     "ListObjects": [("ListBucket", _BUCKET)],
     "ListObjectsV2": [("ListBucket", _BUCKET)],
@@ -72,12 +73,15 @@ def _s3(operation: str, parameters: Mapping[str, Any]) -> Iterator[Permission]:
         keys = [item["Key"] for item in parameters["Delete"]["Objects"]]
         yield from (("s3:DeleteObject", _s3_arn(parameters["Bucket"], key)) for key in keys)
         return
-    bucket = parameters.get("Bucket", "*")
     for action, part in _S3.get(operation, [(operation, _BUCKET)]):
-        if part == _SOURCE:
-            yield f"s3:{action}", _s3_arn(*parameters["CopySource"].partition("?")[0].lstrip("/").split("/", 1))
-        else:
-            yield f"s3:{action}", _s3_arn(bucket, parameters["Key"] if part == _OBJECT else "")
+        match part:
+            case "*":
+                resource = "*"
+            case "CopySource":
+                resource = _s3_arn(*parameters[part].partition("?")[0].lstrip("/").split("/", 1))
+            case _:
+                resource = _s3_arn(parameters["Bucket"], parameters["Key"] if part == _OBJECT else "")
+        yield f"s3:{action}", resource
 
 
 def _s3_arn(bucket: str, key: str = "") -> str:
@@ -102,7 +106,7 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any], region: str) -> It
 def _role(parameters: Mapping[str, Any]) -> str:
     if "PolicySourceArn" in parameters:
         return parameters["PolicySourceArn"]
-    return f"arn:{PARTITION}:iam::{arn('', '').split(':')[4]}:role/{parameters.get('RoleName', '*')}"
+    return f"arn:{PARTITION}:iam::{ACCOUNT_ID}:role/{parameters.get('RoleName', '*')}"
 
 
 def _logs(parameters: Mapping[str, Any], region: str) -> str:

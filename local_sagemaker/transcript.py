@@ -34,6 +34,9 @@ _RANDOM = (
     (re.compile(rf"(?!{ACCOUNT_ID})(?<!\d)\d{{8,}}(?!\d)"), "00000000"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?"), "2000-01-01T00:00:00"),
 )
+_OBJECT = re.compile(r"(arn:aws:s3:::[^/]+/.*/)[^/]+")
+# How a body travels, not what is asked for.
+_TRANSPORT = re.compile(r"Content(Length|MD5)|Checksum(CRC|SHA|XXHASH|MD5)\w*")
 _TOKENS = frozenset({"nextToken", "NextToken", "ContinuationToken", "ClientToken", "UploadId", "ETag"})
 
 
@@ -104,6 +107,8 @@ class Transcript:
 def read(path: Path) -> list[Entry]:
     """Read what a server recorded, with all that differs from run to run made equal.
 
+    Objects in S3 are taken together by their folder.
+
     Returns:
         One entry for each form of request, sorted.
 
@@ -114,7 +119,7 @@ def read(path: Path) -> list[Entry]:
     entries: dict[tuple, Entry] = {}
     for line in lines:
         document = json.loads(line)
-        needs = frozenset((action, resource) for action, resource in document.pop("needs"))
+        needs = frozenset((action, _OBJECT.sub(r"\1*", resource)) for action, resource in document.pop("needs"))
         entry = Entry(**document, needs=needs)
         known = entries.setdefault(entry.form, entry)
         entries[entry.form] = replace(known, needs=known.needs | needs)
@@ -147,7 +152,10 @@ def _printable(value: Any, shape: Shape) -> Any:
         return _LEFT_OUT
     if isinstance(value, dict):
         member = functools.partial(_member, shape)
-        return {key: _printable(item, member(key)) for key, item in value.items() if item is not None}
+        kept = {
+            key: item for key, item in value.items() if item not in (None, {}, []) and not _TRANSPORT.fullmatch(key)
+        }
+        return {key: _printable(item, member(key)) for key, item in kept.items()}
     if isinstance(value, list):
         return [_printable(item, shape.member) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,68 @@
+"""How each kind of thing that the series creates is removed, and waited for where that takes its time."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from helpers import endpoint, storage
+from helpers.session import Connection
+
+
+def _stop_training_job(connection: Connection, name: str) -> None:
+    client = connection.boto.client("sagemaker")
+    client.stop_training_job(TrainingJobName=name)
+    # What it still uploads is to be deleted with the other objects.
+    while client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] in ("InProgress", "Stopping"):
+        time.sleep(connection.poll_seconds)
+
+
+def _delete_endpoint(connection: Connection, name: str) -> None:
+    while endpoint.find(connection, name) in ("Creating", "Updating"):  # SageMaker refuses to delete it then
+        time.sleep(connection.poll_seconds)
+    connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
+    while endpoint.find(connection, name):
+        time.sleep(connection.poll_seconds)
+
+
+def _delete_config(connection: Connection, name: str) -> None:
+    connection.boto.client("sagemaker").delete_endpoint_config(EndpointConfigName=name)
+
+
+def _delete_model(connection: Connection, name: str) -> None:
+    connection.boto.client("sagemaker").delete_model(ModelName=name)
+
+
+def _deregister(connection: Connection, name: str) -> None:
+    connection.boto.client("application-autoscaling").deregister_scalable_target(
+        ServiceNamespace="sagemaker", ResourceId=name, ScalableDimension="sagemaker:variant:DesiredInstanceCount"
+    )
+
+
+def _delete_alarm(connection: Connection, name: str) -> None:
+    connection.boto.client("cloudwatch").delete_alarms(AlarmNames=[name])
+
+
+def _abort_uploads(connection: Connection, name: str) -> None:
+    client = connection.boto.client("s3")
+    bucket, key = storage.split_uri(name)
+    place = {"Bucket": bucket, "Prefix": key}
+    uploads = [
+        item
+        for page in client.get_paginator("list_multipart_uploads").paginate(**place)
+        for item in page.get("Uploads", [])
+    ]
+    for upload in uploads:
+        if upload["Key"] == key:
+            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
+
+
+REMOVE: dict[str, Callable[[Connection, str], Any]] = {
+    "training job": _stop_training_job,
+    "scaling": _deregister,
+    "alarm": _delete_alarm,
+    "endpoint": _delete_endpoint,
+    "endpoint configuration": _delete_config,
+    "model": _delete_model,
+    "unfinished upload": _abort_uploads,
+    "objects": storage.delete,
+}
