@@ -1,0 +1,188 @@
+import dataclasses
+
+import pytest
+from botocore.client import BaseClient
+
+from helpers import endpoint, leftovers, permissions, removal, storage, training
+from helpers.session import Connection
+from local_sagemaker import authorization
+
+
+@dataclasses.dataclass
+class Abandoned:
+    """What a run left that ended in the middle, and what somebody else has."""
+
+    connection: Connection
+    name: str
+    job: str
+
+
+@pytest.fixture
+def place(connection, request):
+    """The connection with a prefix of the test's own."""
+    return dataclasses.replace(connection, prefix=f"{connection.prefix}-{request.node.name[:20]}")
+
+
+@pytest.fixture
+def abandoned(place, classifiers, monkeypatch):
+    """A run that was killed: a training job, an endpoint with scaling and alarm, uploads, objects."""
+    name = place.prefix[:40].replace("_", "-").strip("-")
+    s3, sagemaker = place.boto.client("s3"), place.boto.client("sagemaker")
+    storage.upload_file(place, classifiers["dense"], f"{place.models_uri}dense.tar.gz")
+    s3.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}/datasets/half.npz")
+    _create_endpoint(place, name, place.models_uri)
+    place.boto.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{name}/variant/AllTraffic",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+    _put_alarm(place, name)
+    monkeypatch.setattr(training, "SCRIPTS", training.SCRIPTS.parent / "tests" / "helpers" / "job_scripts")
+    monkeypatch.setattr(training, "_follow", _die)
+    with pytest.raises(ConnectionError):
+        training.train(
+            place, "left", entry_script="wait.py", channels={}, hyperparameters={}, instance_type="ml.c5.xlarge"
+        )
+    [job] = sagemaker.list_training_jobs(NameContains="left", StatusEquals="InProgress")["TrainingJobSummaries"]
+    return Abandoned(place, name, job["TrainingJobName"])
+
+
+@pytest.fixture
+def others(place):
+    """What belongs to somebody else: a neighbouring prefix, a model, an alarm."""
+    neighbour = dataclasses.replace(place, prefix=f"{place.prefix}-too")
+    place.boto.client("s3").put_object(Bucket=place.bucket, Key=f"{neighbour.prefix}/a.txt", Body=b"theirs")
+    _create_model(neighbour, f"their-{abs(hash(place.prefix))}", neighbour.models_uri)
+    _put_alarm(neighbour, "their-endpoint")
+    yield neighbour
+    place.boto.client("cloudwatch").delete_alarms(AlarmNames=["their-endpoint-misses"])
+
+
+def _create_model(connection, name, uri):
+    image = endpoint.serving_image(connection, "ml.c5.xlarge")
+    connection.boto.client("sagemaker").create_model(
+        ModelName=name,
+        ExecutionRoleArn=connection.role_arn,
+        PrimaryContainer={"Image": image, "ModelDataUrl": uri, "Mode": "MultiModel"},
+    )
+
+
+def _create_endpoint(connection, name, uri):
+    """Create an endpoint and leave it, while it is still being created."""
+    client = connection.boto.client("sagemaker")
+    _create_model(connection, name, uri)
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": "ml.c5.xlarge",
+        "InitialInstanceCount": 1,
+    }
+    client.create_endpoint_config(EndpointConfigName=f"{name}-config", ProductionVariants=[variant])
+    client.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-config")
+
+
+def _put_alarm(connection, name):
+    connection.boto.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"{name}-misses",
+        Namespace="AWS/SageMaker",
+        MetricName="ModelCacheHit",
+        Dimensions=[{"Name": "EndpointName", "Value": name}],
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0.5,
+        ComparisonOperator="LessThanThreshold",
+    )
+
+
+def _die(*arguments):
+    raise ConnectionError("the kernel died")
+
+
+def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkeypatch, capsys):
+    connection = abandoned.connection
+    arguments = ["--target", "local", "--prefix", connection.prefix]
+    assert leftovers.main(["list", *arguments]) == 0
+    listed = capsys.readouterr().out
+    for kind in leftovers.BILLS:
+        assert f"\n{kind}  " in listed
+    for name in (abandoned.job, f"{abandoned.name}-config", f"{abandoned.name}-misses", "datasets/half.npz"):
+        assert name in listed
+    assert "their-" not in listed and others.prefix not in listed
+
+    questions = []
+    monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or "n")
+    assert leftovers.main(["delete", *arguments]) == 1
+    assert questions == ["Delete all of this? [y/N] "]
+    assert "Nothing was deleted" in capsys.readouterr().out
+    assert len(leftovers.find(connection)) == len(leftovers.BILLS)
+
+    assert leftovers.main(["delete", *arguments, "--yes"]) == 0
+    assert capsys.readouterr().out.count("gone: ") == len(leftovers.BILLS)
+    assert leftovers.find(connection) == []
+    assert leftovers.main(["list", *arguments]) == 0
+    assert "Nothing is left." in capsys.readouterr().out
+    status = connection.boto.client("sagemaker").describe_training_job(TrainingJobName=abandoned.job)
+    assert status["TrainingJobStatus"] == "Stopped"
+    assert {item.kind for item in leftovers.find(others)} == {"model", "objects"}
+
+
+def test_whoever_may_run_the_series_may_clean_up(abandoned, allowed, monkeypatch):
+    asked = set()
+    call = BaseClient._make_api_call
+
+    def listen(self, operation, parameters):
+        service, region = self.meta.service_model.service_name, self.meta.region_name
+        asked.update(authorization.permissions(service, operation, parameters, region=region))
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", listen)
+    connection = abandoned.connection
+    for item in leftovers.find(connection):
+        removal.REMOVE[item.kind](connection, item.name)
+    account, role = connection.role_arn.split(":")[4], connection.role_arn.rpartition("/")[2]
+    policy = permissions.fill_in(
+        "notebook_user", account=account, region=connection.region, role=role, prefix=connection.prefix
+    )
+    # Under the names that the notebooks give to what this test called otherwise.
+    names = {abandoned.name: "many-models", f"{abandoned.name}-config": "many-models", abandoned.job: "cifar-1"}
+    renamed = {(action, _renamed(resource, names)) for action, resource in asked}
+    assert {action.partition(":")[0] for action, _ in renamed} == {
+        "s3", "sagemaker", "cloudwatch", "application-autoscaling"
+    }  # fmt: skip
+    assert [need for need in sorted(renamed) if not allowed(policy, *need)] == []
+
+
+def _renamed(resource, names):
+    kind, slash, name = resource.rpartition("/")
+    alarm = next((resource.replace(old, new) for old, new in names.items() if f"alarm:{old}" in resource), None)
+    return alarm or kind + slash + names.get(name, name)
+
+
+def test_an_endpoint_without_models_is_found_by_its_name(place):
+    name = place.prefix[:40].replace("_", "-").strip("-")
+    _put_alarm(place, name)
+    assert leftovers.find(place) == []
+    [found] = leftovers.find(place, names=[name])
+    assert (found.kind, found.name) == ("alarm", f"{name}-misses")
+    removal.REMOVE["alarm"](place, found.name)
+
+
+def test_a_missing_answer_deletes_nothing(place, monkeypatch, capsys):
+    place.boto.client("s3").put_object(Bucket=place.bucket, Key=f"{place.prefix}/a.txt", Body=b"data")
+
+    def nobody(question):
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", nobody)
+    assert leftovers.main(["delete", "--prefix", place.prefix]) == 1
+    assert "pass --yes" in capsys.readouterr().out
+    assert storage.count(place, place.base_uri) == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "/"])
+def test_a_whole_bucket_is_no_series(connection, prefix, capsys):
+    assert leftovers.main(["delete", "--yes", "--prefix", prefix]) == 2
+    assert "Name the prefix of the series" in capsys.readouterr().err
