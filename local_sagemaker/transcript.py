@@ -2,7 +2,7 @@
 
 With ``LOCAL_SAGEMAKER_TRANSCRIPT=FILE`` the server appends to that file what distinct requests it was sent: service,
 operation, parameters, and the permissions that IAM would check. Neither signatures nor bodies of objects and calls
-are in it, nor what botocore's service model marks as sensitive.
+are in it, nor what botocore's service model marks as sensitive; environment variables of jobs and containers are.
 """
 
 import functools
@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +37,9 @@ _RANDOM = (
 _OBJECT = re.compile(r"(arn:aws:s3:::[^/]+/.*/)[^/]+")
 # How a body travels, not what is asked for.
 _TRANSPORT = re.compile(r"Content(Length|MD5)|Checksum(CRC|SHA|XXHASH|MD5)\w*")
-_TOKENS = frozenset({"nextToken", "NextToken", "ContinuationToken", "ClientToken", "UploadId", "ETag"})
+_TOKENS = frozenset(
+    {"nextToken", "NextToken", "ContinuationToken", "ClientToken", "UploadId", "ETag", "CopySourceIfMatch"}
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,12 @@ def read(path: Path) -> list[Entry]:
     return [entries[form] for form in sorted(entries)]
 
 
+def write(entries: Iterable[Entry], path: Path) -> None:
+    """Write entries so that ``read`` returns them, in a form to keep under version control."""
+    lines = [json.dumps(vars(entry) | {"needs": sorted(entry.needs)}, sort_keys=True) for entry in entries]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _service(request: SentRequest, signing_name: str) -> str:
     if signing_name == "sagemaker" and request.path.startswith("/endpoints/"):
         return "sagemaker-runtime"
@@ -141,10 +149,15 @@ def _understood(request: SentRequest, service: str) -> tuple[str, dict[str, Any]
     protocol = determine_request_protocol(model, wrapped.content_type)
     operation, labels = get_service_router(service).match(wrapped)
     parts = {"headers": wrapped.headers, "method": request.method, "url_params": labels, "url_path": request.path}
-    # A streamed body may be anything but what the parser expects.
-    body = b"" if operation.has_streaming_input else request.body
+    shape = operation.input_shape
+    if shape is None:
+        return operation.name, {}
+    payload = shape.serialization.get("payload", "")
+    is_blob = payload and shape.members[payload].type_name == "blob"
+    body = b"" if is_blob else request.body
     parsed = PROTOCOL_PARSERS[protocol](operation).parse({**parts, "body": body, "values": wrapped.values})
-    return operation.name, _printable(parsed, operation.input_shape)
+    printable = _printable(parsed, shape)
+    return operation.name, printable | ({payload: _LEFT_OUT} if is_blob and request.body else {})
 
 
 def _printable(value: Any, shape: Shape) -> Any:
