@@ -23,7 +23,7 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 
 from local_sagemaker.authorization import permissions
-from local_sagemaker.settings import ACCOUNT_ID, HOST
+from local_sagemaker.settings import HOST
 
 logger = logging.getLogger(__name__)
 _SERVICES = {"monitoring": "cloudwatch"}  # signing name, where boto3 has another
@@ -31,7 +31,7 @@ _LEFT_OUT = "(left out)"
 # What differs from run to run: times, the names made from them, and identifiers.
 _RANDOM = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "00000000-0000-0000-0000-000000000000"),
-    (re.compile(rf"(?!{ACCOUNT_ID})(?<!\d)\d{{8,}}(?!\d)"), "00000000"),
+    (re.compile(r"(?<!\d)(\d{8,11}|\d{13,})(?!\d)"), "00000000"),  # twelve digits are an account
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?"), "2000-01-01T00:00:00"),
 )
 _OBJECT = re.compile(r"(arn:aws:s3:::[^/]+/.*/)[^/]+")
@@ -121,7 +121,11 @@ def read(path: Path) -> list[Entry]:
     entries: dict[tuple, Entry] = {}
     for line in lines:
         document = json.loads(line)
-        needs = frozenset((action, _OBJECT.sub(r"\1*", resource)) for action, resource in document.pop("needs"))
+        needs = frozenset(
+            (action, _OBJECT.sub(r"\1*", resource))
+            for action, resource in document.pop("needs")
+            if "/__pycache__/" not in resource  # uploaded with scripts that have run before
+        )
         entry = Entry(**document, needs=needs)
         known = entries.setdefault(entry.form, entry)
         entries[entry.form] = replace(known, needs=known.needs | needs)

@@ -17,9 +17,21 @@ from local_sagemaker.archives import pack
 matplotlib.use("Agg")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keep-requests", action="store_true", help="keep the requests of the series' run as the transcript"
+    )
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def kept_requests(project: Path) -> Path:
+    """The transcript of the series' requests that is kept under version control."""
+    return project / "tests" / "notebooks" / "requests.jsonl"
 
 
 @pytest.fixture

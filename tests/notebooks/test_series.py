@@ -11,6 +11,7 @@ import pytest
 
 from helpers import results
 from helpers.sample_images import objects
+from local_sagemaker import transcript
 
 pytestmark = pytest.mark.series
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,8 @@ def _processes_of(home):
 def run(environment, small, tmp_path_factory):
     """One run of the whole series: its folder, its output, its summary."""
     output = tmp_path_factory.mktemp("run")
-    process = _run(environment, output, **small)
+    recording = environment | {"LOCAL_SAGEMAKER_TRANSCRIPT": str(output / "requests.jsonl")}
+    process = _run(recording, output, **small)
     printed, errors = process.communicate(timeout=800)
     assert process.returncode == 0, printed[-2000:] + errors[-4000:]
     return output, printed, json.loads((output / "summary.json").read_text(encoding="utf-8"))
@@ -134,6 +136,20 @@ def test_nothing_is_left(run, environment, home):
     assert _status(environment) == 1
     assert _processes_of(home) == []
     assert list((home / "objects").iterdir()) == []
+
+
+def test_the_requests_are_those_of_the_kept_transcript(run, kept_requests, request):
+    """The transcript is what the policies and botocore's service model are compared with, without a run.
+
+    Where the series means to make other requests, keep those of a new run and look at the difference:
+    python -m pytest tests/notebooks/test_series.py -k kept_transcript --keep-requests
+    """
+    output, _, _ = run
+    made = transcript.read(output / "requests.jsonl")
+    if request.config.getoption("--keep-requests"):
+        transcript.write(made, kept_requests)
+    kept = {entry.form: entry.needs for entry in transcript.read(kept_requests)}
+    assert {entry.form: entry.needs for entry in made} == kept
 
 
 def test_the_page_has_the_pictures(run, notebook_paths):

@@ -1,0 +1,59 @@
+"""Every request of the series, as the kept transcript has it, is one that botocore's service model knows.
+
+`test_series.py` compares the transcript with what a run asks for, and says how to keep a new one.
+"""
+
+import re
+
+import pytest
+from botocore.session import get_session
+from botocore.validate import ParamValidator
+
+from local_sagemaker import transcript
+from local_sagemaker.service_model import validate
+
+SESSION = get_session()
+# What AWS bills by the hour; nothing else that the series creates does.
+BILLING = {"CreateTrainingJob", "CreateEndpoint"}
+
+
+@pytest.fixture(scope="module")
+def entries(kept_requests):
+    return transcript.read(kept_requests)
+
+
+def test_the_transcript_has_the_whole_series(entries):
+    operations = {entry.operation for entry in entries}
+    assert operations >= BILLING | {"InvokeEndpoint", "DeleteEndpoint", "GetMetricStatistics", "DeleteObjects"}
+    jobs = {entry.parameters["TrainingJobName"] for entry in entries if entry.operation == "CreateTrainingJob"}
+    assert {name.rpartition("-")[0] for name in jobs} >= {"cifar", "sign-language"}
+
+
+def test_every_request_is_valid_for_the_service_model(entries):
+    for entry in entries:
+        shape = SESSION.get_service_model(entry.service).operation_model(entry.operation).input_shape
+        report = ParamValidator().validate(entry.parameters, shape)
+        assert not report.has_errors(), f"{entry.operation}: {report.generate_report()}"
+        if entry.service == "sagemaker":
+            validate(entry.operation, entry.parameters)  # lengths, enums and patterns too
+
+
+def test_what_is_created_is_deleted(entries):
+    operations = {entry.operation for entry in entries}
+    created = {operation.removeprefix("Create") for operation in operations if operation.startswith("Create")}
+    ends_itself, kept = {"TrainingJob", "MultipartUpload"}, {"Bucket"}
+    assert [name for name in created - ends_itself - kept if f"Delete{name}" not in operations] == []
+
+
+def test_every_training_job_has_an_end_and_stays_below_the_prefix(entries):
+    jobs = [entry.parameters for entry in entries if entry.operation == "CreateTrainingJob"]
+    for job in jobs:
+        assert job["StoppingCondition"]["MaxRuntimeInSeconds"] <= 24 * 3600
+        uris = re.findall(r"s3://[^/']+/([^/']+)/", str(job))
+        assert set(uris) == {"multi-model-endpoint"}
+
+
+def test_nothing_of_one_run_or_of_one_machine_is_kept(kept_requests):
+    text = kept_requests.read_text(encoding="utf-8")
+    assert not re.search(r"/home/|/tmp/|/root/|/Users/|Signature|Credential|LOCAL[0-9A-F]{8}", text)
+    assert not re.search(r"20[2-9]\d-\d\d-\d\d", text)
