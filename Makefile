@@ -7,13 +7,17 @@ PARAMETERS ?= notebooks/parameters/quick.yaml
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test lab lint clean lock
+.PHONY: run test test-aws lab lint clean lock
 
 run: $(READY)
 	$(BIN)/python -m helpers.series run --parameters $(PARAMETERS)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The tests marked aws once more, on Amazon SageMaker, in the account of your credentials. They bill about $0.10.
+test-aws: $(READY)
+	$(BIN)/python -m pytest --target aws
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

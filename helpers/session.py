@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 TARGETS = ("local", "aws")
@@ -129,6 +130,22 @@ def running(target: str) -> Iterator[None]:
     finally:
         if started_here:
             daemon.stop()
+
+
+def missing_on_aws() -> list[str]:
+    """Return what the target ``"aws"`` lacks to be connected to, in words; nothing is asked of AWS."""
+    import boto3
+
+    boto = boto3.Session()
+    in_studio = Path("/opt/ml/metadata/resource-metadata.json").exists()
+    lacks = {
+        "credentials of an AWS account (aws configure, or AWS_PROFILE)": boto.get_credentials() is None,
+        "an AWS Region (AWS_DEFAULT_REGION)": boto.region_name is None,
+        "a role that SageMaker may assume (SAGEMAKER_ROLE_ARN)": not (
+            in_studio or os.environ.get("SAGEMAKER_ROLE_ARN")
+        ),
+    }
+    return [what for what, is_missing in lacks.items() if is_missing]
 
 
 def _check_target(target: str) -> None:

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from helpers import session
+from helpers import leftovers, removal, session
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
 
@@ -18,9 +18,34 @@ matplotlib.use("Agg")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--keep-requests", action="store_true", help="keep the requests of the series' run as the transcript"
+    parser.addoption("--target", choices=session.TARGETS, default="local", help="aws: run the tests marked aws there")
+    parser.addoption("--keep-requests", action="store_true", help="keep the series' requests as the transcript")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what is missing before anything is tried on AWS."""
+    if config.option.target != "aws" or config.option.collectonly:
+        return
+    missing = session.missing_on_aws()
+    if missing:
+        raise pytest.UsageError(f"The tests on AWS need {'; '.join(missing)}.")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.option.target != "aws":
+        return None
+    return (
+        "target aws: one training job and one endpoint on ml.c5.xlarge, about $0.10 in all; needs a SageMaker quota of "
+        "1 for ml.c5.xlarge for training job usage and for endpoint usage"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With the target AWS, only what is marked for it runs."""
+    if config.option.target == "aws":
+        there = [item for item in items if item.get_closest_marker("aws")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in there])
+        items[:] = there
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +89,20 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.St
 
 
 @pytest.fixture(scope="module")
-def connection(local_server: daemon.Status) -> Iterator[session.Connection]:
-    """The connection of a notebook to the shared server; afterwards the environment is as it was."""
+def connection(request: pytest.FixtureRequest) -> Iterator[session.Connection]:
+    """The connection of a notebook to the target of the tests; afterwards all is as it was."""
+    prefix = f"series-{uuid.uuid4().hex[:8]}"
+    if request.config.option.target == "aws":
+        on_aws = session.connect("aws", prefix=prefix)
+        yield on_aws
+        for leftover in leftovers.find(on_aws):
+            removal.REMOVE[leftover.kind](on_aws, leftover.name)
+        return
+    local_server: daemon.Status = request.getfixturevalue("local_server")
     before = dict(os.environ)
     os.environ["LOCAL_SAGEMAKER_HOME"] = str(local_server.home)
     try:
-        yield session.connect("local", prefix=f"series-{uuid.uuid4().hex[:8]}")
+        yield session.connect("local", prefix=prefix)
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -31,6 +31,7 @@ def jpeg(value, size=(30, 20)):
     return buffer.getvalue()
 
 
+@pytest.mark.aws
 def test_deploying_again_finds_the_same_endpoint(connection, deployed):
     again = endpoint.deploy(connection, deployed.name, models_uri=deployed.models_uri, instance_type="ml.c5.xlarge")
     assert again.describe()["CreationTime"] == deployed.describe()["CreationTime"]
@@ -38,6 +39,7 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
     assert deployed.describe_container()["Mode"] == "MultiModel"
 
 
+@pytest.mark.aws
 def test_pixels_and_files_are_predicted(deployed):
     pixels = deployed.predict(BRIGHT, target_model="dense.tar.gz")
     assert pixels.labels == ["bright", "bright"]
@@ -48,12 +50,14 @@ def test_pixels_and_files_are_predicted(deployed):
     assert files.labels == ["dark", "bright"]
 
 
+@pytest.mark.aws
 def test_calls_are_timed(deployed):
     seconds = deployed.time_calls(BRIGHT, target_model="dense.tar.gz", count=3)
     assert len(seconds) == 3
     assert min(seconds) > 0
 
 
+@pytest.mark.aws
 def test_a_model_is_added_once_from_a_file_and_from_s3(connection, deployed, classifiers):
     uri = deployed.add_model(classifiers["convolution"], target_model="convolution.tar.gz")
     assert uri == f"{connection.models_uri}convolution.tar.gz"
@@ -67,6 +71,7 @@ def test_a_model_is_added_once_from_a_file_and_from_s3(connection, deployed, cla
         deployed.add_model(classifiers["dense"], target_model="dense.zip")
 
 
+@pytest.mark.aws
 def test_an_unknown_model_is_answered_with_the_known_ones(deployed):
     with pytest.raises(EndpointError, match=r"no model none.tar.gz below .* Published: .*dense.tar.gz.*add_model"):
         deployed.predict(BRIGHT, target_model="none.tar.gz")
@@ -155,6 +160,7 @@ def test_a_model_that_is_not_ready_is_waited_for(deployed, monkeypatch):
     assert len(waits) == 2
 
 
+@pytest.mark.aws
 def test_an_endpoint_that_does_not_exist_names_the_notebook(connection):
     with pytest.raises(EndpointError, match=r"nobody does not exist. Run 04_deploy_multi_model_endpoint first"):
         endpoint.attach(connection, "nobody", models_uri=connection.models_uri)
@@ -203,6 +209,7 @@ def test_an_image_that_the_target_cannot_run_is_named_and_leaves_nothing(connect
     assert endpoint.find(connection, name) is None
 
 
+@pytest.mark.aws
 def test_deleting_twice_is_no_error(connection):
     gone = endpoint.MultiModelEndpoint(connection, "never-was", models_uri=connection.models_uri)
     gone.delete()

@@ -90,3 +90,41 @@ def test_running_on_aws_starts_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path / "home"))
     with session.running("aws"):
         assert daemon.status() is None
+
+
+def test_what_is_missing_on_aws_is_said_without_asking_aws(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("SAGEMAKER_ROLE_ARN", raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    credentials, region, role = session.missing_on_aws()
+    assert "aws configure" in credentials and "AWS_DEFAULT_REGION" in region and "SAGEMAKER_ROLE_ARN" in role
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("SAGEMAKER_ROLE_ARN", "arn:aws:iam::123456789012:role/Me")
+    assert session.missing_on_aws() == []
+
+
+@pytest.mark.parametrize("collect", [True, False], ids=["collect", "run"])
+def test_the_tests_on_aws_are_found_and_without_an_account_say_what_they_need(collect, tmp_path):
+    alone = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAGEMAKER_"))}
+    nothing = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    command = [sys.executable, "-m", "pytest", "--target", "aws", "-q", "-p", "no:cacheprovider", "tests/helpers"]
+    done = subprocess.run(
+        [*command, "--collect-only"] if collect else command,
+        env=alone | nothing | {"AWS_EC2_METADATA_DISABLED": "true"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    if collect:
+        assert "test_endpoint.py::test_pixels_and_files_are_predicted" in done.stdout
+        assert "test_session.py" not in done.stdout
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "The tests on AWS need credentials of an AWS account" in done.stderr
+        assert "SAGEMAKER_ROLE_ARN" in done.stderr
+        assert done.returncode == 4

@@ -19,6 +19,7 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.aws
 def test_a_folder_goes_up_with_its_structure_and_comes_back(connection, place, folder, tmp_path):
     assert storage.upload(connection, folder, place) == place
     assert storage.list_names(connection, place) == ["a.txt", "sub/b.txt"]
@@ -26,6 +27,7 @@ def test_a_folder_goes_up_with_its_structure_and_comes_back(connection, place, f
     assert path.read_text() == "second"
 
 
+@pytest.mark.aws
 def test_a_file_goes_up_and_is_copied(connection, place, folder):
     uri = storage.upload_file(connection, folder / "a.txt", f"{place}x.txt")
     assert storage.copy(connection, uri, f"{place}y.txt") == f"{place}y.txt"
@@ -34,6 +36,7 @@ def test_a_file_goes_up_and_is_copied(connection, place, folder):
     assert storage.size(connection, f"{place}y.txt") == 5
 
 
+@pytest.mark.aws
 def test_existence(connection, place, folder):
     assert not storage.exists(connection, f"{place}a.txt")
     storage.upload(connection, folder, place)
@@ -52,6 +55,7 @@ def test_trouble_is_not_mistaken_for_absence(connection, place, monkeypatch):
         storage.exists(stranger, f"{place}a.txt")
 
 
+@pytest.mark.aws
 def test_a_missing_input_names_the_notebook_that_makes_it(connection, place, folder):
     uri = f"{place}a.txt"
     with pytest.raises(MissingInputError, match=rf"No model at {uri}. Run 02_train_cifar10 first."):
@@ -60,6 +64,7 @@ def test_a_missing_input_names_the_notebook_that_makes_it(connection, place, fol
     assert storage.require(connection, uri, what="model", notebook="02_train_cifar10") == uri
 
 
+@pytest.mark.aws
 def test_deleting_counts_and_spares_its_neighbours(connection, place, folder):
     storage.upload(connection, folder, f"{place}one/")
     storage.upload(connection, folder, f"{place}two/")

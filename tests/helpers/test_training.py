@@ -41,6 +41,7 @@ def jobs(connection, slug):
     return [client.describe_training_job(TrainingJobName=item["TrainingJobName"]) for item in found]
 
 
+@pytest.mark.aws
 def test_a_job_returns_what_its_script_left_and_is_published(connection, channels):
     result = train(connection, "succeeds", "succeed.py", channels)
     assert result.job_name.startswith("succeeds")
