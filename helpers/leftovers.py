@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from helpers import removal, session
 from helpers.session import Connection
 
@@ -174,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             connection = session.connect(arguments.target, prefix=arguments.prefix)
             found = find(connection, names=arguments.names)
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, BotoCoreError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         print(f"{connection.base_uri} {connection.where}:")

@@ -206,6 +206,10 @@ def _explain(entry: dict, command: str, output: Path) -> None:
         print(f"\nIn section “{entry['error']['section']}”:", file=sys.stderr)
         print(f"    {entry['error']['name']}: {message}", file=sys.stderr)
     print(f"\nExecuted so far: {output / entry['file']}\nResume with:     {command}", file=sys.stderr)
+    if entry["parameters"].get("TARGET") == "aws":
+        prefix = entry["parameters"].get("PREFIX", "multi-model-endpoint")
+        words = ["python", "-m", "helpers.leftovers", "list", "--target", "aws", "--prefix", prefix]
+        print(f"See what bills:  {shlex.join(words)}", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

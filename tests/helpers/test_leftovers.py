@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import NoCredentialsError
 
-from helpers import endpoint, leftovers, permissions, removal, storage, training
+from helpers import endpoint, leftovers, permissions, removal, session, storage, training
 from helpers.session import Connection
 from local_sagemaker import authorization
 
@@ -186,3 +187,12 @@ def test_a_missing_answer_deletes_nothing(place, monkeypatch, capsys):
 def test_a_whole_bucket_is_no_series(connection, prefix, capsys):
     assert leftovers.main(["delete", "--yes", "--prefix", prefix]) == 2
     assert "Name the prefix of the series" in capsys.readouterr().err
+
+
+def test_no_credentials_are_an_error_and_no_traceback(monkeypatch, capsys):
+    def connect(target, *, prefix):
+        raise NoCredentialsError
+
+    monkeypatch.setattr(session, "connect", connect)
+    assert leftovers.main(["list", "--target", "aws"]) == 2
+    assert "error: Unable to locate credentials" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from botocore.session import get_session
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
-from helpers import permissions
+from helpers import parameters, permissions
 from local_sagemaker import transcript
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME
 
@@ -224,3 +224,18 @@ def test_the_command_prints_what_aws_takes(capsys):
     assert json.loads(capsys.readouterr().out) == permissions.fill_in("execution_role", **ACCOUNT)
     assert permissions.main([*arguments, "--bucket", "*"]) == 2
     assert "cannot be the bucket" in capsys.readouterr().err
+
+
+# The page beside them
+
+
+def test_the_readme_fills_in_every_policy_and_names_the_quotas_of_a_run():
+    text = (permissions.FOLDER / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^python -m helpers\.permissions (\w+) \$VALUES", text, re.MULTILINE)) == {
+        *permissions.POLICIES
+    }
+    [values] = re.findall(r'^VALUES="(.*)"$', text, re.MULTILINE)
+    assert all(f"--{name} " in values for name in ACCOUNT)
+    aws = parameters.read_file(permissions.FOLDER.parent / "parameters" / "aws.yaml")
+    assert f"`{aws['TRAINING_INSTANCE_TYPE']} for training job usage`: 1 |" in text
+    assert f"`{aws['SERVING_INSTANCE_TYPE']} for endpoint usage`: {aws['INITIAL_INSTANCE_COUNT']} " in text

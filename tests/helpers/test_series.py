@@ -126,6 +126,15 @@ def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
     assert written["data_sources"] == {"cifar": "sample"}
 
 
+def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, targets, capfd):
+    cell = "raise RuntimeError('The endpoint is Failed.')"
+    folder = write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'").parent
+    assert run(folder, tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "the series") == 1
+    assert targets == ["aws", "left"]
+    command = "python -m helpers.leftovers list --target aws --prefix 'the series'"
+    assert f"See what bills:  {command}" in capfd.readouterr().err
+
+
 def test_a_kernel_that_dies_is_a_failure_with_its_last_words(write_notebook, tmp_path, targets):
     die = "import os\nos.write(2, b'Illegal instruction')\nos._exit(9)"
     folder = write_notebook("01_data", [die]).parent
