@@ -58,9 +58,9 @@ def find(connection: Connection, *, names: Collection[str] = ()) -> list[Leftove
     if not connection.prefix:
         raise ValueError("An empty prefix stands for the whole bucket. Name the prefix of the series.")
     jobs, models = list(_training_jobs(connection)), list(_models(connection, names))
-    configs = list(_configs(connection, {*names, *_names(models)}))
-    endpoints = list(_endpoints(connection, {*names, *_names(models), *_names(configs)}, configs=_names(configs)))
-    served = {*names, *_names(models), *_names(configs), *_names(endpoints)}
+    configs = list(_configs(connection, names, models=_names(models)))
+    endpoints = list(_endpoints(connection, names, configs=_names(configs)))
+    served = {*names, *_names(endpoints)}
     hangers_on = [*_scaling(connection, served), *_alarms(connection, served)]
     return [*jobs, *hangers_on, *endpoints, *configs, *models, *_uploads(connection), *_objects(connection)]
 
@@ -91,12 +91,12 @@ def _models(connection: Connection, names: Collection[str]) -> Iterator[Leftover
             yield Leftover("model", name, url)
 
 
-def _configs(connection: Connection, models: Collection[str]) -> Iterator[Leftover]:
+def _configs(connection: Connection, names: Collection[str], *, models: Collection[str]) -> Iterator[Leftover]:
     client = connection.boto.client("sagemaker")
     found = _pages(connection, "sagemaker", "list_endpoint_configs", "EndpointConfigs")
     for name in [item["EndpointConfigName"] for item in found]:
         variants = client.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
-        if name in models or any(variant.get("ModelName") in models for variant in variants):
+        if name in names or any(variant.get("ModelName") in models for variant in variants):
             kinds = [f"{variant['InitialInstanceCount']} × {variant['InstanceType']}" for variant in variants]
             yield Leftover("endpoint configuration", name, ", ".join(kinds))
 

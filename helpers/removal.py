@@ -17,9 +17,13 @@ def _stop_training_job(connection: Connection, name: str) -> None:
 
 
 def _delete_endpoint(connection: Connection, name: str) -> None:
-    while endpoint.find(connection, name) in ("Creating", "Updating"):  # SageMaker refuses to delete it then
+    while (status := endpoint.find(connection, name)) in (
+        "Creating",
+        "Updating",
+    ):  # SageMaker refuses to delete it then
         time.sleep(connection.poll_seconds)
-    connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
+    if status not in (None, "Deleting"):
+        connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
     while endpoint.find(connection, name):
         time.sleep(connection.poll_seconds)
 
