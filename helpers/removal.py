@@ -17,10 +17,8 @@ def _stop_training_job(connection: Connection, name: str) -> None:
 
 
 def _delete_endpoint(connection: Connection, name: str) -> None:
-    while (status := endpoint.find(connection, name)) in (
-        "Creating",
-        "Updating",
-    ):  # SageMaker refuses to delete it then
+    # SageMaker refuses to delete what is being created.
+    while (status := endpoint.find(connection, name)) in ("Creating", "Updating"):
         time.sleep(connection.poll_seconds)
     if status not in (None, "Deleting"):
         connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
