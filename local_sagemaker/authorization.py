@@ -1,7 +1,8 @@
 """What IAM would be asked for a request: the actions that its sender needs, and on which resources.
 
 The stand-in checks no permissions; its transcript records them, so that a policy can be compared with what a program
-asks for. Source: the "Service Authorization Reference" of AWS, for the operations that are named here.
+asks for. AWS lists actions and resources in its "Service Authorization Reference"; what is said here of the operations
+that the series uses was written from knowledge of it, and no account has confirmed it.
 """
 
 from collections.abc import Iterator, Mapping
