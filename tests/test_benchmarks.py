@@ -51,6 +51,7 @@ def test_a_case_or_peer_that_does_not_exist_is_refused_with_the_ones_that_do(pro
     assert "other: choose of mlserver, ray, bentoml, multi-model-server" in refused.value.stderr
 
 
-def test_the_models_are_built_as_the_training_scripts_build_theirs(project, tmp_path):
+def test_the_models_are_built_as_the_training_scripts_build_theirs(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(project / "training_scripts"))
     run(project, "programs/build_models", str(tmp_path), *MODELS)
     assert all((tmp_path / model / "1" / "saved_model.pb").is_file() for model in MODELS)

@@ -49,7 +49,14 @@ def test_arguments_are_checked(arguments, capsys):
 
 def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
     command = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path / "home"), "serve"]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command,
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever starts the tests in the background may have Ctrl-C ignored by all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as server:
         eventually(lambda: daemon.status(tmp_path / "home"))
         server.send_signal(signal.SIGINT)
         _, said = server.communicate(timeout=120)
