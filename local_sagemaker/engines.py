@@ -38,6 +38,7 @@ class Engine(Protocol):
         weight_bytes: Bytes of the weights.
         footprint: Bytes that the model takes for itself: its weights, and its graph if it shares none.
         is_large: Whether a call may keep all cores busy for long.
+        was_prepared: Whether loading it took more than mapping what was prepared before.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Engine(Protocol):
     weight_bytes: int
     footprint: int
     is_large: bool
+    was_prepared: bool
 
     def close(self) -> None:
         """Release the memory; the caller has forgotten the signatures by then."""
@@ -57,13 +59,6 @@ def open_engine(folder: Path) -> Engine:
     Args:
         folder: The version's folder. Prepared weights are kept beside it.
     """
-    try:
-        return _open_fastest(folder)
-    finally:
-        memory.return_freed()  # what reading the model took
-
-
-def _open_fastest(folder: Path) -> Engine:
     if not settings.shares_architectures():
         return OwnEngine(folder, reason="LOCAL_SAGEMAKER_ENGINE says so.")
     try:
@@ -82,6 +77,7 @@ class OwnEngine:
 
     name = "own graph"
     is_large = True  # nothing tells how long a call takes
+    was_prepared = True
 
     def __init__(self, folder: Path, *, reason: str = "") -> None:
         """Load the model.
@@ -132,13 +128,14 @@ class SharedEngine:
         """
         self.signatures: dict[str, _SharedSignature] = {}
         self.weight_bytes = self.footprint = 0
-        self.is_large = False
+        self.is_large = self.was_prepared = False
         self._keys: list[str] = []
         source = SavedModel(folder)
         path = prepared_weights.path_of(folder)
         try:
             self._attach(prepared_weights.open_prepared(path, source.digest), source)
         except (PreparationError, OSError):
+            self.was_prepared = True
             try:
                 self._attach(_prepare(path, source), source)
             except RehearsalError:
@@ -150,7 +147,6 @@ class SharedEngine:
         self.signatures = {}
         while self._keys:
             ARCHITECTURES.release(self._keys.pop())
-        memory.return_freed()
 
     def _attach(self, prepared: PreparedWeights, source: SavedModel) -> None:
         self.weight_bytes = self.footprint = prepared.size

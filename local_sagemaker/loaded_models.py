@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from local_sagemaker import servables
+from local_sagemaker import memory, servables
 from local_sagemaker.batches import Batcher, BatchingOptions
 from local_sagemaker.handlers import Handler, HandlerError
 from local_sagemaker.invocations import Answer, Invocation, error_answer
@@ -110,6 +110,8 @@ class LoadedModels:
         finally:
             del self._reserved[name]
         servable = model.servable
+        if servable.was_prepared:
+            self._loads.submit(memory.return_freed)  # what that took; no call waits for it
         details = (servable.version, servable.footprint, servable.engine)
         logger.info("loaded %s, version %s, %d bytes of memory, %s", name, *details)
         return _success(f"Successfully loaded model {name}, version {servable.version}.")
@@ -239,6 +241,7 @@ class LoadedModels:
         finally:
             await asyncio.get_running_loop().run_in_executor(self._loads, model.servable.unload)
             del self._reserved[name]
+            self._loads.submit(memory.return_freed)
 
     def _used(self) -> int:
         return sum(self._reserved.values()) + sum(model.servable.footprint for model in self._models.values())

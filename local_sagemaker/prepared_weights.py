@@ -15,7 +15,6 @@ import os
 import stat
 import struct
 import tempfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 import tensorflow as tf
+from zlib_ng import zlib_ng
 
 _FORM = 2  # grows with every change of this file's form, or of how pure graphs are written
 _END = struct.Struct("<QI4s")
@@ -118,7 +118,7 @@ def _write(file: BinaryIO, source: str, signatures: Signatures, read: Callable[[
             entry["offset"] = file.tell() + -file.tell() % _ALIGNMENT
             for part in (bytes(-file.tell() % _ALIGNMENT), data):
                 file.write(part)
-                checksum = zlib.crc32(part, checksum)
+                checksum = zlib_ng.crc32(part, checksum)
         entries.append(entry)
     table = orjson.dumps(
         {
@@ -129,7 +129,7 @@ def _write(file: BinaryIO, source: str, signatures: Signatures, read: Callable[[
         }
     )
     file.write(table)
-    file.write(_END.pack(len(table), zlib.crc32(table, checksum), _MAGIC))
+    file.write(_END.pack(len(table), zlib_ng.crc32(table, checksum), _MAGIC))
     file.flush()
 
 
@@ -148,7 +148,7 @@ def _map(file: BinaryIO, source: str) -> PreparedWeights:
     try:
         whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         table_size, checksum, magic = _END.unpack(whole[-_END.size :])
-        if magic != _MAGIC or zlib.crc32(whole[: -_END.size]) != checksum:
+        if magic != _MAGIC or zlib_ng.crc32(whole[: -_END.size]) != checksum:
             raise PreparationError("It is damaged.")
         tensors, table = whole[: -_END.size - table_size], whole[-_END.size - table_size : -_END.size]
         document = orjson.loads(table)

@@ -76,6 +76,7 @@ class Servable:
         self.weight_bytes = self._engine.weight_bytes
         self.footprint = self._engine.footprint
         self.is_large = self._engine.is_large
+        self.was_prepared = self._engine.was_prepared
         self._signatures: Mapping[str, Signature] | None = self._engine.signatures
 
     @property

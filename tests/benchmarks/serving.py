@@ -135,16 +135,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "load_average_before": os.getloadavg(),
             "cases": {},
         }
-        for case in options.cases:
-            document["cases"][case] = CASES[case](bench)
-    document["load_average_after"] = os.getloadavg()
-    document["goals"] = serving_report.compare_with_goals(document["cases"])
-    name = "serving-quick" if options.quick else "serving"
-    path = measuring.write_results(name, document, serving_report.plot(document["cases"], list(bench.servers)))
+        try:
+            for case in options.cases:
+                document["cases"][case] = CASES[case](bench)
+        finally:  # what was measured is kept, whatever happens to the rest
+            path = _write(document, bench)
     print(serving_report.goals_table(document["goals"]))
     print()
     print(serving_report.servers_table(document["cases"], list(bench.servers), missing))
     print(f"\nWritten to {path}.", file=sys.stderr)
+
+
+def _write(document: dict[str, Any], bench: Bench) -> Path:
+    document["load_average_after"] = os.getloadavg()
+    document["goals"] = serving_report.compare_with_goals(document["cases"])
+    name = "serving-quick" if document["quick"] else "serving"
+    return measuring.write_results(name, document, serving_report.plot(document["cases"], list(bench.servers)))
 
 
 def _prepare(workplace: Path, options: argparse.Namespace) -> Bench:
