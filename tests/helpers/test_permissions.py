@@ -24,15 +24,6 @@ LEFTOVERS = "helpers.leftovers; test_leftovers.py records it"
 SCALING = "AWS asks for it when scaling is registered; the stand-in scales nothing"
 # What the notebooks' user may do although no run of the series shows it, and why.
 BESIDE_THE_SERIES = {
-    "application-autoscaling:DeleteScalingPolicy": "scaling of notebook 06",
-    "application-autoscaling:DeregisterScalableTarget": LEFTOVERS,
-    "application-autoscaling:DescribeScalableTargets": LEFTOVERS,
-    "application-autoscaling:DescribeScalingPolicies": "scaling of notebook 06",
-    "application-autoscaling:PutScalingPolicy": "scaling of notebook 06",
-    "application-autoscaling:RegisterScalableTarget": "scaling of notebook 06",
-    "cloudwatch:DeleteAlarms": LEFTOVERS,
-    "cloudwatch:DescribeAlarms": LEFTOVERS,
-    "cloudwatch:PutMetricAlarm": "alarms of notebook 06",
     "iam:CreateServiceLinkedRole": SCALING,
     "s3:AbortMultipartUpload": LEFTOVERS,
     "s3:ListBucketMultipartUploads": LEFTOVERS,
