@@ -157,6 +157,9 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
     Raises:
         DaemonError: If the home folder is in use or cannot be written, or the port is in use.
     """
+    # The server answers AWS's API and calls none of it; moto would fail on a profile of the user's that is not there.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
     # Imported here: they take seconds, and only this process needs them.
     import uvicorn
 
