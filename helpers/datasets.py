@@ -43,7 +43,7 @@ class Dataset:
     """Images in three parts, and where they come from.
 
     Attributes:
-        name: Slug of the model they train: "cifar" or "sign-language".
+        name: Slug of the model they train, such as "cifar" or "sign-language".
         title: What a reader calls them.
         source: A sentence that says which images these are.
         is_real: False for the generated sample.
@@ -164,6 +164,32 @@ def load_sign_language(
         raise ValueError(f'The split is {split!r}; it must be "random" or "by_student".')
     origin = origins.sign_language(source, seed=seed, by_student=split == "by_student")
     return _assemble(origin, SIGN_LANGUAGE, hands.CLASS_NAMES, split=split, seed=seed, limit=limit)
+
+
+def load_folder(
+    folder: str | Path, *, name: str, title: str, size: int, seed: int = SEED, limit: int | None = None
+) -> Dataset:
+    """Load images of your own, for a model beside those of the series.
+
+    Args:
+        folder: Holds one folder of images per class, named after the class, or `train` and `test`, which hold one
+            each.
+        name: Slug of the model that they train.
+        title: What a reader calls the images.
+        size: Width and height of every image in pixels; those of another size are scaled.
+        seed: Seed of the division.
+        limit: Most training images; the other parts shrink with it.
+
+    Returns:
+        The images, classes in the order of their names: three quarters to train, a twelfth to validate, a sixth to
+        test. Where `test` is a folder, it is the test images, and a tenth of `train` is for validation.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the folder is not of that form, or a class has too few images to be divided.
+    """
+    origin, class_names = origins.own_folder(folder, title=title, size=size)
+    return _assemble(origin, name, class_names, split="random", seed=seed, limit=limit)
 
 
 def _assemble(

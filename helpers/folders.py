@@ -131,6 +131,21 @@ def find_root(folder: Path) -> Path:
     return find_root(inside[0]) if len(inside) == 1 and _class_folders(inside[0]) else folder
 
 
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of a folder's class folders, sorted.
+
+    Args:
+        folder: Holds the class folders.
+
+    Raises:
+        ValueError: If there are fewer than two.
+    """
+    names = tuple(path.name for path in _class_folders(folder))
+    if len(names) < 2:
+        raise ValueError(f"{folder} has fewer than two classes. It needs one folder of images for each class.")
+    return names
+
+
 def list_images(folder: Path, class_names: Sequence[str]) -> FolderImages:
     """List the image files of a folder that holds one folder per class.
 

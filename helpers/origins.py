@@ -21,8 +21,8 @@ _UNPACKED_LIMIT = 400 << 20
 _MOST_FILES = 10_000
 
 # Shares of the images. A folder that does not set test images apart is divided as CIFAR-10 is.
-_CIFAR_VALIDATION_OF_TRAIN = 1 / 10
-_CIFAR_VALIDATION, _CIFAR_TEST = 1 / 12, 1 / 6
+_VALIDATION_OF_TRAIN = 1 / 10
+_VALIDATION, _TEST = 1 / 12, 1 / 6
 _SAMPLE_OBJECTS, _SAMPLE_VALIDATION, _SAMPLE_TEST = 13_000, 1 / 13, 2 / 13
 # As many images as the published set, divided as in the original post: 1,712, 300 and 50.
 _HANDS = 2_062
@@ -116,6 +116,27 @@ def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Origin:
     )
 
 
+def own_folder(path: str | Path, *, title: str, size: int) -> tuple[Origin, tuple[str, ...]]:
+    """Find the images and the classes of a folder of the user's.
+
+    Args:
+        path: Folder of class-named folders, or of `train` and `test` with such folders.
+        title: What a reader calls the images.
+        size: Width and height of the images when they are read, in pixels.
+
+    Returns:
+        The images, not yet read, and the names of their classes.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If it is not of the expected form.
+    """
+    root = folders.find_root(Path(path).expanduser())
+    class_names = folders.class_names(root / "train" if _sets_test_apart(root) else root)
+    source = f'{title}, read from the folder "{root.name}".'
+    return _divided(root, class_names, title=title, source=source, size=size), class_names
+
+
 def fetch_sign_language(*, url: str | None = None, folder: Path | None = None) -> Path:
     """Download and unpack the Sign Language Digits, unless that has been done before.
 
@@ -195,15 +216,20 @@ def _download_cifar() -> Origin:
         for pool_images, pool_labels in ((images, labels), (test_images, test_labels))
     )
     source = "CIFAR-10 (Krizhevsky, 2009), loaded by Keras."
-    return Origin("CIFAR-10", source, True, train, test, _CIFAR_VALIDATION_OF_TRAIN, 0.0)
+    return Origin("CIFAR-10", source, True, train, test, _VALIDATION_OF_TRAIN, 0.0)
 
 
 def _cifar_folder(folder: Path) -> Origin:
     """Offer the images of a folder of CIFAR-10 classes."""
-    images, test = _pools(folder, objects.CLASS_NAMES, size=objects.SIZE)
     source = f'Images of the CIFAR-10 classes, read from the folder "{folder.name}".'
-    shares = (_CIFAR_VALIDATION_OF_TRAIN, 0.0) if test else (_CIFAR_VALIDATION, _CIFAR_TEST)
-    return Origin("CIFAR-10", source, True, images, test, *shares)
+    return _divided(folder, objects.CLASS_NAMES, title="CIFAR-10", source=source, size=objects.SIZE)
+
+
+def _divided(folder: Path, class_names: Sequence[str], *, title: str, source: str, size: int) -> Origin:
+    """Offer the images of a folder, with the shares of CIFAR-10."""
+    images, test = _pools(folder, class_names, size=size)
+    shares = (_VALIDATION_OF_TRAIN, 0.0) if test else (_VALIDATION, _TEST)
+    return Origin(title, source, True, images, test, *shares)
 
 
 def _sign_language_folder(folder: Path, *, by_student: bool) -> Origin:
@@ -227,7 +253,7 @@ def _pools(
     folder: Path, class_names: Sequence[str], *, size: int, by_student: bool = False
 ) -> tuple[Pool, Pool | None]:
     """List a folder's images; a second pool if `train` and `test` set the test images apart."""
-    apart = {"train", "test"} <= {path.name for path in folder.iterdir() if path.is_dir()}
+    apart = _sets_test_apart(folder)
     if apart and by_student:
         raise ValueError(
             f'{folder} sets its test images apart, so split="by_student" cannot be kept. '
@@ -240,6 +266,10 @@ def _pools(
         return Pool(labels=images.labels, read=lambda indices: images.read(indices, size=size), students=students)
 
     return (pool(folder / "train"), pool(folder / "test")) if apart else (pool(folder), None)
+
+
+def _sets_test_apart(folder: Path) -> bool:
+    return {"train", "test"} <= {path.name for path in folder.iterdir() if path.is_dir()}
 
 
 def _sample_objects(seed: int) -> Origin:

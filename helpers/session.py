@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 TARGETS = ("local", "aws")
-MODEL_SLUGS = ("cifar", "sign-language")
 _connected_to: str | None = None
 
 

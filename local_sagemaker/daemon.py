@@ -1,7 +1,6 @@
 """The server as a background process: start, stop, status, reset."""
 
 import contextlib
-import fcntl
 import gc
 import json
 import os
@@ -20,6 +19,14 @@ from typing import IO
 from local_sagemaker import signing
 from local_sagemaker.clients import client_environment
 from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings
+
+try:
+    import fcntl
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "local_sagemaker needs the file locks of Linux or macOS. On Windows, clone and run the project in WSL, "
+        'or use the target "aws".'
+    ) from error
 
 START_SECONDS = 60
 
@@ -157,6 +164,9 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
     Raises:
         DaemonError: If the home folder is in use or cannot be written, or the port is in use.
     """
+    # The server answers AWS's API and calls none of it; moto would fail on a profile of the user's that is not there.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
     # Imported here: they take seconds, and only this process needs them.
     import uvicorn
 

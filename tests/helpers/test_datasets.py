@@ -133,6 +133,27 @@ def test_test_images_that_are_set_apart_stay_apart(tmp_path):
     assert datasets.load_cifar(tmp_path, limit=90).counts == {"train": 90, "validation": 10, "test": 20}
 
 
+def test_a_folder_of_other_classes_becomes_a_data_set_of_its_own(tmp_path):
+    folder = write_classes(tmp_path / "around" / "pets", ("dog", "cat", "owl"), each=12, size=40)
+    dataset = datasets.load_folder(folder.parent, name="pets", title="Pets", size=24)
+    assert (dataset.name, dataset.class_names, dataset.image_size) == ("pets", ("cat", "dog", "owl"), 24)
+    assert dataset.counts == {"train": 27, "validation": 3, "test": 6}
+    assert dataset.source == 'Pets, read from the folder "pets".'
+    # Written in the order dog, cat, owl; labels follow the names.
+    assert np.array_equal(dataset.train.images[:, 0, 0, 0] // 20, np.array([1, 0, 2])[dataset.train.labels])
+    assert datasets.load_folder(folder, name="pets", title="Pets", size=24, limit=9).counts["train"] == 9
+
+
+def test_a_folder_of_other_classes_may_set_its_test_images_apart(tmp_path):
+    write_classes(tmp_path / "train", ("cat", "dog"), each=20)
+    write_classes(tmp_path / "test", ("cat", "dog"), each=3)
+    dataset = datasets.load_folder(tmp_path, name="pets", title="Pets", size=32)
+    assert (dataset.split, dataset.counts) == ("original", {"train": 36, "validation": 4, "test": 6})
+    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "wolf")
+    with pytest.raises(ValueError, match=r"Missing: dog\. Unexpected: wolf"):
+        datasets.load_folder(tmp_path, name="pets", title="Pets", size=32)
+
+
 def test_digits_by_student(tmp_path):
     folder = write_classes(tmp_path, "0123456789", each=60, size=100)
     dataset = datasets.load_sign_language(folder, split="by_student")

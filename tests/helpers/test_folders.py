@@ -30,6 +30,13 @@ def test_labels_follow_the_given_order_and_pixels_are_rgb(pets):
     assert pixels[:, 0, 0].tolist() == [[250, 0, 0], [0, 0, 250]]
 
 
+def test_the_classes_are_the_names_of_the_folders(pets):
+    (pets / ".cache").mkdir()
+    assert folders.class_names(pets) == ("cat", "dog")
+    with pytest.raises(ValueError, match="fewer than two classes"):
+        folders.class_names(pets / "cat")
+
+
 def test_every_color_mode_becomes_rgb(tmp_path):
     for mode, color in (("L", 90), ("RGBA", (90, 90, 90, 255)), ("P", 0), ("1", 1)):
         path = write_image(tmp_path / f"{mode}.png", mode=mode, color=color)

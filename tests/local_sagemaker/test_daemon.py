@@ -44,6 +44,19 @@ def home(tmp_path):
         daemon.stop(folder)
 
 
+def test_on_windows_it_names_the_way_out():
+    without = "import sys; sys.modules['fcntl'] = None; import local_sagemaker.daemon"
+    finished = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True)
+    assert "ImportError: local_sagemaker needs the file locks of Linux or macOS." in finished.stderr
+    assert "in WSL" in finished.stderr
+
+
+def test_a_profile_of_the_users_that_is_not_there_is_no_matter(home, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "not-in-any-file")
+    assert daemon.start(home) == daemon.status(home)
+    assert os.environ["AWS_PROFILE"] == "not-in-any-file"
+
+
 def test_starting_twice_finds_the_same_server_and_stopping_ends_it(home, local_server):
     assert daemon.status(home) is None
     first = daemon.start(home)

@@ -1,9 +1,16 @@
-"""The table of behaviours in the package's README names tests that exist, and has no empty cell."""
+"""The package's README: its table of behaviours names tests that exist, and its pytest fixtures work as they stand."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
+
+from local_sagemaker.__main__ import main
+from local_sagemaker.settings import ROLE_ARN
 
 HERE = Path(__file__).parent
 README = (HERE.parents[1] / "local_sagemaker" / "README.md").read_text(encoding="utf-8")
@@ -27,3 +34,50 @@ def test_a_behaviour_has_a_test(row):
     for file, function in named:
         source = (HERE / file).read_text(encoding="utf-8")
         assert not function or re.search(rf"^def {function}\(", source, re.MULTILINE), f"{file} has no {function}"
+
+
+# Another project's conftest.py and tests, made of the README alone.
+
+FILES = dict(re.findall(r"^```python (\S+\.py)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+# What the text promises beside the test that it shows.
+MORE = """
+import boto3
+
+def test_the_default_session_of_boto3_goes_there_and_the_objects_of_other_tests_are_there(aws, local_sagemaker):
+    assert boto3.client("s3").meta.endpoint_url == local_sagemaker.environment["AWS_ENDPOINT_URL"]
+    assert [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]] == ["mine"]
+
+def test_sagemaker_is_empty_and_knows_its_role(aws, local_sagemaker):
+    assert aws.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert local_sagemaker.role_arn == aws.client("iam").get_role(RoleName="LocalSageMakerRole")["Role"]["Arn"]
+
+def test_outside_the_fixture_the_environment_is_the_users():
+    import os
+    assert os.environ["AWS_PROFILE"] == "mine-and-not-there"
+    assert "AWS_ENDPOINT_URL" not in os.environ
+"""
+
+
+def test_the_fixtures_work_in_another_project(tmp_path):
+    assert list(FILES) == ["conftest.py", "test_storage.py"]
+    (tmp_path / "conftest.py").write_text(FILES["conftest.py"])
+    (tmp_path / "test_a_storage.py").write_text(FILES["test_storage.py"])
+    (tmp_path / "test_b_more.py").write_text(MORE)
+    foreign = {"AWS_PROFILE": "mine-and-not-there", "AWS_SESSION_TOKEN": "foreign", "PYTHONPATH": str(HERE.parents[1])}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider"]
+    command += ["--basetemp", "temporary"]
+    finished = subprocess.run(command, cwd=tmp_path, env=inherited | foreign, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-2000:]
+    assert " 4 passed" in finished.stdout
+    left = [process for process in psutil.process_iter(["environ"]) if str(tmp_path) in str(process.info["environ"])]
+    assert left == []
+
+
+def test_every_command_is_described(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.search(r"\{([\w,]+)\}", capsys.readouterr().out)[1].split(",")
+    section = README.partition("## Commands")[2].partition("\n## ")[0]
+    assert [name for name in listed if f"`{name}" not in section and f"local_sagemaker {name}" not in section] == []
+    assert ROLE_ARN in section
