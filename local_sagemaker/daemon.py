@@ -187,13 +187,14 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
                 f"The state in {home} cannot be read or written: {error}. Nothing was changed. Make room on its disk, "
                 "or give yourself the right to write all its files."
             ) from error
-        (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
-        config = uvicorn.Config(
-            server, log_config=None, access_log=False, log_level="warning", lifespan="on", proxy_headers=False
-        )
-        gc.collect()
-        gc.freeze()  # the modules stay; looking through them again would hold up calls
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once everything is shut down
+        # Once others can find the server, Ctrl-C ends it quietly; uvicorn raises it again after its shutdown.
+        with contextlib.suppress(KeyboardInterrupt):
+            (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
+            config = uvicorn.Config(
+                server, log_config=None, access_log=False, log_level="warning", lifespan="on", proxy_headers=False
+            )
+            gc.collect()
+            gc.freeze()  # the modules stay; looking through them again would hold up calls
             uvicorn.Server(config).run(sockets=[listener])
 
 
