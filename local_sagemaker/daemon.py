@@ -187,7 +187,7 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
                 f"The state in {home} cannot be read or written: {error}. Nothing was changed. Make room on its disk, "
                 "or give yourself the right to write all its files."
             ) from error
-        # From the moment that others find the server, Ctrl-C ends it quietly; uvicorn raises it again after its shutdown.
+        # Once others can find the server, Ctrl-C ends it quietly; uvicorn raises it again after its shutdown.
         with contextlib.suppress(KeyboardInterrupt):
             (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
             config = uvicorn.Config(
