@@ -23,6 +23,7 @@ from local_sagemaker.errors import ContainerError, ContainerLostError
 from local_sagemaker.processes import Process
 from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
 
+_PING_SECONDS = 2  # what SageMaker waits for
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 # What decides how this machine runs the container's Python is not the model's to say.
 _RESERVED = re.compile(r"(PATH|HOME|PYTHON\w*|LD_\w+|DYLD_\w+|LOCAL_SAGEMAKER_\w*)$")
@@ -139,10 +140,14 @@ class ContainerProcess:
             document: What to send as JSON, or None.
 
         Raises:
-            ContainerLostError: If the container is gone.
+            ContainerLostError: If the container is gone, or has not answered in the time that a model may load.
         """
         body = b"" if document is None else orjson.dumps(document)
-        response = await self._request(method, path, {"Content-Type": "application/json"}, body)
+        try:
+            async with asyncio.timeout(self._settings.model_load_seconds):
+                response = await self._request(method, path, {"Content-Type": "application/json"}, body)
+        except TimeoutError:
+            raise ContainerLostError(self._instance) from None
         return response.status, response.body.decode("utf-8", errors="replace")
 
     async def invoke(self, model_name: str, call: Call, *, target_model: str) -> ContainerResponse:
@@ -198,8 +203,9 @@ class ContainerProcess:
 
     async def _pings(self) -> bool:
         try:
-            return (await self._request("GET", "/ping", {})).status == 200
-        except ContainerLostError:
+            async with asyncio.timeout(_PING_SECONDS):
+                return (await self._request("GET", "/ping", {})).status == 200
+        except (ContainerLostError, TimeoutError):
             return False
 
     def _follow(self, process: Process) -> None:
