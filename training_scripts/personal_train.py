@@ -19,8 +19,8 @@ from compiling import compile_model
 from determinism import make_deterministic
 from features import compute_features
 from owners import load_owners
-from personal import EMBEDDING, FROZEN, HEAD, TRAINED, People, make_personal_models
-from pretrained import load_vgg16_base
+from personal import EMBEDDING, HEAD, TRAINED, People, make_personal_models
+from pretrained import build_frozen_part, load_vgg16_base
 from reporting import EpochReporter, describe_origin
 from splits import load_splits
 
@@ -54,21 +54,6 @@ def parse_args() -> argparse.Namespace:
     if args.image_size < 32:
         parser.error(f"--image-size {args.image_size} is too small for VGG16; pass at least 32")
     return args
-
-
-def build_frozen_part(base: keras.Model, *, input_size: int, blocks: int) -> keras.Model:
-    """Build the part that stays as it is: pixels (N, H, W, 3), 0 to 255, to features (N, h, w, channels).
-
-    Args:
-        base: Pretrained VGG16 base.
-        input_size: Height and width of the images that come in, in pixels.
-        blocks: Blocks of VGG16 to keep.
-    """
-    first_blocks = keras.Model(base.input, base.get_layer(f"block{blocks}_pool").output)
-    pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    x = layers.Resizing(*base.input_shape[1:3], antialias=True)(pixels)
-    x = keras.applications.vgg16.preprocess_input(x)
-    return keras.Model(pixels, first_blocks(x), name=FROZEN)
 
 
 def build_trained_part(
@@ -109,7 +94,8 @@ def main() -> None:
     print(f"weights: {origin['origin']}: {origin['description']}", flush=True)
 
     started = time.perf_counter()
-    frozen = build_frozen_part(base, input_size=splits.image_size, blocks=args.frozen_blocks)
+    last_layer = f"block{args.frozen_blocks}_pool"
+    frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
     image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
     features = compute_features(frozen, image_sets)
     seconds = {"features": time.perf_counter() - started}

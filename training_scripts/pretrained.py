@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
 NEXT_STEP = (
     "Run 03_train_sign_language, which prepares them, or pass their folder by --weights-dir or as the "
@@ -46,6 +47,25 @@ def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict
         if layer.weights:
             layer.set_weights([_array(arrays, f"{layer.name}/{w.name}", tuple(w.shape)) for w in layer.weights])
     return base, origin
+
+
+def build_frozen_part(base: keras.Model, *, input_size: int, last_layer: str) -> keras.Model:
+    """Build the part of a base that stays as it is: pixels to the features that the trained part starts from.
+
+    Args:
+        base: Pretrained VGG16 base.
+        input_size: Height and width of the images that come in, in pixels. They are resized to what the
+            base expects.
+        last_layer: Name of the last layer of the base that this part has.
+
+    Returns:
+        Model from pixels 0 to 255, (N, H, W, 3), to features (N, h, w, channels).
+    """
+    blocks = keras.Model(base.input, base.get_layer(last_layer).output)
+    pixels = keras.Input((input_size, input_size, 3), name="pixels")
+    x = layers.Resizing(*base.input_shape[1:3], antialias=True)(pixels)
+    x = keras.applications.vgg16.preprocess_input(x)
+    return keras.Model(pixels, blocks(x), name="frozen")
 
 
 def _array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:

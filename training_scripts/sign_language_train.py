@@ -17,7 +17,7 @@ from compiling import compile_model
 from determinism import make_deterministic
 from exporting import export_classifier
 from features import CACHES, MEMORY_SHARE, compute_features
-from pretrained import load_vgg16_base
+from pretrained import build_frozen_part, load_vgg16_base
 from reporting import EpochReporter, describe_origin, write_reports
 from splits import load_splits
 from workers import connect
@@ -76,25 +76,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def build_frozen_part(base: keras.Model, *, input_size: int, trained_blocks: int) -> keras.Model:
-    """Build the part that stays as it is: pixels to the features that the trained part starts from.
-
-    Args:
-        base: Pretrained VGG16 base.
-        input_size: Height and width of the images that come in, in pixels. They are resized to what the
-            base expects.
-        trained_blocks: Blocks at the end of the base that this part leaves out.
-
-    Returns:
-        Model from pixels 0 to 255, (N, H, W, 3), to features (N, h, w, channels).
-    """
-    blocks = keras.Model(base.input, base.get_layer(LAST_FROZEN_LAYERS[trained_blocks]).output)
-    pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    x = layers.Resizing(*base.input_shape[1:3], antialias=True)(pixels)
-    x = keras.applications.vgg16.preprocess_input(x)
-    return keras.Model(pixels, blocks(x), name="frozen")
-
-
 def build_trained_part(
     base: keras.Model, *, trained_blocks: int, class_count: int, dense_units: int, dropout: float
 ) -> keras.Model:
@@ -136,7 +117,8 @@ def main() -> None:
     print(f"data: {splits.summary()}", flush=True)
     print(f"weights: {origin['origin']}: {origin['description']}", flush=True)
 
-    frozen = build_frozen_part(base, input_size=splits.image_size, trained_blocks=args.trained_blocks)
+    last_layer = LAST_FROZEN_LAYERS[args.trained_blocks]
+    frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
     image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
     features = compute_features(frozen, image_sets, cache=args.feature_cache)
     steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)

@@ -70,7 +70,9 @@ class Laboratory:
     def build(self, *, image_size: int, trained_blocks: int, image_count: int) -> tuple[keras.Model, keras.Model]:
         """Return the frozen part, and the trained part compiled for a training on so many images."""
         base, _ = load_vgg16_base(self._weights_folder, image_size=image_size)
-        frozen = script.build_frozen_part(base, input_size=self.pool.images.shape[1], trained_blocks=trained_blocks)
+        frozen = script.build_frozen_part(
+            base, input_size=self.pool.images.shape[1], last_layer=script.LAST_FROZEN_LAYERS[trained_blocks]
+        )
         trained = script.build_trained_part(
             base,
             trained_blocks=trained_blocks,

@@ -24,7 +24,7 @@ def images():
 
 
 def build_parts(base, trained_blocks):
-    frozen = script.build_frozen_part(base, input_size=40, trained_blocks=trained_blocks)
+    frozen = script.build_frozen_part(base, input_size=40, last_layer=script.LAST_FROZEN_LAYERS[trained_blocks])
     trained = script.build_trained_part(base, trained_blocks=trained_blocks, class_count=10, dense_units=8, dropout=0.5)
     return frozen, trained
 

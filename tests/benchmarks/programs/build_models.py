@@ -37,7 +37,9 @@ def build_vgg16(*, input_size: int, base_size: int) -> keras.Model:
         Model from pixels 0 to 255, (N, input_size, input_size, 3), to probabilities (N, 10).
     """
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(base_size, base_size, 3))
-    frozen = sign_language_train.build_frozen_part(base, input_size=input_size, trained_blocks=1)
+    frozen = sign_language_train.build_frozen_part(
+        base, input_size=input_size, last_layer=sign_language_train.LAST_FROZEN_LAYERS[1]
+    )
     trained = sign_language_train.build_trained_part(
         base, trained_blocks=1, class_count=10, dense_units=256, dropout=0.5
     )
