@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker import capacities, daemon
+from local_sagemaker import daemon
+from local_sagemaker.capacity import capacities
 from local_sagemaker.settings import Settings, default_home
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from local_sagemaker import signing
 from local_sagemaker.clients import client_environment
+from local_sagemaker.gateway import signing
 from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings
 
 try:

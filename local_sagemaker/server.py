@@ -17,21 +17,22 @@ from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from local_sagemaker import aws_services, buckets, payloads, signing
 from local_sagemaker.actions import Actions
 from local_sagemaker.asgi import read_body, send_response
 from local_sagemaker.clients import client_environment
-from local_sagemaker.container_process import Call
-from local_sagemaker.endpoints import Endpoints
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.journal import SERVICES as JOURNAL_SERVICES
-from local_sagemaker.journal import Journal
-from local_sagemaker.log_store import LogStore
-from local_sagemaker.metrics import Metrics
-from local_sagemaker.objects import Objects
+from local_sagemaker.gateway import payloads, signing
+from local_sagemaker.hosting.container_process import Call
+from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.records import Records
+from local_sagemaker.services import aws_services, buckets
+from local_sagemaker.services.journal import SERVICES as JOURNAL_SERVICES
+from local_sagemaker.services.journal import Journal
+from local_sagemaker.services.log_store import LogStore
+from local_sagemaker.services.metrics import Metrics
+from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import HOST, Settings
-from local_sagemaker.training_jobs import TrainingJobs
+from local_sagemaker.training.training_jobs import TrainingJobs
 
 logger = logging.getLogger(__name__)
 _JSON = "application/x-amz-json-1.1"
@@ -230,7 +231,7 @@ class Server:
 def _open_transcript(settings: Settings) -> Any:
     if settings.transcript is None:
         return None
-    from local_sagemaker.transcript import Transcript  # only here: most servers keep none
+    from local_sagemaker.gateway.transcript import Transcript  # only here: most servers keep none
 
     return Transcript(settings.transcript)
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from botocore import xform_name
 
-from local_sagemaker import service_model
+from local_sagemaker.actions import service_model
 from local_sagemaker.actions.endpoint_configs import EndpointConfigActions
 from local_sagemaker.actions.endpoints import EndpointActions
 from local_sagemaker.actions.models import ModelActions
 from local_sagemaker.actions.resources import Resources
 from local_sagemaker.actions.tags import TagActions
 from local_sagemaker.actions.training_jobs import TrainingJobActions
-from local_sagemaker.endpoints import Endpoints
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.records import Records
-from local_sagemaker.training_jobs import TrainingJobs
+from local_sagemaker.training.training_jobs import TrainingJobs
 
 Method = Callable[[dict[str, Any]], dict[str, Any] | None]
 _PARTS = (TrainingJobActions, ModelActions, EndpointConfigActions, EndpointActions, TagActions)

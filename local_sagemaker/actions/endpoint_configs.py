@@ -3,8 +3,8 @@
 from typing import Any
 
 from local_sagemaker.actions.resources import Resources
-from local_sagemaker.endpoints import CONFIG, MODEL
 from local_sagemaker.errors import validation
+from local_sagemaker.hosting.endpoints import CONFIG, MODEL
 
 
 class EndpointConfigActions:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from local_sagemaker.actions.resources import TAGS, Resources
-from local_sagemaker.endpoints import CONFIG, ENDPOINT, MODEL, Endpoints
 from local_sagemaker.errors import validation
+from local_sagemaker.hosting.endpoints import CONFIG, ENDPOINT, MODEL, Endpoints
 from local_sagemaker.records import now
 
 _RETAINED = ("DesiredWeight", "DesiredInstanceCount")  # by RetainAllVariantProperties

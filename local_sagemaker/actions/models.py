@@ -3,8 +3,8 @@
 from typing import Any
 
 from local_sagemaker.actions.resources import Resources, check_image
-from local_sagemaker.endpoints import MODEL
 from local_sagemaker.errors import validation
+from local_sagemaker.hosting.endpoints import MODEL
 from local_sagemaker.settings import Settings
 
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from local_sagemaker import listing
-from local_sagemaker.endpoints import CONFIG, ENDPOINT, MODEL
+from local_sagemaker.actions import listing
 from local_sagemaker.errors import validation
-from local_sagemaker.job_status import KIND as TRAINING_JOB
+from local_sagemaker.hosting.endpoints import CONFIG, ENDPOINT, MODEL
 from local_sagemaker.records import Records, now
 from local_sagemaker.settings import arn
+from local_sagemaker.training.job_status import KIND as TRAINING_JOB
 
 TAGS = "tags"
 MAX_TAGS = 50

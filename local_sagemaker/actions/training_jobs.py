@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-from local_sagemaker import channels, checkpoints, entry_points
 from local_sagemaker.actions.resources import Resources, check_image
 from local_sagemaker.errors import ServiceError, validation
-from local_sagemaker.job_status import KIND as TRAINING_JOB
 from local_sagemaker.records import now
-from local_sagemaker.training_jobs import TrainingJobs
+from local_sagemaker.training import channels, checkpoints, entry_points
+from local_sagemaker.training.job_status import KIND as TRAINING_JOB
+from local_sagemaker.training.training_jobs import TrainingJobs
 
 
 class TrainingJobActions:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 import measuring  # noqa: E402
 from helpers import datasets  # noqa: E402
-from local_sagemaker.job_environments import addresses  # noqa: E402
+from local_sagemaker.training.job_environments import addresses  # noqa: E402
 
 COUNTS = (1, 2)
 

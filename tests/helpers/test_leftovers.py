@@ -6,7 +6,7 @@ from botocore.exceptions import NoCredentialsError
 
 from helpers import endpoint, leftovers, permissions, removal, session, storage, training
 from helpers.session import Connection
-from local_sagemaker import authorization
+from local_sagemaker.gateway import authorization
 
 
 @dataclasses.dataclass

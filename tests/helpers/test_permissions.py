@@ -6,7 +6,7 @@ from botocore.session import get_session
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
 from helpers import parameters, permissions
-from local_sagemaker import transcript
+from local_sagemaker.gateway import transcript
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME
 
 ACCOUNT = {"account": ACCOUNT_ID, "region": DEFAULT_REGION, "role": ROLE_NAME}

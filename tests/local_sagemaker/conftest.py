@@ -190,8 +190,9 @@ class ContainerClient:
     """Calls a container as the platform does, without a socket between."""
 
     def __init__(self, **options: Any) -> None:
-        from local_sagemaker.container import Application  # imported only by the tests that need it: it takes seconds
-        from local_sagemaker.loaded_models import LoadedModels
+        # Imported only by the tests that need it: it takes seconds.
+        from local_sagemaker.container.application import Application
+        from local_sagemaker.container.loaded_models import LoadedModels
 
         self._runner = asyncio.Runner()
         self.models = LoadedModels(**options)

@@ -9,8 +9,8 @@ import pytest
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from local_sagemaker import transcript
-from local_sagemaker.service_model import validate
+from local_sagemaker.actions.service_model import validate
+from local_sagemaker.gateway import transcript
 
 SESSION = get_session()
 # What AWS bills by the hour; nothing else that the series creates does.

@@ -11,7 +11,7 @@ import pytest
 
 from helpers import results
 from helpers.sample_images import objects
-from local_sagemaker import transcript
+from local_sagemaker.gateway import transcript
 
 pytestmark = pytest.mark.series
 ROOT = Path(__file__).parents[2]

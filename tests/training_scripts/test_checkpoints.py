@@ -15,7 +15,7 @@ from keras import layers
 
 import checkpoints
 from checkpoints import Checkpoint, CheckpointError
-from local_sagemaker.job_environments import addresses
+from local_sagemaker.training.job_environments import addresses
 
 SCRIPTS = Path(checkpoints.__file__).parent
 END_ITSELF = str(Path(__file__).parent / "job_scripts" / "end_itself.py")

@@ -9,7 +9,7 @@ import pytest
 
 import exchange
 from exchange import PORT, open_exchange
-from local_sagemaker.job_environments import addresses
+from local_sagemaker.training.job_environments import addresses
 
 SECONDS = 60
 

@@ -16,7 +16,7 @@ import pytest
 
 from exchange import open_exchange
 from helpers import storage, training
-from local_sagemaker.job_environments import addresses
+from local_sagemaker.training.job_environments import addresses
 from workers import Workers, connect
 
 SCRIPT = Path(__file__).parent / "job_scripts" / "train_together.py"

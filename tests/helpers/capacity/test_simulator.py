@@ -8,7 +8,7 @@ from helpers.capacity import che, popularity, simulator, traffic
 from helpers.capacity.service_times import COLD, DISK, WARM, ServiceTimes
 from helpers.capacity.simulator import Fleet
 from helpers.capacity.traffic import Trace
-from local_sagemaker.variants import Variant
+from local_sagemaker.hosting.variants import Variant
 
 TIMES = ServiceTimes(warm=np.array([0.1]), disk=np.array([1.0]), cold=np.array([3.0]))
 

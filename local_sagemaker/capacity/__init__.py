@@ -1,0 +1,1 @@
+"""How many copies of a model fit on an instance, measured."""

@@ -1,0 +1,1 @@
+"""The container's side of endpoints: the HTTP contract of AWS's TensorFlow Serving container."""

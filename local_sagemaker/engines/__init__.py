@@ -1,0 +1,1 @@
+"""Ways to hold a SavedModel in memory and to call its signatures."""

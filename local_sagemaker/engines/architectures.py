@@ -1,0 +1,140 @@
+"""Architectures: one executable graph for all models that differ in nothing but their weights.
+
+The graph runs in a session of TensorFlow 1, whose callable has the least around the computation: arrays in, arrays
+out, no tensor objects, no lookup of a compiled function. Weights are inputs like any other. TensorFlow takes an aligned
+array as it lies in memory, so weights in a memory map are never copied.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.protobuf import config_pb2
+
+from local_sagemaker import memory
+from local_sagemaker.engines.pure_graphs import PureGraph
+
+# Where in the graph a call failed; its numbers mean nothing to anyone else.
+_NODES = re.compile(r"{{function_node [^}]*}} |\n\t \[\[[^\n]*\]\]")
+# All operations of a call start in the thread that makes it; handing each to another costs more than small models take.
+_CALLERS_THREAD = -1
+
+
+class Architecture:
+    """An executable graph. Threads may call it at the same time."""
+
+    def __init__(self, pure_graph: PureGraph, *, all_cores: bool) -> None:
+        """Build the graph.
+
+        Args:
+            pure_graph: What to compute.
+            all_cores: Whether an operation may be split among all cores. Small ones take longer so than alone. This
+                needs ``settings.RUNTIME_ENVIRONMENT``; else TensorFlow has one pool of threads for all.
+        """
+        self.all_cores = all_cores
+        self.inputs = pure_graph.inputs
+        self.outputs = pure_graph.outputs
+        self.weights = [_specification(node) for node in pure_graph.graph.node if node.name.startswith("weight_")]
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.import_graph_def(pure_graph.graph, name="")
+        threads = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=0 if all_cores else 1)
+        self._session = tf.compat.v1.Session(graph=graph, config=threads)
+        options = config_pb2.CallableOptions()
+        options.feed.extend(f"input_{number}:0" for number in range(len(self.inputs)))
+        options.feed.extend(f"weight_{number}:0" for number in range(len(self.weights)))
+        options.fetch.extend(f"output_{number}:0" for number in range(len(self.outputs)))
+        options.run_options.inter_op_thread_pool = _CALLERS_THREAD
+        self._call = self._session._make_callable_from_options(options)  # the only way to one; Keras takes it, too
+
+    def accepts(self, weights: Sequence[np.ndarray]) -> bool:
+        """Tell whether these can be the weights of a model of this architecture."""
+        return len(weights) == len(self.weights) and all(
+            specification.shape.is_compatible_with(weight.shape)
+            and (weight.dtype == object if specification.dtype == tf.string else weight.dtype == specification.dtype)
+            for specification, weight in zip(self.weights, weights, strict=True)
+        )
+
+    def call(self, inputs: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs by name.
+
+        Args:
+            inputs: Arrays in the order of ``inputs``.
+            weights: Arrays in the order of ``weights``.
+
+        Raises:
+            tf.errors.OpError: If the model fails.
+        """
+        try:
+            outputs = self._call(*inputs, *weights)
+        except tf.errors.OpError as error:
+            raise type(error)(None, None, _NODES.sub("", error.message)) from None
+        return {name: as_array(value) for name, value in zip(self.outputs, outputs, strict=True)}
+
+    def close(self) -> None:
+        """Release the graph; nothing may call it any more."""
+        self._session.close()
+        self._session = self._call = None
+        memory.return_circles()
+
+
+@dataclass
+class _Entry:
+    models: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    architecture: Architecture | None = None
+
+
+class Architectures:
+    """The architectures of all models that are loaded, by key; each goes with the last model of it."""
+
+    def __init__(self) -> None:
+        """Create an empty set."""
+        self._entries: dict[str, _Entry] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._entries)
+
+    def take(self, key: str, build: Callable[[], Architecture]) -> Architecture:
+        """Return an architecture for one more model, which gives it back with ``release``.
+
+        Args:
+            key: Key of its pure graph.
+            build: Makes it if no other model has; one that fails leaves nothing behind.
+        """
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+            entry.models += 1
+        try:
+            with entry.lock:  # while one is built, models of other architectures are loaded
+                entry.architecture = entry.architecture or build()
+                return entry.architecture
+        except BaseException:
+            self.release(key)
+            raise
+
+    def release(self, key: str) -> None:
+        """Give an architecture back."""
+        with self._lock:
+            entry = self._entries[key]
+            entry.models -= 1
+            if entry.models:
+                return
+            del self._entries[key]
+        if entry.architecture:
+            entry.architecture.close()
+
+
+def as_array(value: np.ndarray | np.generic | bytes) -> np.ndarray:
+    """Return what TensorFlow gave as an array; it gives no array for a single value."""
+    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
+
+
+def _specification(node: node_def_pb2.NodeDef) -> tf.TensorSpec:
+    return tf.TensorSpec(node.attr["shape"].shape, node.attr["dtype"].type)

@@ -1,0 +1,222 @@
+"""The two ways to hold a SavedModel in memory, and the choice between them.
+
+``SharedEngine`` is the fast one: an architecture that the model shares with others, and the model's own weights, mapped
+from a file. ``OwnEngine`` is ``tf.saved_model.load``, which serves everything. ``open_engine`` takes the first that
+serves the model exactly; before a new architecture serves anyone, its answers are compared with those of the second.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from local_sagemaker import memory, settings
+from local_sagemaker.engines import prepared_weights
+from local_sagemaker.engines.architectures import Architecture, Architectures, as_array
+from local_sagemaker.engines.prepared_weights import PreparationError, PreparedWeights
+from local_sagemaker.engines.pure_bodies import ImpureGraphError
+from local_sagemaker.engines.rehearsals import Arrays, RehearsalError, Signature, rehearse
+from local_sagemaker.engines.saved_graphs import own_graph_bytes
+from local_sagemaker.engines.saved_models import SavedModel
+
+logger = logging.getLogger(__name__)
+ARCHITECTURES = Architectures()  # of this process
+_LARGEST_REHEARSAL = 64 * settings.MEBIBYTE  # of weights, which are in memory twice meanwhile
+_SMALL_MODEL_SECONDS = 0.004  # for two images; above, more than one core pays
+
+
+class Engine(Protocol):
+    """A model in memory.
+
+    Attributes:
+        name: Name of the engine, for the log.
+        reason: Why the model shares no graph, or empty.
+        signatures: Signatures by name.
+        weight_bytes: Bytes of the weights.
+        footprint: Bytes that the model takes for itself: its weights, and its graph if it shares none.
+        is_large: Whether a call may keep all cores busy for long.
+        was_prepared: Whether loading it took more than mapping what was prepared before.
+    """
+
+    name: str
+    reason: str
+    signatures: Mapping[str, Signature]
+    weight_bytes: int
+    footprint: int
+    is_large: bool
+    was_prepared: bool
+
+    def close(self) -> None:
+        """Release the memory; the caller has forgotten the signatures by then."""
+
+
+def open_engine(folder: Path) -> Engine:
+    """Load a version of a model by the fastest engine that serves it exactly.
+
+    Args:
+        folder: The version's folder. Prepared weights are kept beside it.
+    """
+    if not settings.shares_architectures():
+        return OwnEngine(folder, reason="LOCAL_SAGEMAKER_ENGINE says so.")
+    try:
+        return SharedEngine(folder)
+    except (ImpureGraphError, PreparationError, RehearsalError) as error:
+        reason = str(error)
+        logger.info("%s gets a graph of its own: %s", folder, reason)
+    except Exception as error:  # tf.saved_model.load serves the model, or says what is wrong with it
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("%s gets a graph of its own: %s", folder, reason)
+    return OwnEngine(folder, reason=reason)
+
+
+class OwnEngine:
+    """A graph and variables of the model's own, as ``tf.saved_model.load`` makes them."""
+
+    name = "own graph"
+    is_large = True  # nothing tells how long a call takes
+    was_prepared = True
+
+    def __init__(self, folder: Path, *, reason: str = "") -> None:
+        """Load the model.
+
+        Args:
+            folder: The version's folder.
+            reason: Why it shares no graph.
+        """
+        self.reason = reason
+        self._model = tf.saved_model.load(str(folder), tags=["serve"])
+        functions = self._model.signatures
+        self.signatures = {name: _OwnSignature(function) for name, function in functions.items()}
+        variables = {id(variable): variable for function in functions.values() for variable in function.variables}
+        self.weight_bytes = sum(value.dtype.size * value.shape.num_elements() for value in variables.values())
+        self.footprint = self.weight_bytes + own_graph_bytes(folder)
+
+    def close(self) -> None:
+        """Release the model."""
+        self.signatures = {}
+        self._model = None
+        memory.return_circles()
+
+
+class _OwnSignature:
+    def __init__(self, function: Any) -> None:
+        self.specifications = function.structured_input_signature[1]
+        self.outputs = function.structured_outputs
+        self._function = function
+
+    def call(self, inputs: Arrays) -> Arrays:
+        tensors = {name: tf.constant(array, self.specifications[name].dtype) for name, array in inputs.items()}
+        return {name: as_array(value.numpy()) for name, value in sorted(self._function(**tensors).items())}
+
+
+class SharedEngine:
+    """An architecture for each signature, shared with other models, and the model's weights, mapped from a file."""
+
+    name = "shared graph"
+    reason = ""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model, and prepare its weights unless that was done before.
+
+        Raises:
+            ImpureGraphError: If a signature is no pure function of inputs and weights.
+            PreparationError: If the weights cannot be prepared.
+            RehearsalError: If an architecture does not compute what the model does.
+        """
+        self.signatures: dict[str, _SharedSignature] = {}
+        self.weight_bytes = self.footprint = 0
+        self.is_large = self.was_prepared = False
+        self._keys: list[str] = []
+        source = SavedModel(folder)
+        path = prepared_weights.path_of(folder)
+        try:
+            self._attach(prepared_weights.open_prepared(path, source.digest), source)
+        except (PreparationError, OSError):
+            self.was_prepared = True
+            try:
+                self._attach(_prepare(path, source), source)
+            except RehearsalError:
+                path.unlink(missing_ok=True)  # nothing will use it
+                raise
+
+    def close(self) -> None:
+        """Release the weights, and the architectures that no other model has."""
+        self.signatures = {}
+        while self._keys:
+            ARCHITECTURES.release(self._keys.pop())
+
+    def _attach(self, prepared: PreparedWeights, source: SavedModel) -> None:
+        self.weight_bytes = self.footprint = prepared.size
+        with _Reference(source.folder) as reference:
+            try:
+                for name, (key, weights) in prepared.signatures.items():
+                    build = partial(_build, source, name, key, weights, reference)
+                    architecture = ARCHITECTURES.take(key, build)
+                    self._keys.append(key)
+                    if not architecture.accepts(weights):
+                        raise PreparationError(f"The weights are not those of the signature {name!r}.")
+                    self.signatures[name] = _SharedSignature(architecture, weights)
+                    self.is_large |= architecture.all_cores
+            except BaseException:
+                self.close()
+                raise
+
+
+class _SharedSignature:
+    def __init__(self, architecture: Architecture, weights: list[np.ndarray]) -> None:
+        self.specifications = architecture.inputs
+        self.outputs = architecture.outputs
+        self._architecture = architecture
+        self._weights = weights
+
+    def call(self, inputs: Arrays) -> Arrays:
+        return self._architecture.call([inputs[name] for name in self.specifications], self._weights)
+
+
+class _Reference:
+    """The model as ``tf.saved_model.load`` makes it, loaded when the first new architecture is compared with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._engine: OwnEngine | None = None
+
+    def __enter__(self) -> "_Reference":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._engine:
+            self._engine.close()
+
+    def signature(self, name: str) -> Signature:
+        self._engine = self._engine or OwnEngine(self._folder)
+        return self._engine.signatures[name]
+
+
+def _prepare(path: Path, source: SavedModel) -> PreparedWeights:
+    signatures = {name: (graph.key, graph.weights) for name, graph in source.graph.pure_graphs.items()}
+    return prepared_weights.prepare(path, source.digest, signatures, read=source.read)
+
+
+def _build(source: SavedModel, name: str, key: str, weights: list[np.ndarray], reference: _Reference) -> Architecture:
+    """Make an architecture from a signature of the model, rehearse it, and give it the threads that it needs."""
+    if name not in source.graph.pure_graphs or source.graph.pure_graphs[name].key != key:
+        raise PreparationError(f"The signature {name!r} is of another architecture.")
+    graph = source.graph.pure_graphs[name]
+    if sum(weight.nbytes for weight in weights) > _LARGEST_REHEARSAL:
+        return Architecture(graph, all_cores=True)
+    architecture = Architecture(graph, all_cores=False)
+    try:
+        if not architecture.accepts(weights):
+            raise PreparationError(f"The weights are not those of the signature {name!r}.")
+        seconds = rehearse(reference.signature(name), _SharedSignature(architecture, weights))
+    except BaseException:
+        architecture.close()
+        raise
+    if seconds <= _SMALL_MODEL_SECONDS:
+        return architecture
+    architecture.close()
+    return Architecture(graph, all_cores=True)

@@ -1,0 +1,1 @@
+"""What every request passes first: its signature, its body, and the transcript of what it asks for."""

@@ -1,0 +1,217 @@
+"""Verifies AWS signatures on incoming requests, with botocore's own signers."""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.gateway import signing_v2
+from local_sagemaker.settings import DEFAULT_REGION
+
+ALLOWED_CLOCK_SKEW = timedelta(minutes=15)
+MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
+_TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request,\s*"
+    r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
+)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom a verified request is for.
+
+    Attributes:
+        service: Signing name of the service, such as ``sagemaker`` or ``s3``.
+        region: AWS Region of the request.
+    """
+
+    service: str
+    region: str
+
+
+class _Signer(SigV4Auth):
+    """botocore's signer, which takes the body as it is; its own way there prepares the whole request for sending."""
+
+    def payload(self, request: AWSRequest) -> str:
+        return hashlib.sha256(request.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Claim:
+    access_key: str
+    date: str
+    region: str
+    service: str
+    signed_headers: frozenset[str]
+    signature: str
+    timestamp: str
+    query: str
+    payload_hash: str | None
+    lifetime: timedelta
+
+
+def load_credentials(home: Path) -> Credentials:
+    """Return the home folder's random credentials, creating them on first use, readable by the owner only."""
+    path = home / "credentials.json"
+    if not path.exists():
+        document = {
+            "access_key": "LOCAL" + secrets.token_hex(8).upper(),
+            "secret_key": secrets.token_urlsafe(30),
+        }
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.touch(mode=0o600)
+        with temporary.open("w") as file:
+            file.write(json.dumps(document))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    stored = json.loads(path.read_text())
+    return Credentials(stored["access_key"], stored["secret_key"])
+
+
+def verify(
+    *, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
+) -> Scope:
+    """Verify a request's signature and return its scope.
+
+    Args:
+        method: HTTP method.
+        path: Path as sent, percent-encoded.
+        query: Query string as sent.
+        headers: Headers, names in lower case.
+        body: Whole body.
+        credentials: The only credentials that may sign.
+
+    Raises:
+        ServiceError: Status 403, if the request is unsigned, wrongly signed, expired or altered.
+    """
+    if method != method.upper():  # botocore signs any method in upper case
+        raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)
+    if "AWSAccessKeyId=" in query:
+        signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
+        return Scope("s3", DEFAULT_REGION)
+    claim = _presigned_claim(query) or _header_claim(headers, query)
+    if claim is None:
+        raise ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
+    if not hmac.compare_digest(claim.access_key.encode(), credentials.access_key.encode()):
+        code = "InvalidAccessKeyId" if claim.service == "s3" else "UnrecognizedClientException"
+        raise ServiceError(code, "The security token included in the request is invalid.", status=403)
+    _check_time(claim)
+    unsigned = sorted(name for name in headers if _must_be_signed(name) and name not in claim.signed_headers)
+    if unsigned:
+        message = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
+        raise ServiceError("AccessDenied", message, status=403)
+    for name in claim.signed_headers:
+        if any(character.isspace() and character != " " for character in headers.get(name, "")):
+            raise ServiceError("AccessDenied", f"The header {name} holds a control character.", status=403)
+    declared = headers.get("x-amz-content-sha256")
+    if (
+        claim.payload_hash is None
+        and declared
+        and not declared.startswith(("UNSIGNED", "STREAMING"))
+        and not hmac.compare_digest(declared.encode(), hashlib.sha256(body).hexdigest().encode())
+    ):
+        raise ServiceError("XAmzContentSHA256Mismatch", "The body does not match x-amz-content-sha256.", status=403)
+    signature = _signature(claim, method, path, headers, body, credentials)
+    if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
+        raise ServiceError(
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your AWS Secret Access Key and signing method.",
+            status=403,
+        )
+    return Scope(claim.service, claim.region)
+
+
+def _header_claim(headers: Mapping[str, str], query: str) -> _Claim | None:
+    match = _AUTHORIZATION.fullmatch(headers.get("authorization", "").strip())
+    if match is None:
+        return None
+    access_key, date, region, service, signed_headers, signature = match.groups()
+    return _Claim(
+        access_key,
+        date,
+        region,
+        service,
+        frozenset(signed_headers.split(";")),
+        signature,
+        headers.get("x-amz-date", ""),
+        query,
+        None,
+        ALLOWED_CLOCK_SKEW,
+    )
+
+
+def _must_be_signed(name: str) -> bool:
+    return name == "host" or name.startswith(("x-amz-", "x-amzn-sagemaker-"))
+
+
+def _presigned_claim(query: str) -> _Claim | None:
+    if "X-Amz-Signature=" not in query:
+        return None
+    pairs = parse_qsl(query, keep_blank_values=True)
+    parameters = dict(pairs)
+    # A repeated parameter could mean one thing to the signature and another to the service.
+    if len(parameters) != len(pairs):
+        return None
+    try:
+        access_key, date, region, service, _ = parameters["X-Amz-Credential"].split("/")
+        lifetime = int(parameters["X-Amz-Expires"])
+        if not 0 < lifetime <= MAX_PRESIGNED_SECONDS:
+            raise ServiceError(
+                "AuthorizationQueryParametersError",
+                f"X-Amz-Expires must be between 1 and {MAX_PRESIGNED_SECONDS} seconds.",
+            )
+        return _Claim(
+            access_key,
+            date,
+            region,
+            service,
+            frozenset(parameters["X-Amz-SignedHeaders"].split(";")),
+            parameters["X-Amz-Signature"],
+            parameters["X-Amz-Date"],
+            "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature=")),
+            "UNSIGNED-PAYLOAD",
+            timedelta(seconds=lifetime),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _check_time(claim: _Claim) -> None:
+    try:
+        signed_at = datetime.fromisoformat(claim.timestamp if _TIMESTAMP.fullmatch(claim.timestamp) else "")
+    except ValueError:
+        signed_at = datetime.fromtimestamp(0, UTC)
+    age = datetime.now(UTC) - signed_at
+    if age > claim.lifetime or -age > ALLOWED_CLOCK_SKEW or not claim.timestamp.startswith(claim.date):
+        code = "RequestTimeTooSkewed" if claim.service == "s3" else "InvalidSignatureException"
+        raise ServiceError(code, f"Signature expired: {claim.timestamp} is too far from now.", status=403)
+
+
+def _signature(
+    claim: _Claim, method: str, path: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
+) -> str:
+    signer_type = S3SigV4Auth if claim.service == "s3" else _Signer
+    signer = signer_type(credentials, claim.service, claim.region)
+    url = f"http://{headers.get('host', '')}{path}" + (f"?{claim.query}" if claim.query else "")
+    signed = {name: headers[name] for name in claim.signed_headers if name in headers}
+    request = AWSRequest(method=method, url=url, headers=signed, data=body)
+    request.context["timestamp"] = claim.timestamp
+    canonical = signer.canonical_request(request)
+    if claim.payload_hash:  # a presigned URL signs this text in the place of the body's hash
+        canonical = canonical.rpartition("\n")[0] + "\n" + claim.payload_hash
+    return signer.signature(signer.string_to_sign(request, canonical), request)

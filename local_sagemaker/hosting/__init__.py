@@ -1,0 +1,1 @@
+"""The platform's side of endpoints: instances, routing, and the models on their disks and in their containers."""

@@ -1,0 +1,214 @@
+"""A serving container as the platform sees it: a child process, and the calls over its Unix socket."""
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+import psutil
+
+from local_sagemaker.errors import ContainerError, ContainerLostError
+from local_sagemaker.hosting.connections import ConnectionPool, Response
+from local_sagemaker.processes import Process
+from local_sagemaker.services import aws_services
+from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
+
+_PING_SECONDS = 2  # what SageMaker waits for
+_TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
+# What decides how this machine runs the container's Python is not the model's to say.
+_RESERVED = re.compile(r"(PATH|HOME|PYTHON\w*|LD_\w+|DYLD_\w+|LOCAL_SAGEMAKER_\w*)$")
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller sends to a model.
+
+    Attributes:
+        body: Request body; passed on unread.
+        content_type: Its media type, or empty.
+        accept: Wanted media type, or empty.
+        custom_attributes: ``CustomAttributes`` of the call, or empty.
+    """
+
+    body: bytes
+    content_type: str = ""
+    accept: str = ""
+    custom_attributes: str = ""
+
+
+@dataclass(frozen=True)
+class ContainerResponse:
+    """What the container answered.
+
+    Attributes:
+        content_type: Media type of the body.
+        body: The answer, unread.
+        custom_attributes: What a handler wants the caller to get in ``CustomAttributes``, or empty.
+        seconds: How long the container took.
+    """
+
+    content_type: str
+    body: bytes
+    custom_attributes: str
+    seconds: float
+
+
+class ContainerProcess:
+    """One container from its start to its end; a new one takes its place when it dies."""
+
+    def __init__(
+        self,
+        instance: str,
+        folder: Path,
+        *,
+        settings: Settings,
+        log: aws_services.LogStream,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Describe a container; ``start`` brings it up.
+
+        Args:
+            instance: Name of its instance, for messages.
+            folder: Its working folder.
+            settings: Limits.
+            log: Where its output goes.
+            environment: ``Environment`` of the model's container definition.
+        """
+        self._instance = instance
+        self._folder = folder
+        self._settings = settings
+        self._log = log
+        self._environment = {name: value for name, value in environment.items() if not _RESERVED.match(name)}
+        self._socket = settings.sockets / secrets.token_hex(8)
+        self._process: Process | None = None
+        self._connections: ConnectionPool | None = None
+        self._measured: dict[int, psutil.Process] = {}
+
+    async def start(self) -> None:
+        """Start the process and wait until it answers.
+
+        Raises:
+            RuntimeError: If it does not come up in time.
+        """
+        command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(self._socket)]
+        command += ["--memory-bytes", str(self._settings.instance_memory_bytes)]
+        command += ["--invocation-seconds", str(self._settings.invocation_seconds)]
+        command += ["--load-seconds", str(self._settings.model_load_seconds)]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        environment |= self._environment | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
+        self._process = Process(command, environment=environment, folder=self._folder)
+        threading.Thread(target=self._follow, args=(self._process,), daemon=True).start()
+        self._connections = ConnectionPool(self._socket)
+        deadline = time.monotonic() + self._settings.container_start_seconds
+        while not await self._pings():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                await self.stop()
+                raise RuntimeError(f"The container of {self._instance} did not pass the ping health check.")
+            await asyncio.sleep(0.05)
+
+    async def wait(self) -> None:
+        """Wait until the process ends, whatever the reason."""
+        assert self._process is not None
+        await asyncio.to_thread(self._process.wait)
+
+    async def stop(self) -> None:
+        """End the process."""
+        if self._connections:
+            self._connections.close()
+        if self._process:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+        self._socket.unlink(missing_ok=True)
+
+    async def call(self, method: str, path: str, document: Any = None) -> tuple[int, str]:
+        """Make one call of the container contract and return its status and text.
+
+        Args:
+            method: HTTP method.
+            path: Path of the contract.
+            document: What to send as JSON, or None.
+
+        Raises:
+            ContainerLostError: If the container is gone, or has not answered in the time that a model may load.
+        """
+        body = b"" if document is None else orjson.dumps(document)
+        try:
+            async with asyncio.timeout(self._settings.model_load_seconds):
+                response = await self._request(method, path, {"Content-Type": "application/json"}, body)
+        except TimeoutError:
+            raise ContainerLostError(self._instance) from None
+        return response.status, response.body.decode("utf-8", errors="replace")
+
+    async def invoke(self, model_name: str, call: Call, *, target_model: str) -> ContainerResponse:
+        """Ask a loaded model.
+
+        Args:
+            model_name: Name under which the container knows the model.
+            call: What to ask.
+            target_model: What the caller named, or empty.
+
+        Raises:
+            ContainerError: If the model, or its code, answers with an error, or not in time.
+            ContainerLostError: If the container is gone.
+        """
+        named = {
+            "Content-Type": call.content_type,
+            "Accept": call.accept,
+            _TARGET_MODEL: target_model,
+            _CUSTOM_ATTRIBUTES: call.custom_attributes,
+        }
+        headers = {name: value for name, value in named.items() if value}
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._settings.invocation_seconds):
+                response = await self._request("POST", f"/models/{model_name}/invoke", headers, call.body)
+        except TimeoutError:
+            reason = "Your invocation timed out while waiting for a response from container primary."
+            raise ContainerError(0, reason) from None
+        if response.status >= 400:
+            raise ContainerError(response.status, response.body.decode("utf-8", errors="replace"))
+        content_type = response.headers.get("content-type", "")
+        attributes = response.headers.get(_CUSTOM_ATTRIBUTES.lower(), "")
+        return ContainerResponse(content_type, response.body, attributes, time.monotonic() - started)
+
+    def cpu_percent(self) -> float:
+        """Return the use of processor cores since the previous call; 100 is one core."""
+        if self._process is None or self._process.poll() is not None:
+            return 0.0
+        total = 0.0
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self._process.pid).children(recursive=True):
+                # psutil measures from one call to the next of the same object
+                total += self._measured.setdefault(process.pid, process).cpu_percent()
+        return total
+
+    async def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        if self._connections is None:
+            raise ContainerLostError(self._instance)
+        try:
+            return await self._connections.request(method, path, headers=headers, body=body)
+        except OSError as error:
+            raise ContainerLostError(self._instance) from error
+
+    async def _pings(self) -> bool:
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                return (await self._request("GET", "/ping", {})).status == 200
+        except (ContainerLostError, TimeoutError):
+            return False
+
+    def _follow(self, process: Process) -> None:
+        assert process.output is not None
+        for raw in process.output:
+            self._log.write(raw.decode("utf-8", errors="replace").rstrip("\r\n"), timestamp=time.time())

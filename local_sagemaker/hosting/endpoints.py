@@ -1,0 +1,276 @@
+"""Endpoints: from creation to deletion, and the way of a call to the fleet that serves it.
+
+The record of an endpoint holds the plan of its fleet (``Fleet``), so that it serves on, and again after a restart, when
+its configuration and models are deleted; and while it is updated, the plan of the next one (``PendingFleet``).
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from local_sagemaker.errors import ContainerError, ServiceError, invocation, model_error
+from local_sagemaker.hosting.container_process import Call, ContainerResponse
+from local_sagemaker.hosting.fleets import Fleet
+from local_sagemaker.hosting.variants import Host, Variant
+from local_sagemaker.records import Records, now
+from local_sagemaker.services.metrics import Metrics
+from local_sagemaker.services.objects import Objects
+from local_sagemaker.settings import ACCOUNT_ID, Settings
+
+ENDPOINT, CONFIG, MODEL = "endpoint", "endpoint_config", "model"
+logger = logging.getLogger(__name__)
+
+
+class Endpoints:
+    """All endpoints of the server; their descriptions live in the records, their fleets here."""
+
+    def __init__(self, settings: Settings, records: Records, objects: Objects, metrics: Metrics) -> None:
+        """Create the manager; ``resume`` brings recorded endpoints back."""
+        self._settings = settings
+        self._records = records
+        self._objects = objects
+        self._metrics = metrics
+        self._serving: dict[str, Fleet] = {}
+        self._changes: dict[str, asyncio.Task[None]] = {}  # the latest change of each endpoint
+        self._resuming: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        metrics.before_flush = self._record_usage
+        shutil.rmtree(settings.sockets, ignore_errors=True)
+        settings.sockets.mkdir(mode=0o700)  # only the owner can connect to the containers
+
+    def resume(self) -> None:
+        """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions.
+
+        The disks that an earlier server left go back to their endpoints; those of other endpoints are deleted.
+        """
+        self._run(self._publish_usage())
+        for name, endpoint in self._records.all(ENDPOINT):
+            if endpoint["EndpointStatus"] == "Deleting":
+                self._records.delete(ENDPOINT, name)
+            elif endpoint["EndpointStatus"] != "Failed":
+                self._change(name, self._resume(name))
+                self._resuming[name] = self._changes[name]
+        for folder in self._settings.endpoints.iterdir() if self._settings.endpoints.is_dir() else ():
+            if folder.name not in self._resuming:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def create(self, name: str) -> None:
+        """Bring a recorded endpoint into service, in the background."""
+        self._change(name, self._create(name))
+
+    def update(self, name: str) -> None:
+        """Replace the fleet of an endpoint by the one that its record calls pending, in the background."""
+        self._change(name, self._update(name))
+
+    def rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
+        """Give the variants of an endpoint the weights and instance counts of its record, in the background.
+
+        Args:
+            name: Endpoint name.
+            previous: The plan of the fleet before, for the case that it fails.
+        """
+        self._change(name, self._rescale(name, previous))
+
+    def delete(self, name: str) -> None:
+        """Take an endpoint out of service and forget it, in the background."""
+        self._records.update(ENDPOINT, name, EndpointStatus="Deleting", LastModifiedTime=now())
+        self._change(name, self._delete(name, self._changes.get(name)))
+
+    async def close(self) -> None:
+        """Stop all instances; the records stay, and the models on the instances' disks."""
+        tasks = [*self._changes.values(), *self._background]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stops = (fleet.stop(drain=False, keep_disks=True) for fleet in self._serving.values())
+        await asyncio.gather(*stops, return_exceptions=True)
+        self._serving.clear()
+        shutil.rmtree(self._settings.sockets, ignore_errors=True)
+
+    def instance_counts(self, name: str) -> dict[str, int]:
+        """Return how many instances each variant of an endpoint has; empty while it does not serve."""
+        fleet = self._serving.get(name)
+        return {variant.name: len(variant.instances) for variant in fleet.variants} if fleet else {}
+
+    async def invoke(
+        self,
+        name: str,
+        call: Call,
+        *,
+        target_model: str,
+        target_variant: str,
+    ) -> tuple[ContainerResponse, str]:
+        """Answer ``InvokeEndpoint``.
+
+        Args:
+            name: Endpoint name.
+            call: What the caller sends to the model.
+            target_model: Archive below the endpoint's prefix, or empty.
+            target_variant: Production variant, or empty for one by weight.
+
+        Returns:
+            The container's response and the name of the variant that answered.
+
+        Raises:
+            ServiceError: As AWS would answer.
+        """
+        started = time.monotonic()
+        resuming = self._resuming.get(name)
+        if resuming and not resuming.done():  # the server was restarted: the instances come up
+            await asyncio.wait([resuming])
+        fleet = self._fleet(name)
+        variant = fleet.choose(target_variant)
+        variant.metrics.record("Invocations", 1)
+        variant.metrics.record("InvocationsPerInstance", 1 / max(len(variant.instances), 1))
+        try:
+            source = variant.source(target_model)
+            response = await variant.instance(source).invoke(source, call)
+        except ContainerError as error:
+            _count_errors(variant, error.status or 504, from_model=True)
+            raise model_error(error, fleet.host.log_group, region=fleet.host.region) from error
+        except ServiceError as error:
+            _count_errors(variant, error.status)
+            raise
+        _count_errors(variant, 200)
+        variant.metrics.record_seconds("OverheadLatency", time.monotonic() - started - response.seconds)
+        return response, variant.name
+
+    def _fleet(self, name: str) -> Fleet:
+        fleet = self._serving.get(name)
+        if fleet is None:
+            endpoint = self._records.get(ENDPOINT, name)
+            if endpoint is None:
+                raise invocation(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
+            raise invocation(
+                f"Endpoint {name} is {endpoint['EndpointStatus']} and does not serve. Wait until it is InService."
+            )
+        return fleet
+
+    def _new_fleet(self, endpoint: dict[str, Any], plans: list[dict[str, Any]]) -> Fleet:
+        region = endpoint["EndpointArn"].split(":")[3]
+        host = Host(endpoint["EndpointName"], region, self._settings, self._objects, self._metrics)
+        return Fleet(plans, host, on_loss=self._lose)
+
+    async def _resume(self, name: str) -> None:
+        await self._create(name, adopt=True)
+        endpoint = self._records.get(ENDPOINT, name)
+        if endpoint and endpoint.get("PendingFleet") and name in self._serving:
+            await self._update(name)
+
+    async def _create(self, name: str, *, adopt: bool = False) -> None:
+        endpoint = self._records.get(ENDPOINT, name)
+        if endpoint is None:
+            return
+        fleet = self._new_fleet(endpoint, endpoint["Fleet"])
+        try:
+            if adopt:
+                await asyncio.to_thread(fleet.adopt)
+            await fleet.start()
+        except BaseException as error:
+            await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
+            if isinstance(error, Exception):
+                self._fail(name, _reason(error))
+                return
+            raise
+        self._serving[name] = fleet
+        if endpoint["EndpointStatus"] != "InService" and not endpoint.get("PendingFleet"):
+            self._settle(name)
+
+    async def _update(self, name: str) -> None:
+        endpoint = self._records.get(ENDPOINT, name)
+        if endpoint is None:
+            return
+        fleet = self._new_fleet(endpoint, endpoint["PendingFleet"])
+        nothing_pending = {"PendingFleet": None, "PendingConfigName": None, "UpdateStartTime": None}
+        try:
+            await fleet.start()
+        except BaseException as error:
+            await fleet.stop(drain=False)
+            if not isinstance(error, Exception):
+                raise
+            self._settle(name, FailureReason=_reason(error), **nothing_pending)
+            return
+        previous, self._serving[name] = self._serving.get(name), fleet
+        changes = {"EndpointConfigName": endpoint["PendingConfigName"], "Fleet": endpoint["PendingFleet"]}
+        self._records.update(ENDPOINT, name, **changes, **nothing_pending)
+        if previous:
+            await previous.stop(drain=True)
+        self._settle(name)
+
+    async def _rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
+        endpoint, fleet = self._records.get(ENDPOINT, name), self._serving.get(name)
+        if endpoint is None or fleet is None:
+            return
+        plans = {plan["VariantName"]: plan for plan in endpoint["Fleet"]}
+        for variant in fleet.variants:
+            variant.weight = plans[variant.name]["DesiredWeight"]
+        try:
+            await fleet.rescale({plan: plans[plan]["DesiredInstanceCount"] for plan in plans})
+        except Exception as error:
+            for variant, plan in zip(fleet.variants, previous, strict=True):
+                variant.weight = plan["DesiredWeight"]
+            self._settle(name, FailureReason=_reason(error), Fleet=previous)
+        else:
+            self._settle(name)
+
+    async def _delete(self, name: str, running: asyncio.Task[None] | None) -> None:
+        if running:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        fleet = self._serving.pop(name, None)
+        if fleet:
+            await fleet.stop(drain=False)
+        await asyncio.to_thread(shutil.rmtree, self._settings.endpoints / name, ignore_errors=True)
+        self._records.delete(ENDPOINT, name)
+
+    def _settle(self, name: str, *, FailureReason: str | None = None, **changes: Any) -> None:
+        """Record the end of a change: the endpoint is in service, unless it has lost its instances meanwhile."""
+        if name in self._serving:
+            changes |= {"EndpointStatus": "InService", "FailureReason": FailureReason, "LastModifiedTime": now()}
+        self._records.update(ENDPOINT, name, **changes)
+
+    def _lose(self, fleet: Fleet, reason: str) -> None:
+        """Take an endpoint out of service that has no instance left for one of its variants."""
+        name = fleet.host.endpoint
+        if self._serving.get(name) is fleet:
+            del self._serving[name]
+            self._fail(name, reason)
+            self._run(fleet.stop(drain=False))
+
+    def _fail(self, name: str, reason: str) -> None:
+        logger.error("endpoint %s failed: %s", name, reason)
+        changes = {"EndpointStatus": "Failed", "FailureReason": reason, "LastModifiedTime": now()}
+        self._records.update(ENDPOINT, name, **changes)
+
+    def _change(self, name: str, change: Coroutine[Any, Any, None]) -> None:
+        self._changes[name] = asyncio.create_task(change)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _publish_usage(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.metrics_seconds)
+            with contextlib.suppress(Exception):  # the next time may go better
+                self._metrics.flush()
+
+    def _record_usage(self) -> None:
+        for fleet in self._serving.values():
+            fleet.record_usage()
+
+
+def _count_errors(variant: Variant, status: int, *, from_model: bool = False) -> None:
+    """Count a call in the metrics of errors, with 0 where it is none, so that their averages are rates."""
+    variant.metrics.record("Invocation4XXErrors", float(400 <= status < 500))
+    variant.metrics.record("Invocation5XXErrors", float(status >= 500))
+    variant.metrics.record("InvocationModelErrors", float(from_model))
+
+
+def _reason(error: Exception) -> str:
+    return (error.message if isinstance(error, ServiceError) else str(error))[:1024]

@@ -1,0 +1,183 @@
+"""Production variants: which model they serve, on which instances, and which of them answers a call."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.errors import invocation
+from local_sagemaker.hosting.instances import Instance, new_instance_id
+from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.services import aws_services
+from local_sagemaker.services.metrics import Metrics, VariantMetrics
+from local_sagemaker.services.objects import Objects, parse_uri
+from local_sagemaker.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the variants of an endpoint need of the server.
+
+    Attributes:
+        endpoint: Endpoint name.
+        region: Its AWS Region.
+        settings: Limits and folders.
+        objects: S3 objects.
+        metrics: Where the metrics of all endpoints go.
+    """
+
+    endpoint: str
+    region: str
+    settings: Settings
+    objects: Objects
+    metrics: Metrics
+
+    @property
+    def log_group(self) -> str:
+        """Name of the CloudWatch Logs group."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def folder(self) -> Path:
+        """Folder with the disks of the endpoint's instances."""
+        return self.settings.endpoints / self.endpoint
+
+
+class Variant:
+    """A production variant and its instances."""
+
+    def __init__(self, plan: dict[str, Any], host: Host) -> None:
+        """Describe a variant; ``scale`` gives it instances.
+
+        Args:
+            plan: What the endpoint's record says of it, in ``Fleet``.
+            host: What it needs of the server.
+        """
+        self.name: str = plan["VariantName"]
+        self.weight: float = plan["DesiredWeight"]
+        self.multi_model = plan["Mode"] == "MultiModel"
+        self.instances: list[Instance] = []
+        self.metrics = VariantMetrics(host.metrics, host.endpoint, self.name, region=host.region)
+        self._bucket, self._prefix = parse_uri(plan["ModelDataUrl"])
+        if self.multi_model and self._prefix and not self._prefix.endswith("/"):
+            self._prefix += "/"
+        self._keep_models = plan["ModelCacheSetting"] == "Enabled"
+        self._environment: dict[str, str] = plan.get("Environment", {})  # older records have none
+        self._settings = host.settings.limited_by(self._environment)
+        self._host = host
+        self._left: list[str] = []  # instances of an earlier server, whose disks are there
+
+    def source(self, target_model: str) -> ModelSource:
+        """Return the archive a call is for.
+
+        Raises:
+            ServiceError: If the target model does not fit the variant.
+        """
+        endpoint = self._host.endpoint
+        if not self.multi_model:
+            if target_model:
+                raise invocation(
+                    f"Endpoint {endpoint} is not a multi-model endpoint and does not support target model header."
+                )
+            return ModelSource(self._bucket, self._prefix, "")
+        if not target_model:
+            raise invocation(
+                f"Endpoint {endpoint} is a multi-model endpoint: the invocation must name its model in TargetModel."
+            )
+        if len(target_model) > 1024 or not target_model.isprintable() or target_model[0] in "/ ":
+            raise invocation(f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix.")
+        if ".." in target_model.split("/"):
+            raise invocation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")
+        return ModelSource(self._bucket, self._prefix + target_model, target_model)
+
+    def instance(self, source: ModelSource) -> Instance:
+        """Choose an instance: one that holds the model, unless the model is hot, else the one with the most room."""
+        running = [instance for instance in self.instances if instance.ready] or self.instances
+        holding = [instance for instance in running if instance.models.holds(source)]
+        others = [instance for instance in running if instance not in holding]
+        if holding:
+            chosen = min(holding, key=lambda instance: instance.models.calls(source))
+            if not others or chosen.models.calls(source) < self._host.settings.hot_model_calls:
+                return chosen
+        return min(others, key=lambda instance: (instance.models.loaded_count, instance.in_flight))
+
+    def adopt(self, count: int) -> None:
+        """Let the first instances, so many at most, have the names and disks of those that an earlier server left.
+
+        The other disks are deleted.
+        """
+        folder = self._host.folder / self.name
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        self._left = names[:count]
+        for name in names[count:]:
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+    async def scale(self, count: int, *, on_loss: Callable[["Variant", Instance], None]) -> None:
+        """Start or end instances until there are so many; calls are answered meanwhile.
+
+        Args:
+            count: Wanted number of instances.
+            on_loss: Called if an instance is lost later.
+
+        Raises:
+            Exception: If one does not come up, or cannot load the model of an ordinary endpoint; none is added then.
+        """
+        surplus, self.instances = self.instances[count:], self.instances[:count]
+        await stop_instances(surplus)
+        new = [self._new_instance() for _ in range(count - len(self.instances))]
+
+        async def start(instance: Instance) -> None:
+            await instance.start(on_loss=lambda lost: on_loss(self, lost))
+            if not self.multi_model:
+                await instance.load(self.source(""))
+
+        starts = [asyncio.create_task(start(instance)) for instance in new]
+        try:
+            await asyncio.gather(*starts)
+        except BaseException as error:
+            for task in starts:
+                task.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
+            await stop_instances(new, drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
+            raise
+        self.instances += new
+
+    def record_usage(self) -> None:
+        """Publish the utilisation of all instances."""
+        for instance in self.instances:
+            instance.record_usage(multi_model=self.multi_model)
+
+    def _new_instance(self) -> Instance:
+        host = self._host
+        name = f"{self.name}/{self._left.pop() if self._left else new_instance_id()}"
+        return Instance(
+            name,
+            host.folder / name,
+            settings=self._settings,
+            objects=host.objects,
+            variant_metrics=self.metrics,
+            log=aws_services.LogStream(host.log_group, name, region=host.region),
+            keep_models=self._keep_models,
+            environment=self._environment,
+        )
+
+
+async def stop_instances(instances: list[Instance], *, drain: bool = True, keep_disks: bool = False) -> None:
+    """End instances.
+
+    Args:
+        instances: The instances; they must get no more calls.
+        drain: Whether calls under way are answered first.
+        keep_disks: Whether the next server finds their models.
+    """
+    try:
+        if drain:
+            await asyncio.gather(*(instance.drain() for instance in instances))
+    finally:
+        stops = (instance.stop(keep_disk=keep_disks) for instance in instances)
+        await asyncio.gather(*stops, return_exceptions=True)

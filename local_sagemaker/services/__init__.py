@@ -1,0 +1,1 @@
+"""AWS services that moto answers, and what they acknowledged, on disk."""

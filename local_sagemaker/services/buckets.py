@@ -1,0 +1,109 @@
+"""S3 buckets and their settings on disk: the requests that made each bucket what it is.
+
+A bucket's record holds its creation and the latest successful request per setting (versioning, policy, tagging …).
+When the server starts they are sent to moto again.
+"""
+
+import base64
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botocore.utils import parse_timestamp
+
+from local_sagemaker.errors import ServiceError
+from local_sagemaker.records import Records
+from local_sagemaker.services import aws_services
+
+BUCKET = "s3_bucket"
+SETTINGS = frozenset(
+    {
+        "accelerate",
+        "acl",
+        "cors",
+        "encryption",
+        "lifecycle",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "publicAccessBlock",
+        "tagging",
+        "versioning",
+        "website",
+    }
+)
+_OBJECT_PARTS = frozenset(
+    {"acl", "legal-hold", "partNumber", "retention", "select", "select-type", "tagging", "uploadId", "uploads"}
+)
+_PARAMETERS = frozenset({"x-id", "versionId", "AWSAccessKeyId", "Signature", "Expires"})
+_HEADERS = ("content-type", "x-amz-acl", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership")
+
+
+def check_supported(method: str, path: str, query: str) -> None:
+    """Refuse S3 requests whose effect would not outlive the server.
+
+    Raises:
+        ServiceError: ``NotImplemented``, status 501, that names the setting.
+    """
+    if method in ("GET", "HEAD", "OPTIONS"):
+        return
+    is_object = bool(path.lstrip("/").partition("/")[2])
+    names = {name for name, _ in parse_qsl(query, keep_blank_values=True) if not name.startswith("X-Amz-")}
+    known = _OBJECT_PARTS if is_object else SETTINGS | {"delete"}
+    unknown = names - known - _PARAMETERS
+    if unknown or (method == "POST" and not names - _PARAMETERS):
+        what = ", ".join(sorted(unknown)) or "form uploads"
+        raise ServiceError("NotImplemented", f"local_sagemaker's S3 does not support {what}.", status=501)
+
+
+class Buckets:
+    """Keeps moto's buckets and their settings on disk."""
+
+    def __init__(self, records: Records) -> None:
+        """Rebuild moto's buckets from the records."""
+        self._records = records
+        backend = aws_services.s3_backend()
+        for name, record in records.all(BUCKET):
+            # Last the policy: it may forbid the others.
+            requests = sorted(record["requests"].items(), key=lambda item: item[0] == "policy")
+            for _, request in requests:
+                aws_services.send_request("s3", **request | {"body": base64.b64decode(request["body"])})
+            backend.buckets[name].creation_date = parse_timestamp(record["created"])
+
+    def has(self, name: str) -> bool:
+        """Return whether a bucket exists."""
+        return self._records.get(BUCKET, name) is not None
+
+    def keep(self, name: str, method: str, query: str, body: bytes, *, headers: dict[str, str], region: str) -> None:
+        """Write down a successful request that created, changed or deleted a bucket.
+
+        Args:
+            name: Bucket name.
+            method: HTTP method.
+            query: Query string; names the setting.
+            body: Request body.
+            headers: Request headers, names in lower case.
+            region: AWS Region of the request.
+        """
+        bucket = aws_services.s3_backend().buckets.get(name)
+        if bucket is None:
+            self._records.delete(BUCKET, name)
+            return
+        existing = self._records.get(BUCKET, name)
+        record = existing or {"requests": {}}
+        setting = next((part for part, _ in parse_qsl(query, keep_blank_values=True) if part in SETTINGS), "")
+        if setting or not record["requests"]:  # creating a bucket again changes nothing
+            record["requests"].pop(setting, None)
+            if method == "PUT":
+                record["requests"][setting] = _request(name, setting, body, headers, region)
+        try:
+            self._records.put(BUCKET, name, record | {"created": bucket.creation_date.isoformat()})
+        except BaseException:
+            if not existing:
+                del aws_services.s3_backend().buckets[name]
+            raise
+
+
+def _request(bucket: str, setting: str, body: bytes, headers: dict[str, str], region: str) -> dict[str, Any]:
+    kept = {key: value for key, value in headers.items() if key in _HEADERS or key.startswith("x-amz-grant-")}
+    encoded = base64.b64encode(body).decode()
+    return {"method": "PUT", "path": f"/{bucket}", "query": setting, "headers": kept, "body": encoded, "region": region}

@@ -1,0 +1,83 @@
+"""CloudWatch metrics of endpoints: names, units and dimensions as SageMaker publishes them.
+
+See "Monitor Amazon SageMaker AI with Amazon CloudWatch" in the SageMaker developer guide.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from local_sagemaker.services import aws_services
+
+INVOCATIONS = "AWS/SageMaker"
+INSTANCES = "/aws/sagemaker/Endpoints"
+
+_UNITS = {
+    "ModelLatency": "Microseconds",
+    "OverheadLatency": "Microseconds",
+    "ModelLoadingWaitTime": "Microseconds",
+    "ModelDownloadingTime": "Microseconds",
+    "ModelLoadingTime": "Microseconds",
+    "ModelUnloadingTime": "Microseconds",
+    "CPUUtilization": "Percent",
+    "MemoryUtilization": "Percent",
+    "DiskUtilization": "Percent",
+}
+
+
+class Metrics:
+    """Collects values and hands them to CloudWatch when someone is about to look."""
+
+    def __init__(self) -> None:
+        """Start with nothing collected."""
+        self._pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self.before_flush: Callable[[], None] = lambda: None
+
+    def add(self, region: str, namespace: str, datum: dict[str, Any]) -> None:
+        """Collect one item in the form of ``PutMetricData``."""
+        with self._lock:
+            self._pending.setdefault((region, namespace), []).append(datum)
+
+    def flush(self) -> None:
+        """Hand everything collected to CloudWatch, what is measured only now included."""
+        self.before_flush()
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        for (region, namespace), data in pending.items():
+            aws_services.put_metrics(namespace, data, region=region)
+
+
+class VariantMetrics:
+    """Records the metrics of one production variant."""
+
+    def __init__(self, metrics: Metrics, endpoint: str, variant: str, *, region: str) -> None:
+        """Create the recorder for ``EndpointName`` and ``VariantName``."""
+        self._metrics = metrics
+        self._region = region
+        self._dimensions = [
+            {"Name": "EndpointName", "Value": endpoint},
+            {"Name": "VariantName", "Value": variant},
+        ]
+
+    def record(self, name: str, value: float, *, namespace: str = INVOCATIONS) -> None:
+        """Record one value.
+
+        Args:
+            name: Metric name.
+            value: Microseconds for times, a percentage for utilisation, else a count.
+            namespace: CloudWatch namespace.
+        """
+        datum = {
+            "MetricName": name,
+            "Dimensions": self._dimensions,
+            "Timestamp": datetime.now(UTC).replace(tzinfo=None),
+            "Value": value,
+            "Unit": _UNITS.get(name, "None"),
+        }
+        self._metrics.add(self._region, namespace, datum)
+
+    def record_seconds(self, name: str, seconds: float) -> None:
+        """Record a time, in microseconds as SageMaker does."""
+        self.record(name, seconds * 1e6)

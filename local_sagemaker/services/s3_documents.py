@@ -1,0 +1,175 @@
+"""moto's S3 keys, delete markers and uploads as JSON documents, and back.
+
+A document holds everything a client can set on an object; the bytes lie in a file that the document names.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.utils import parse_timestamp
+from moto.s3.models import FakeAcl, FakeDeleteMarker, FakeGrant, FakeGrantee, FakeKey, FakeMultipart
+
+from local_sagemaker.services import aws_services
+from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION
+
+_KEY_FIELDS = (
+    "_storage_class",
+    "_version_id",
+    "_is_versioned",
+    "checksum_algorithm",
+    "checksum_value",
+    "checksum_type",
+    "checksum_parts",
+    "website_redirect_location",
+    "encryption",
+    "kms_key_id",
+    "bucket_key_enabled",
+    "lock_mode",
+    "lock_legal_status",
+    "lock_until",
+)
+_UPLOAD_FIELDS = ("id", "storage", "tags", "sse_encryption", "kms_key_id")
+
+
+class DiskBuffer:
+    """The part of a file's interface that moto's keys use, opened only while it is read.
+
+    One open file per object would exhaust the process's file descriptors at a few thousand models.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name the file."""
+        self.path = path
+        self._position = 0
+
+    def seek(self, position: int) -> None:
+        """Set where the next read begins."""
+        self._position = position
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on from the current position."""
+        with self.path.open("rb") as file:
+            file.seek(self._position)
+            data = file.read(size)
+        self._position += len(data)
+        return data
+
+    def close(self) -> None:
+        """Do nothing: no file is held open."""
+
+
+def from_version(version: FakeKey | FakeDeleteMarker) -> dict[str, Any]:
+    """Return the document of one version of an object; its bytes must be in a file already."""
+    modified = {"modified": version.last_modified.isoformat()}
+    if isinstance(version, FakeDeleteMarker):
+        return modified | {"delete_marker": version.version_id}
+    tags = aws_services.s3_backend().tagger.get_tag_dict_for_resource(version.arn)
+    return modified | {
+        "file": version._value_buffer.path.name,
+        "size": version.contentsize,
+        "etag": version.etag.strip('"'),
+        "metadata": dict(version.metadata),
+        "acl": _from_acl(version.acl),
+        "tags": tags,
+        "fields": {name: getattr(version, name) for name in _KEY_FIELDS},
+    }
+
+
+def to_versions(bucket: str, key: str, documents: list[dict[str, Any]], folder: Path) -> list[Any]:
+    """Return moto's versions of an object, oldest first, as their documents describe them."""
+    versions: list[Any] = []
+    for document in documents:
+        if "delete_marker" in document:
+            marker = FakeDeleteMarker(key=next((item for item in versions if isinstance(item, FakeKey)), _key(key)))
+            marker.name, marker._version_id = key, document["delete_marker"]
+            marker.last_modified = _moment(document["modified"])
+            versions.append(marker)
+        else:
+            versions.append(_to_key(bucket, key, document, folder))
+    return versions
+
+
+def _to_key(bucket: str, name: str, document: dict[str, Any], folder: Path) -> FakeKey:
+    key = _key(name, bucket_name=bucket, etag=document["etag"])
+    _set_bytes(key, folder / document["file"], document["size"])
+    key.last_modified = _moment(document["modified"])
+    key.set_metadata(dict(document["metadata"]))
+    key.acl = _to_acl(document["acl"])
+    for field, value in document["fields"].items():
+        setattr(key, field, value)
+    if document["tags"]:
+        tagger = aws_services.s3_backend().tagger
+        tagger.delete_all_tags_for_resource(key.arn)
+        tagger.tag_resource(key.arn, tagger.convert_dict_to_tags_input(document["tags"]))
+    return key
+
+
+def from_upload(upload: FakeMultipart) -> dict[str, Any]:
+    """Return the document of a multipart upload; the bytes of its parts must be in files already."""
+    return {
+        "key": upload.key_name,
+        "metadata": dict(upload.metadata),
+        "acl": _from_acl(upload.acl),
+        "fields": {name: getattr(upload, name) for name in _UPLOAD_FIELDS},
+        "parts": {
+            str(number): {
+                "file": part._value_buffer.path.name,
+                "size": part.contentsize,
+                "etag": part.etag.strip('"'),
+                "modified": part.last_modified.isoformat(),
+            }
+            for number, part in upload.parts.items()
+        },
+    }
+
+
+def to_upload(document: dict[str, Any], folder: Path) -> FakeMultipart:
+    """Return moto's multipart upload as its document describes it."""
+    metadata = type(_key("").metadata)()
+    metadata.update(document["metadata"])
+    upload = FakeMultipart(document["key"], metadata, ACCOUNT_ID, DEFAULT_REGION, acl=_to_acl(document["acl"]))
+    for field, value in document["fields"].items():
+        setattr(upload, field, value)
+    for number, part in document["parts"].items():
+        key = _key(int(number), etag=part["etag"], encryption=upload.sse_encryption, kms_key_id=upload.kms_key_id)
+        _set_bytes(key, folder / part["file"], part["size"])
+        key.last_modified = _moment(part["modified"])
+        upload.parts[int(number)] = key
+    upload.partlist = sorted(upload.parts)
+    return upload
+
+
+def files(document: dict[str, Any] | None) -> set[str]:
+    """Return the names of the files that an object's or upload's document needs."""
+    entries = [*(document or {}).get("versions", []), *(document or {}).get("parts", {}).values()]
+    return {entry["file"] for entry in entries if "file" in entry}
+
+
+def _key(name: Any, **fields: Any) -> FakeKey:
+    return FakeKey(name, b"", ACCOUNT_ID, DEFAULT_REGION, **fields)
+
+
+def _set_bytes(key: FakeKey, path: Path, size: int) -> None:
+    key._value_buffer.close()
+    key._value_buffer = DiskBuffer(path)
+    key.contentsize = size
+
+
+def _moment(text: str) -> datetime:
+    return parse_timestamp(text).replace(tzinfo=None)
+
+
+def _from_acl(acl: FakeAcl | None) -> list[Any] | None:
+    if acl is None:
+        return None
+    return [
+        [[[item.id, item.uri, item.display_name] for item in grant.grantees], list(grant.permissions)]
+        for grant in acl.grants
+    ]
+
+
+def _to_acl(grants: list[Any] | None) -> FakeAcl | None:
+    if grants is None:
+        return None
+    return FakeAcl([FakeGrant([FakeGrantee(*item) for item in grantees], rights) for grantees, rights in grants])

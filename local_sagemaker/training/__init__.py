@@ -1,0 +1,1 @@
+"""Training jobs: from their channels to their artifacts."""

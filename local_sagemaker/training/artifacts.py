@@ -1,0 +1,70 @@
+"""What a training job leaves in S3: the model and the output data, as archives or as files."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker import archives
+from local_sagemaker.services.objects import Objects, parse_uri
+from local_sagemaker.training.opt_ml import InputError, OptMl
+
+
+def upload(job: dict[str, Any], instances: list[OptMl], objects: Objects, *, staging: Path) -> str:
+    """Upload the artifacts of a job.
+
+    Each instance's files go into one place, as on SageMaker; the first instance wins where names clash.
+
+    Args:
+        job: The job's record.
+        instances: Folders of its instances.
+        objects: S3 objects.
+        staging: Folder for the archives while they are written.
+
+    Returns:
+        The address of the model; empty if there is none.
+
+    Raises:
+        InputError: If the bucket does not exist.
+    """
+    config = job["OutputDataConfig"]
+    bucket, prefix = parse_uri(config["S3OutputPath"])
+    base = f"{prefix.rstrip('/')}/{job['TrainingJobName']}/output".lstrip("/")
+    if not objects.has_bucket(bucket):
+        raise InputError(f"ClientError: Artifact upload failed: the bucket {bucket!r} does not exist.")
+    put = _put_files if config.get("CompressionType") == "NONE" else _put_archive
+    model = put([instance.model for instance in instances], "model", bucket, base, objects, staging)
+    put([instance.output_data for instance in instances], "output", bucket, base, objects, staging)
+    return f"s3://{bucket}/{model}" if model else ""
+
+
+def _put_archive(folders: list[Path], name: str, bucket: str, base: str, objects: Objects, staging: Path) -> str:
+    for other in folders[1:]:
+        _merge(other, folders[0])
+    if not any(folders[0].iterdir()):
+        return ""
+    key = f"{base}/{name}.tar.gz"
+    with tempfile.TemporaryDirectory(dir=staging) as folder:
+        archive = Path(folder) / f"{name}.tar.gz"
+        archives.pack(folders[0], archive)
+        objects.put(bucket, key, archive)
+    return key
+
+
+def _put_files(folders: list[Path], name: str, bucket: str, base: str, objects: Objects, _staging: Path) -> str:
+    for other in folders[1:]:
+        _merge(other, folders[0])
+    files = sorted(path for path in folders[0].rglob("*") if path.is_file() and not path.is_symlink())
+    key = f"{base}/{name}/"
+    for path in files:
+        objects.put(bucket, key + path.relative_to(folders[0]).as_posix(), path)
+    return key if files else ""
+
+
+def _merge(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        elif not place.exists():
+            shutil.copy2(path, place)

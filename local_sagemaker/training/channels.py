@@ -1,0 +1,113 @@
+"""Input channels of a training job: S3 objects that become files."""
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+from local_sagemaker.errors import validation
+from local_sagemaker.services.objects import Objects, StoredObject, parse_uri
+from local_sagemaker.training.opt_ml import InputError, OptMl
+
+SOURCE_CHANNELS = ("code", "sm_drivers")
+
+
+def check(channel: dict[str, Any], job_mode: str) -> None:
+    """Refuse a channel that cannot be provided here.
+
+    Args:
+        channel: Item of ``InputDataConfig``.
+        job_mode: ``TrainingInputMode`` of the job.
+
+    Raises:
+        ServiceError: ``ValidationException`` that names what is not supported.
+    """
+    name = channel["ChannelName"]
+    source = channel["DataSource"].get("S3DataSource")
+    if source is None:
+        kinds = ", ".join(channel["DataSource"]) or "no data source"
+        raise validation(f"Channel {name!r} has {kinds}. local_sagemaker reads channels from an S3DataSource only.")
+    unsupported = [
+        value
+        for value, supported in (
+            (source["S3DataType"], ("S3Prefix",)),
+            (channel.get("InputMode", job_mode), ("File", "FastFile")),
+            (channel.get("CompressionType", "None"), ("None",)),
+            (channel.get("RecordWrapperType", "None"), ("None",)),
+        )
+        if value not in supported
+    ]
+    if unsupported:
+        raise validation(
+            f"local_sagemaker does not support {', '.join(unsupported)} (channel {name!r}). "
+            "Give S3DataType=S3Prefix and InputMode=File, without compression or record wrapper."
+        )
+    if not source["S3Uri"].startswith("s3://"):
+        raise validation(f"The S3Uri of channel {name!r} must start with s3://.")
+
+
+def download(channel: dict[str, Any], opt_ml: OptMl, objects: Objects, *, index: int = 0, count: int = 1) -> None:
+    """Copy a channel's S3 objects below ``input/data`` of one instance.
+
+    Args:
+        channel: Item of ``InputDataConfig``.
+        opt_ml: The instance's folder.
+        objects: S3 objects.
+        index: Number of the instance, from 0; with ``ShardedByS3Key`` it gets every ``count``-th object.
+        count: Number of instances.
+
+    Raises:
+        InputError: If nothing lies at the channel's address, or a key would leave the folder.
+    """
+    name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
+    found = list(_objects(source["S3Uri"], objects))
+    if not found:
+        raise InputError(
+            f"ClientError: Data download failed: no S3 objects found under S3 URL {source['S3Uri']!r} given in input "
+            f"data source of channel {name!r}. Please ensure that the bucket exists and that objects lie under it."
+        )
+    if source.get("S3DataDistributionType") == "ShardedByS3Key":
+        found = found[index::count]
+    folder = opt_ml.root / "input/data" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for relative, stored in found:
+        target = _place(folder, relative, stored.key)
+        shutil.copyfile(stored.path, target)
+        if name in SOURCE_CHANNELS:
+            opt_ml.localise_file(target)
+
+
+def restore(uri: str, folder: Path, objects: Objects) -> None:
+    """Copy the S3 objects below an address into a folder; there may be none.
+
+    Raises:
+        InputError: If a key would leave the folder.
+    """
+    for relative, stored in _objects(uri, objects):
+        shutil.copyfile(stored.path, _place(folder, relative, stored.key))
+
+
+def _objects(uri: str, objects: Objects) -> list[tuple[str, StoredObject]]:
+    bucket, prefix = parse_uri(uri)
+    # The S3 console marks folders with empty objects.
+    stored = [item for item in objects.list(bucket, prefix) if not item.key.endswith("/")]
+    return [(_relative_key(item.key, prefix), item) for item in stored]
+
+
+def _place(folder: Path, relative: str, key: str) -> Path:
+    try:
+        target = (folder / relative).resolve()
+        if target.is_relative_to(folder.resolve()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return target
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"ClientError: The key {key!r} cannot become a file: {error}") from error
+    raise InputError(f"ClientError: The key {key!r} leaves the folder {folder.name}.")
+
+
+def _relative_key(key: str, prefix: str) -> str:
+    """Return where below the channel's folder an object belongs, as SageMaker's ``S3Prefix`` input places it."""
+    folder_prefix = prefix if prefix.endswith("/") or not prefix else prefix + "/"
+    return key.removeprefix(folder_prefix) if key.startswith(folder_prefix) else key.rpartition("/")[2]

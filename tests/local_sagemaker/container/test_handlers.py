@@ -1,0 +1,247 @@
+import json
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_sagemaker.archives import pack
+
+SCRIPTS = Path(__file__).parents[1] / "inference_scripts"
+CSV = {"content_type": "text/csv"}
+
+
+@pytest.fixture(scope="module")
+def container(start_container):
+    return start_container(invocation_seconds=30)
+
+
+@pytest.fixture
+def load(container, write_model):
+    """A function that writes a model with an ``inference.py``, loads it, and asserts that it is loaded."""
+    names = []
+
+    def load(name: str, script: str, **library: str) -> None:
+        answer = container.load(name, write_model(name, (SCRIPTS / f"{script}.py").read_text(), **library))
+        assert answer[0] == 200, answer
+        names.append(name)
+
+    yield load
+    for name in names:
+        container.call("DELETE", f"/models/{name}")
+
+
+def invoke(name: str, body: str, **headers: str) -> tuple:
+    return "POST", f"/models/{name}/invoke", body.encode(), headers
+
+
+def ask(container, name: str, body: str, **headers: str) -> tuple[int, str, bytes]:
+    return container.together(invoke(name, body, **headers))[0]
+
+
+def handler_processes() -> list[psutil.Process]:
+    """The processes of this test run that serve an ``inference.py``, keepers included."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if any("handler_process.py" in argument for argument in process.cmdline()):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def test_input_and_output_handler(container, load):
+    load("pair", "pair")
+    assert ask(container, "pair", "1,2\n3,4", **CSV) == (200, "text/csv", b"2.0,4.0\n6.0,8.0")
+
+
+def test_what_tensorflow_serving_answers_reaches_the_output_handler_with_its_status(container, load):
+    load("pair", "pair")
+    status, _, body = ask(container, "pair", "1,2,3", **CSV)
+    assert status == 500  # the handler raises what TensorFlow Serving says
+    assert "has shape [1, 3], but the model wants [None, 2]" in json.loads(body)["error"]
+
+
+def test_a_handler_posts_to_the_rest_uri_and_is_told_what_awss_container_tells(container, load):
+    load("forwarding", "forwarding")
+    attributes = "tfs-model-version=2,tfs-method=predict,mine=1"
+    headers = {
+        "content_type": "application/json; charset=utf-8",
+        "accept": "application/x-mine",
+        "x_amzn_sagemaker_custom_attributes": attributes,
+    }
+    status, kind, body = ask(container, "forwarding", '{"instances": [[1, 2]]}', **headers)
+    told = json.loads(body)
+    assert (status, kind) == (200, "application/x-mine")
+    assert (told["status"], told["answer"]) == (200, {"predictions": [[2, 4]]})
+    context = told["context"]
+    uri = context.pop("rest_uri")
+    assert uri.startswith("http://127.0.0.1:")
+    assert uri.endswith("/v1/models/forwarding/versions/2:predict")
+    assert context == {
+        "model_name": "forwarding",
+        "model_version": "2",
+        "method": "predict",
+        "grpc_port": None,
+        "channel": None,
+        "custom_attributes": attributes,
+        "request_content_type": "application/json; charset=utf-8",
+        "accept_header": "application/x-mine",
+        "content_length": 23,
+    }
+
+
+def test_what_a_handler_is_told_without_headers(container, load):
+    load("forwarding", "forwarding")
+    status, kind, body = ask(container, "forwarding", "no JSON")
+    told = json.loads(body)
+    assert (status, kind, told["status"]) == (200, "application/json", 400)
+    assert told["answer"]["error"].startswith("JSON Parse error")
+    assert told["context"]["rest_uri"].endswith("/v1/models/forwarding:predict")
+    assert told["context"]["request_content_type"] == told["context"]["accept_header"] == "application/json"
+    assert [told["context"][name] for name in ("model_version", "method", "custom_attributes")] == [None] * 3
+
+
+def test_modules_of_one_name_in_two_models_do_not_see_each_other(container, load):
+    for name in ("one", "two"):
+        load(name, "library", shared=f"name = {name!r}\ncalls = 0\n")
+    for count in (1, 2):
+        for name in ("one", "two"):
+            status, kind, body = ask(container, name, "")
+            assert (status, kind) == (200, "text/plain")
+            assert body.decode().startswith(f"{name} {count} ")
+            assert body.decode().endswith(f"/{name}/code/lib")
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ("raise", "'missing'"),
+        ("exit", "bye"),
+        ("end", "The handler's process ended during the call."),
+        ("kill", "The handler's process ended during the call."),
+        ("close", "The handler's process ended during the call."),
+        ("answer a number", "The handler returned a body of type int; return text or bytes."),
+        ("answer no pair", "too many values to unpack"),
+        ("inject", "The handler returned the content type"),
+    ],
+)
+def test_a_handler_that_fails_is_an_error_with_the_reason_and_answers_the_next_call(container, load, action, reason):
+    load("bad", "misbehaving")
+    load("good", "pair")
+    answers = container.together(invoke("bad", action), invoke("good", "1,2", **CSV))
+    status, kind, body = answers[0]
+    assert (status, kind) == (500, "application/json")
+    assert json.loads(body)["error"].startswith(reason)
+    assert answers[1] == (200, "text/csv", b"2.0,4.0")
+    assert ask(container, "bad", "again") == (200, "application/json", b"again")
+
+
+def test_what_a_handler_prints_goes_to_the_containers_log_and_nowhere_else(container, load, capfd):
+    load("loud", "misbehaving")
+    assert ask(container, "loud", "print") == (200, "application/json", b"print")
+    assert capfd.readouterr().out.count("printed") == 10_000
+
+
+def test_a_handler_that_hangs_is_ended_in_time_and_disturbs_nobody(start_container, write_model):
+    container = start_container(invocation_seconds=3)
+    for name, script in (("bad", "misbehaving"), ("good", "pair")):
+        assert container.load(name, write_model(name, (SCRIPTS / f"{script}.py").read_text()))[0] == 200
+    started = time.monotonic()
+    hanging = [invoke("bad", "hang")] * 6  # more than are answered at the same time
+    *hung, good = container.together(*hanging, invoke("good", "1,2", **CSV))
+    assert good == (200, "text/csv", b"2.0,4.0")
+    for status, _, body in hung:
+        assert status == 500
+        assert b"did not answer within 3 seconds" in body or b"ended during the call" in body
+    assert time.monotonic() - started < 20
+    assert ask(container, "bad", "again") == (200, "application/json", b"again")
+
+
+def test_calls_of_one_handler_run_at_the_same_time(container, load):
+    load("bad", "misbehaving")
+    answers = container.together(*(invoke("bad", str(number)) for number in range(50)))
+    assert [body for _, _, body in answers] == [str(number).encode() for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("inference", "reason"),
+    [
+        ("def handler(", "SyntaxError: "),
+        ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit('stop')", "SystemExit: stop"),
+        ("", "NotImplementedError: Handlers are not implemented correctly in user script."),
+        ("def input_handler(data, context): ...", "NotImplementedError: Handlers are not implemented correctly"),
+        ("import os; os._exit(0)", "The process ended while it imported inference.py."),
+        ("import settings", "ModuleNotFoundError: No module named 'settings'"),  # local_sagemaker's are not the user's
+        ("import inference", "ModuleNotFoundError: No module named 'inference'"),  # code/ is not on the path on AWS
+    ],
+)
+def test_an_inference_script_that_cannot_be_loaded_is_an_error_with_the_reason(
+    container, write_model, inference, reason
+):
+    before = len(handler_processes())
+    status, answer = container.load("broken", write_model("broken", inference))
+    assert status == 500
+    assert answer["error"].startswith(f"Failed to load model broken: inference.py: {reason}")
+    assert container.call("GET", "/models/broken")[0] == 404
+    assert len(handler_processes()) == before
+
+
+def test_an_import_that_hangs_is_ended_and_disturbs_nobody(start_container, write_model):
+    container = start_container(load_seconds=3)
+    url = write_model("hanging", "import time\ntime.sleep(3600)")
+    good = write_model("good")
+    document = json.dumps({"model_name": "good", "url": str(good)}).encode()
+    hanging = json.dumps({"model_name": "hanging", "url": str(url)}).encode()
+    answers = container.together(("POST", "/models", hanging, {}), ("POST", "/models", document, {}))
+    assert [status for status, _, _ in answers] == [500, 200]
+    assert b"inference.py was not imported within 3 seconds" in answers[0][2]
+
+
+def test_unloading_ends_the_process_and_its_children(container, write_model):
+    before = handler_processes()
+    script = (SCRIPTS / "misbehaving.py").read_text()
+    child = "import subprocess\nsubprocess.Popen(['sleep', '3600'])\n"
+    assert container.load("m", write_model("m", child + script.replace('"""', "#", 2)))[0] == 200
+    processes = [process for process in handler_processes() if process not in before]
+    family = processes + [child for process in processes for child in process.children(recursive=True)]
+    assert any(process.cmdline() == ["sleep", "3600"] for process in family)
+    assert container.call("DELETE", "/models/m")[0] == 200
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+
+
+def test_unloading_ends_the_calls_under_way(container, load):
+    load("bad", "misbehaving")
+    answers = container.together(invoke("bad", "hang"), ("DELETE", "/models/bad", b"", {}))
+    assert [status for status, _, _ in answers] == [500, 200]
+
+
+def test_without_an_inference_script_csv_and_json_lines_are_not_converted(container, write_model):
+    assert container.load("plain", write_model("plain"))[0] == 200
+    for kind in ("text/csv", "application/jsonlines"):
+        status, _, body = ask(container, "plain", "1,2", content_type=kind)
+        assert (status, json.loads(body)) == (415, {"error": f"Unsupported Media Type: {kind}"})
+    assert container.invoke("plain", [[1, 2]])[0] == 400  # a bare list neither
+    container.call("DELETE", "/models/plain")
+
+
+def test_a_model_with_an_inference_script_behind_an_endpoint(service, endpoint, models_bucket, write_model, tmp_path):
+    for name in ("pair", "forwarding"):
+        pack(write_model(name, (SCRIPTS / f"{name}.py").read_text()), tmp_path / f"{name}.tar.gz")
+        service.s3.upload_file(str(tmp_path / f"{name}.tar.gz"), models_bucket, f"models/handled-{name}.tar.gz")
+    response = service.runtime.invoke_endpoint(
+        EndpointName=endpoint, TargetModel="handled-pair.tar.gz", ContentType="text/csv", Body="1,2\n3,4"
+    )
+    assert (response["ContentType"], response["Body"].read()) == ("text/csv", b"2.0,4.0\n6.0,8.0")
+    attributes = {"CustomAttributes": "tfs-model-version=2,mine=1", "Accept": "application/x-mine"}
+    told = service.invoke(endpoint, {"instances": [[1, 2]]}, target="handled-forwarding.tar.gz", **attributes)
+    assert told["answer"] == {"predictions": [[2, 4]]}
+    assert told["context"]["custom_attributes"] == attributes["CustomAttributes"]
+    with pytest.raises(service.runtime.exceptions.ModelError) as failure:
+        service.invoke(endpoint, {"instances": [[1, 2]]}, target="handled-pair.tar.gz")
+    assert failure.value.response["OriginalStatusCode"] == 500
+    assert "unsupported content type application/json" in failure.value.response["OriginalMessage"]

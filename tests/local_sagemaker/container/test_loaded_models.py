@@ -1,0 +1,177 @@
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_sagemaker.container.loaded_models import LoadedModels
+from local_sagemaker.settings import MEBIBYTE
+
+SCRIPTS = Path(__file__).parents[1] / "inference_scripts"
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> Path:
+    """A model that loads, and whose predictions fail, print, take much memory or never end."""
+    import tensorflow as tf
+
+    class Odd(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32, "x")])
+        def fail(self, x):
+            return {"y": tf.debugging.check_numerics(x, "no number")}
+
+        @tf.function(input_signature=[tf.TensorSpec((), tf.int64, "x")])
+        def grow(self, x):
+            return {"y": tf.reduce_sum(tf.random.uniform([x]))}
+
+        @tf.function(input_signature=[tf.TensorSpec((), tf.string, "x")])
+        def speak(self, x):
+            tf.print(x)
+            return {"y": x}
+
+        @tf.function(input_signature=[tf.TensorSpec((), tf.int64, "x")])
+        def count(self, x):
+            return {"y": tf.while_loop(lambda i: i < x, lambda i: [i + 1], [tf.constant(0, tf.int64)])[0]}
+
+    folder = tmp_path_factory.mktemp("odd")
+    model = Odd()
+    names = ("fail", "grow", "speak", "count")
+    tf.saved_model.save(model, str(folder / "1"), signatures={name: getattr(model, name) for name in names})
+    return folder
+
+
+def request(name: str, document: object) -> tuple:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return "POST", f"/models/{name}/invoke", body, {"content_type": "application/json"}
+
+
+def loading(name: str, url: Path) -> tuple:
+    return "POST", "/models", json.dumps({"model_name": name, "url": str(url)}).encode(), {}
+
+
+GOOD = request("good", {"instances": [[1, 2]]})
+ANSWER = (200, "application/json", b'{"predictions":[[10.0,20.0]]}')
+
+
+def test_a_model_that_fails_prints_or_wants_too_much_memory_does_not_disturb_another(start_container, models, odd):
+    container = start_container()
+    container.together(loading("good", models / "linear"), loading("odd", odd))
+    calls = [
+        (request("odd", b'{"signature_name": "fail", "inputs": [NaN]}'), 400),
+        (request("odd", {"signature_name": "grow", "inputs": 2**45}), 429),
+        (request("odd", {"signature_name": "grow", "inputs": 2**22}), 200),
+        (request("odd", {"signature_name": "speak", "inputs": "loud\n" * 10_000}), 200),
+    ]
+    answers = container.together(*(call for call, _ in calls), *[GOOD] * 8)
+    assert [status for status, _, _ in answers[: len(calls)]] == [status for _, status in calls]
+    assert answers[len(calls) :] == [ANSWER] * 8
+
+
+def test_a_prediction_that_takes_too_long_is_an_error_and_leaves_room_for_another_model(start_container, models, odd):
+    container = start_container(invocation_seconds=3)
+    container.together(loading("good", models / "linear"), loading("odd", odd))
+    assert container.together(GOOD) == [ANSWER]
+    slow = request("odd", {"signature_name": "count", "inputs": 3_000_000})
+    *slow_answers, good = container.together(*[slow] * 6, GOOD)
+    assert good == ANSWER
+    assert {status for status, _, _ in slow_answers} <= {200, 504}
+    assert 504 in {status for status, _, _ in slow_answers}
+
+
+def test_a_small_model_answers_while_large_ones_take_all_the_threads_that_they_may(start_container, models, odd):
+    container = start_container(invocation_seconds=3)
+    names = [f"large-{number}" for number in range(5)]
+    container.together(loading("good", models / "linear"), *(loading(name, odd) for name in names))
+    assert [container.models.servable(name).is_large for name in ("good", *names)] == [False] + [True] * 5
+    assert container.together(GOOD) == [ANSWER]
+    slow = [request(name, {"signature_name": "count", "inputs": 2_000_000}) for name in names for _ in range(4)]
+    *slow_answers, good = container.together(*slow, GOOD)
+    assert good == ANSWER
+    assert 504 in {status for status, _, _ in slow_answers}
+
+
+def test_many_models_are_loaded_invoked_and_unloaded_at_the_same_time(start_container, models, write_model):
+    """Random calls on 12 models, three of them with a handler; every answer fits what can be true at its time."""
+    container = start_container(memory_bytes=MEBIBYTE * 7 // 2)  # three of the heavy ones
+    script = (SCRIPTS / "pair.py").read_text()
+    urls = {f"linear-{number}": models / "linear" for number in range(4)}
+    urls |= {f"heavy-{number}": models / "heavy" for number in range(5)}
+    urls |= {f"csv-{number}": write_model(f"csv-{number}", script) for number in range(3)}
+    chosen = random.Random(3)
+    names = chosen.choices(list(urls), k=200)
+    calls = [chosen.choice([loading(name, urls[name]), *[invocation(name)] * 3, unloading(name)]) for name in names]
+    statuses = set()
+    for start in range(0, len(calls), 40):
+        batch = list(zip(names[start : start + 40], calls[start : start + 40], strict=True))
+        for (name, call), answer in zip(batch, container.together(*(call for _, call in batch)), strict=True):
+            statuses.add(answer[0])
+            check(name, call, answer)
+    assert {200, 404, 409, 507} <= statuses
+    for name in urls:
+        container.together(unloading(name))
+    assert container.call("GET", "/models") == (200, {})
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+    assert not any("/csv-" in command for command in commands)
+    assert container.load("heavy", models / "heavy")[0] == 200  # no memory is still reserved
+
+
+def test_a_load_waits_for_the_memory_that_an_unload_is_giving_back(start_container, models):
+    container = start_container(memory_bytes=MEBIBYTE * 3 // 2)  # one of the heavy ones
+    container.together(loading("a", models / "heavy"))
+    for gone, come in (("a", "b"), ("b", "a")):
+        answers = container.together(unloading(gone), loading(come, models / "heavy"))
+        assert [status for status, _, _ in answers] == [200, 200]
+
+
+def test_a_model_that_turns_out_larger_than_its_files_say_is_refused_and_leaves_nothing(
+    start_container, models, monkeypatch
+):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_ENGINE", "own")  # the graph counts, too
+    container = start_container(memory_bytes=MEBIBYTE * 3 // 2)  # more than the weights' files
+    status, answer = container.load("heavy", models / "heavy")
+    assert status == 507
+    assert answer["error"].startswith("Memory exhausted: heavy needs ")
+    assert container.call("GET", "/models") == (200, {})
+    monkeypatch.delenv("LOCAL_SAGEMAKER_ENGINE")
+    assert container.load("heavy", models / "heavy")[0] == 200  # no memory is still reserved
+
+
+def invocation(name: str) -> tuple:
+    if name.startswith("csv"):
+        return "POST", f"/models/{name}/invoke", b"1,2", {"content_type": "text/csv"}
+    return request(name, {"instances": [[1, 2]] if name.startswith("linear") else [1]})
+
+
+def unloading(name: str) -> tuple:
+    return "DELETE", f"/models/{name}", b"", {}
+
+
+def check(name: str, call: tuple, answer: tuple) -> None:
+    status, kind, body = answer
+    if call[1] == "/models":
+        assert status in (200, 409) or (status == 507 and name.startswith("heavy")), answer
+    elif call[0] == "DELETE" or status == 404:
+        assert status in (200, 404), answer
+    elif name.startswith("csv"):
+        ended = (status == 500 and b"process ended" in body) or b"being unloaded" in body
+        assert ended or (status, kind, body) == (200, "text/csv", b"2.0,4.0"), answer
+    elif name.startswith("linear"):
+        assert answer == ANSWER
+    else:
+        assert status == 200, answer
+
+
+def test_the_rest_api_of_handlers_does_not_reach_a_model_without_one(models):
+    async def ask() -> tuple[int, int]:
+        loaded = LoadedModels(memory_bytes=MEBIBYTE)
+        try:
+            await loaded.load(json.dumps({"model_name": "plain", "url": str(models / "linear")}).encode())
+            body = b'{"instances": [[1, 2]]}'
+            asked_by_handler = await loaded._predict_for_handler("plain", None, "predict", body)
+            return asked_by_handler.status, (await loaded.predict("plain", None, "predict", body)).status
+        finally:
+            await loaded.close()
+
+    assert asyncio.run(ask()) == (404, 200)

@@ -1,0 +1,252 @@
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local_sagemaker.container.servables import BasePathError, Servable, UnloadedError, highest_version, saved_bytes
+from local_sagemaker.container.tensors import RequestError
+from local_sagemaker.engines.saved_graphs import own_graph_bytes
+from local_sagemaker.settings import MEBIBYTE
+
+
+@pytest.fixture(scope="module", params=["shared", "own"], autouse=True)
+def engine(request):
+    """Each test runs with the fast engine and with the slow one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_SAGEMAKER_ENGINE", request.param)
+        yield request.param
+
+
+@pytest.fixture(scope="module")
+def linear(models, engine):
+    servable = Servable("linear", models / "linear")
+    yield servable
+    servable.unload()
+
+
+def ask(servable: Servable, **request: object) -> dict:
+    return json.loads(servable.predict(json.dumps(request).encode()))
+
+
+def test_the_highest_version_number_is_served_not_the_last_name(linear):
+    assert linear.version == "10"  # as text, "2" is the last one
+    assert ask(linear, instances=[[1, 2]]) == {"predictions": [[10, 20]]}
+
+
+def test_the_engine_is_the_one_that_was_asked_for(linear, engine):
+    assert linear.engine == f"{engine} graph"
+
+
+def test_the_row_and_the_column_format_give_the_same_numbers(linear):
+    rows = ask(linear, instances=[[1, 2], [3, 4]])["predictions"]
+    assert ask(linear, inputs=[[1, 2], [3, 4]]) == {"outputs": rows}
+    assert ask(linear, inputs={"x": [[1, 2], [3, 4]]}) == {"outputs": rows}
+
+
+def test_named_inputs_and_several_outputs(linear):
+    request = {"signature_name": "combine", "instances": [{"a": 2, "b": 3}, {"a": 4, "b": 5}]}
+    assert ask(linear, **request) == {"predictions": [{"sum": 5, "product": 6}, {"sum": 9, "product": 20}]}
+    request = {"signature_name": "combine", "inputs": {"a": [2, 4], "b": [3, 5]}}
+    assert ask(linear, **request) == {"outputs": {"sum": [5, 9], "product": [6, 20]}}
+
+
+def test_binary_values_go_in_and_come_back(linear):
+    request = {"signature_name": "upper", "instances": [{"b64": "YWJj"}]}
+    assert ask(linear, **request) == {"predictions": [{"upper": "ABC", "same_bytes": {"b64": "YWJj"}}]}
+
+
+def test_truth_values_come_back_as_such(linear):
+    assert ask(linear, signature_name="positive", instances=[[1, -1]]) == {"predictions": [[True, False]]}
+
+
+def test_an_output_without_a_batch_needs_the_column_format(linear):
+    assert ask(linear, signature_name="total", inputs=[1, 2]) == {"outputs": 3}
+    with pytest.raises(RequestError, match="column format"):
+        ask(linear, signature_name="total", instances=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"signature_name": "no", "instances": [1]}, 'name: "no" not found in signature def. The model has: add'),
+        ({"signature_name": "combine", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
+        ({"instances": [{"z": [1, 2]}]}, "does not have named input: z"),
+        ({"instances": [[1, 2, 3]]}, r"has shape \[1, 3\], but the model wants \[None, 2\]"),
+        ({"signature_name": "add", "inputs": {"x": [1, 2], "y": [1, 2, 3]}}, "Incompatible shapes"),
+    ],
+)
+def test_a_request_that_does_not_fit_the_model_is_refused_with_the_reason(linear, request_, reason):
+    with pytest.raises(RequestError, match=reason):
+        ask(linear, **request_)
+
+
+def test_an_image_that_is_none_is_a_refused_request_without_the_runtimes_trimmings(classifiers, tmp_path):
+    from local_sagemaker.archives import unpack
+
+    unpack(classifiers["dense"], tmp_path / "dense", max_bytes=10**7, max_members=100)
+    model = Servable("dense", tmp_path / "dense")
+    with pytest.raises(RequestError, match=r"(?i)unknown image file format") as failure:
+        ask(model, signature_name="serving_bytes", instances=[{"b64": "bm8gaW1hZ2U="}])
+    assert "stack traces" not in str(failure.value)
+    assert "[Op:" not in str(failure.value)
+
+
+def test_the_footprint_is_the_weights_and_a_graph_of_its_own_and_the_forecast_the_weights(models, engine):
+    model = Servable("heavy", models / "heavy")
+    assert model.weight_bytes == MEBIBYTE
+    graph = 0 if engine == "shared" else own_graph_bytes(models / "heavy" / "1")
+    assert model.footprint == MEBIBYTE + graph
+    assert MEBIBYTE <= saved_bytes(models / "heavy", "heavy") < MEBIBYTE + 4096
+    model.unload()
+
+
+@pytest.mark.parametrize("names", [[], ["one"], ["v1"], ["²"], ["-1"], ["1.0"]])
+def test_a_base_path_without_a_version_folder_is_an_error_that_names_it(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+    (tmp_path / "7").mkdir()  # a version without a model in it
+    with pytest.raises(BasePathError, match=f"Could not find valid base path {tmp_path} for servable x"):
+        highest_version("x", tmp_path)
+
+
+def test_leading_zeros_do_not_make_a_version_lower(tmp_path):
+    for name in ("9", "0010"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+    assert highest_version("x", tmp_path) == ("10", tmp_path / "0010")
+
+
+@pytest.fixture(scope="module")
+def tensorflow_1(tmp_path_factory):
+    """A model that TensorFlow 1 saved: 3 is its highest version."""
+    folder = tmp_path_factory.mktemp("tensorflow-1")
+    script = Path(__file__).parents[1] / "saved_models" / "tensorflow_1.py"
+    command = [sys.executable, script, folder / "model", folder / "vocabulary.txt"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "model"
+
+
+def test_a_tensorflow_1_model_with_a_lookup_table_and_an_asset(tensorflow_1):
+    model = Servable("m", tensorflow_1)
+    assert (model.version, model.weight_bytes) == ("3", 8)
+    assert ask(model, instances=[[1, 2], [3, 4]]) == {"predictions": [[5], [11]]}
+    assert ask(model, signature_name="lookup", instances=["dog", "cow"]) == {"predictions": [1, -1]}
+    assert ask(model, signature_name="twice", inputs=[[[1]], [[2]]]) == {"outputs": [[[2]], [[4]]]}
+    assert ask(model, signature_name="twice", inputs={"some/where": 1.5}) == {"outputs": 3}
+    assert ask(model, signature_name="both", inputs={"x": [[1, 2]], "anything": 4}) == {"outputs": 5}
+    with pytest.raises(RequestError, match="Missing named input: anything in 'inputs' object"):
+        ask(model, signature_name="both", inputs={"x": [[1, 2]]})
+    with pytest.raises(RequestError, match="Could not find callback") as failure:  # Python code does not travel
+        ask(model, signature_name="python", instances=[[1, 2]])
+    assert "Detected at node" not in str(failure.value)
+    assert __file__ not in str(failure.value)
+
+
+def test_what_simple_save_of_tensorflow_1_writes(tensorflow_1, tmp_path):
+    shutil.copytree(tensorflow_1 / "2", tmp_path / "2")
+    assert ask(Servable("m", tmp_path), instances=[[1, 2]]) == {"predictions": [[5]]}
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory, engine):
+    """A model of unusual signatures and without a default one."""
+    folder = tmp_path_factory.mktemp("unusual")
+    _save_unusual(folder / "1")
+    model = Servable("unusual", folder)
+    yield model
+    model.unload()
+
+
+def test_a_model_without_the_default_signature_serves_the_others(unusual):
+    with pytest.raises(RequestError, match='"serving_default" not found in signature def'):
+        ask(unusual, instances=[1])
+    assert ask(unusual, signature_name="greet", inputs="world") == {"outputs": "hello world"}
+
+
+def test_a_signature_without_inputs_is_refused_as_by_tensorflow_serving(unusual):
+    with pytest.raises(RequestError, match="Failed to get input map for signature: constant"):
+        ask(unusual, signature_name="constant", inputs={})
+
+
+def test_an_empty_batch_is_a_batch(linear, unusual):
+    assert ask(unusual, signature_name="half", inputs=[]) == {"outputs": []}
+    assert ask(linear, signature_name="combine", inputs={"a": [], "b": []}) == {"outputs": {"sum": [], "product": []}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("half", [0.5, 2]), ("brain", [0.5, 2]), ("double", [1e300, 0.1])])
+def test_floating_types_of_every_width(unusual, name, value):
+    assert ask(unusual, signature_name=name, inputs=value) == {"outputs": value}
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "status", "reason"),
+    [
+        ("check", [0], 400, "must be positive"),
+        ("check", [math.nan], 400, "must be positive"),
+        ("enormous", 2**45, 429, "OOM when allocating"),
+        ("missing_file", "/nowhere", 404, "/nowhere"),
+    ],
+)
+def test_a_model_that_fails_has_the_status_of_tensorflow_serving(unusual, name, inputs, status, reason):
+    with pytest.raises(RequestError, match=reason) as failure:
+        ask(unusual, signature_name=name, inputs=inputs)
+    assert failure.value.status == status
+    assert ask(unusual, signature_name="greet", inputs="you") == {"outputs": "hello you"}  # it still serves
+
+
+def test_an_unloaded_model_does_not_answer(models):
+    model = Servable("m", models / "heavy")
+    model.unload()
+    with pytest.raises(UnloadedError):
+        ask(model, instances=[1])
+
+
+def _save_unusual(folder: Path) -> None:
+    import tensorflow as tf
+
+    def signature(dtype=None, shape=(None,)):
+        form = [] if dtype is None else [tf.TensorSpec(shape, dtype, "x")]
+        return tf.function(input_signature=form)
+
+    class Unusual(tf.Module):
+        @signature()
+        def constant(self):
+            return {"y": tf.constant([1.0])}
+
+        @signature(tf.string, ())
+        def greet(self, x):
+            return {"y": tf.strings.join(["hello ", x])}
+
+        @signature(tf.float16)
+        def half(self, x):
+            return {"y": x}
+
+        @signature(tf.bfloat16)
+        def brain(self, x):
+            return {"y": x}
+
+        @signature(tf.float64)
+        def double(self, x):
+            return {"y": x}
+
+        @signature(tf.float32)
+        def check(self, x):
+            tf.debugging.assert_positive(x, "must be positive")
+            return {"y": x}
+
+        @signature(tf.int64, ())
+        def enormous(self, x):
+            return {"y": tf.reduce_sum(tf.random.uniform([x]))}
+
+        @signature(tf.string, ())
+        def missing_file(self, x):
+            return {"y": tf.io.read_file(x)}
+
+    model = Unusual()
+    names = ["constant", "greet", "half", "brain", "double", "check", "enormous", "missing_file"]
+    tf.saved_model.save(model, str(folder), signatures={name: getattr(model, name) for name in names})

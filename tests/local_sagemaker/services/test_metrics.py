@@ -1,0 +1,137 @@
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker.services import aws_services
+from local_sagemaker.services.metrics import INSTANCES, INVOCATIONS, Metrics, VariantMetrics
+
+UNITS = {
+    INVOCATIONS: {
+        "Invocations": "None",
+        "InvocationsPerInstance": "None",
+        "Invocation4XXErrors": "None",
+        "Invocation5XXErrors": "None",
+        "InvocationModelErrors": "None",
+        "ModelLatency": "Microseconds",
+        "OverheadLatency": "Microseconds",
+        "ModelLoadingWaitTime": "Microseconds",
+        "ModelDownloadingTime": "Microseconds",
+        "ModelLoadingTime": "Microseconds",
+        "ModelUnloadingTime": "Microseconds",
+        "ModelCacheHit": "None",
+    },
+    INSTANCES: {
+        "LoadedModelCount": "None",
+        "CPUUtilization": "Percent",
+        "MemoryUtilization": "Percent",
+        "DiskUtilization": "Percent",
+    },
+}
+
+
+def test_values_reach_cloudwatch_once_with_their_units_and_dimensions(monkeypatch):
+    sent = []
+    monkeypatch.setattr(aws_services, "put_metrics", lambda *arguments, **options: sent.append((arguments, options)))
+    metrics = Metrics()
+    recorder = VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1")
+    recorder.record("ModelCacheHit", 1)
+    recorder.record_seconds("ModelLatency", 0.25)
+    recorder.record("DiskUtilization", 12.5, namespace=INSTANCES)
+    metrics.flush()
+    metrics.flush()
+    by_namespace = {namespace: data for (namespace, data), _ in sent}
+    assert len(sent) == 2
+    assert all(options == {"region": "eu-west-1"} for _, options in sent)
+    hit, latency = by_namespace[INVOCATIONS]
+    assert (hit["MetricName"], hit["Value"], hit["Unit"]) == ("ModelCacheHit", 1, "None")
+    assert (latency["Value"], latency["Unit"]) == (250_000, "Microseconds")
+    assert by_namespace[INSTANCES][0]["Unit"] == "Percent"
+    assert {item["Name"]: item["Value"] for item in hit["Dimensions"]} == {
+        "EndpointName": "e",
+        "VariantName": "AllTraffic",
+    }
+
+
+def test_what_is_measured_when_somebody_looks_is_included(monkeypatch):
+    sent = []
+    monkeypatch.setattr(aws_services, "put_metrics", lambda namespace, data, **_: sent.extend(data))
+    metrics = Metrics()
+    recorder = VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1")
+    metrics.before_flush = lambda: recorder.record("LoadedModelCount", 3, namespace=INSTANCES)
+    metrics.flush()
+    assert [(datum["MetricName"], datum["Value"]) for datum in sent] == [("LoadedModelCount", 3)]
+
+
+@pytest.fixture(scope="module")
+def measured(service, models_bucket):
+    """An endpoint that does not keep models, after two calls that are answered and one that is not."""
+    name = f"measured-{uuid.uuid4().hex[:8]}"
+    url = f"s3://{models_bucket}/models/"
+    service.create_endpoint(name, url, MultiModelConfig={"ModelCacheSetting": "Disabled"})
+    for _ in range(2):
+        service.invoke(name, {"instances": [[1, 2]]}, target="linear.tar.gz")
+    with pytest.raises(ClientError):
+        service.invoke(name, {"instances": [["a"]]}, target="linear.tar.gz")
+    yield name
+    service.delete_endpoint(name)
+
+
+def points(service, endpoint, namespace, metric):
+    """The count and average of a metric by both ways to ask, and its unit."""
+    end = datetime.now(UTC) + timedelta(minutes=1)
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    span = {"StartTime": end - timedelta(hours=1), "EndTime": end}
+    named = {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions}
+    kinds = ["SampleCount", "Average", "Sum"]
+    [*found] = service.cloudwatch.get_metric_statistics(**named, **span, Period=3600, Statistics=kinds)["Datapoints"]
+    queries = [{"Id": kind.lower(), "MetricStat": {"Metric": named, "Period": 3600, "Stat": kind}} for kind in kinds]
+    series = service.cloudwatch.get_metric_data(**span, MetricDataQueries=queries)["MetricDataResults"]
+    return found, {kind: result["Values"] for kind, result in zip(kinds, series, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "metric", "unit"),
+    [(namespace, metric, unit) for namespace, metrics in UNITS.items() for metric, unit in metrics.items()],
+)
+def test_every_metric_has_its_name_unit_and_dimensions(service, measured, namespace, metric, unit):
+    found, _ = points(service, measured, namespace, metric)
+    assert found
+    assert {point["Unit"] for point in found} == {unit}
+    assert all(point["SampleCount"] >= 1 for point in found)
+    if unit == "Microseconds":
+        assert all(0 < point["Average"] < 60e6 for point in found)
+
+
+@pytest.mark.parametrize(
+    ("metric", "total"),
+    [
+        ("Invocations", 3),
+        ("InvocationsPerInstance", 3),
+        ("InvocationModelErrors", 1),
+        ("Invocation4XXErrors", 1),
+        ("Invocation5XXErrors", 0),
+        ("ModelCacheHit", 0),
+    ],
+)
+def test_counts_and_averages_are_right_by_both_ways_to_ask(service, measured, metric, total):
+    found, series = points(service, measured, INVOCATIONS, metric)
+    assert sum(point["SampleCount"] for point in found) == sum(series["SampleCount"]) == 3
+    assert sum(point["Sum"] for point in found) == sum(series["Sum"]) == total
+    if len(found) == 1:  # unless the calls lie on both sides of a full hour
+        assert found[0]["Average"] == series["Average"][0] == pytest.approx(total / 3)
+
+
+def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, models_bucket):
+    name = f"ordinary-{uuid.uuid4().hex[:8]}"
+    service.create_endpoint(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
+    service.invoke(name, {"instances": [[1, 2]]})
+    dimensions = [{"Name": "EndpointName", "Value": name}]
+    listed = service.cloudwatch.list_metrics(Dimensions=dimensions)["Metrics"]
+    names = {metric["MetricName"] for metric in listed}
+    assert {"Invocations", "ModelLatency", "OverheadLatency", "CPUUtilization", "DiskUtilization"} <= names
+    assert not {name for name in names if name.startswith(("ModelL", "ModelD", "ModelU", "ModelC", "Loaded"))} - {
+        "ModelLatency"
+    }
+    service.delete_endpoint(name)

@@ -1,0 +1,116 @@
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker.services.objects import parse_uri
+from local_sagemaker.settings import MEBIBYTE
+
+
+@pytest.fixture(scope="module")
+def bucket(service):
+    return service.bucket()
+
+
+def files(service):
+    """The files that hold objects' bytes."""
+    return set((service.status.home / "objects").iterdir())
+
+
+def body(service, bucket, key, **options):
+    return service.s3.get_object(Bucket=bucket, Key=key, **options)["Body"].read()
+
+
+KEYS = ["plain.txt", "a/b c/ç+d&.txt", "a/../b", "./x", "-", "ğ" * 100]
+KEYS += ["a%20b", "50%", "%2F", "a+b", "a//b", "/a", "a?b#c"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_object_comes_back_whatever_its_key(service, bucket, key):
+    service.s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    assert body(service, bucket, key) == key.encode()
+    assert key in service.object_names(bucket)
+
+
+def test_its_type_metadata_and_tag(service, bucket):
+    put = service.s3.put_object(
+        Bucket=bucket, Key="typed", Body=b"{}", ContentType="application/json", Metadata={"origin": "test"}
+    )
+    head = service.s3.head_object(Bucket=bucket, Key="typed")
+    assert (head["ContentType"], head["Metadata"], head["ContentLength"]) == ("application/json", {"origin": "test"}, 2)
+    assert head["ETag"] == put["ETag"] == '"99914b932bd37a50b983c5e7c90ae93b"'
+
+
+def test_a_large_file_goes_up_and_down_in_parts(service, bucket):
+    content = bytes(range(256)) * (20 * MEBIBYTE // 256)
+    service.s3.upload_fileobj(io.BytesIO(content), bucket, "large")  # boto3 takes parts from 8 MiB on
+    assert service.s3.head_object(Bucket=bucket, Key="large")["ETag"].endswith('-3"')
+    target = io.BytesIO()
+    service.s3.download_fileobj(bucket, "large", target)
+    assert target.getvalue() == content
+    assert body(service, bucket, "large", Range="bytes=255-257") == b"\xff\x00\x01"
+
+
+def test_overwriting_and_deleting_leave_no_bytes_behind(service, bucket):
+    before = files(service)
+    for content in (b"one", b"two"):
+        service.s3.put_object(Bucket=bucket, Key="changing", Body=content)
+    assert body(service, bucket, "changing") == b"two"
+    assert len(files(service) - before) == 1
+    service.s3.delete_object(Bucket=bucket, Key="changing")
+    assert files(service) == before
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        body(service, bucket, "changing")
+
+
+def test_many_are_deleted_at_once(service, bucket):
+    before = files(service)
+    keys = [f"many/{number} &<>" for number in range(3)]
+    for key in keys:
+        service.s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    answer = service.s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+    assert {item["Key"] for item in answer["Deleted"]} == set(keys)
+    assert files(service) == before
+
+
+def test_a_copy_is_an_object_of_its_own(service, bucket):
+    service.s3.put_object(Bucket=bucket, Key="original", Body=b"content")
+    service.s3.copy({"Bucket": bucket, "Key": "original"}, bucket, "copied/x")
+    service.s3.delete_object(Bucket=bucket, Key="original")
+    assert body(service, bucket, "copied/x") == b"content"
+
+
+def test_writers_and_readers_of_one_key_see_whole_objects(service, bucket):
+    bodies = [bytes([number]) * 300_000 for number in range(4)]
+
+    def write(content):
+        for _ in range(5):
+            service.s3.put_object(Bucket=bucket, Key="contended", Body=content)
+
+    write(bodies[0])
+    with ThreadPoolExecutor(8) as threads:
+        writing = [threads.submit(write, content) for content in bodies]
+        reading = [threads.submit(body, service, bucket, "contended") for _ in range(60)]
+        assert all(done.result() in bodies for done in reading)
+        for done in writing:
+            done.result()
+    assert body(service, bucket, "contended") in bodies
+
+
+def test_a_bucket_is_deleted_when_it_is_empty(service):
+    name = service.bucket()
+    service.s3.put_object(Bucket=name, Key="x", Body=b"")
+    with pytest.raises(ClientError, match="BucketNotEmpty"):
+        service.s3.delete_bucket(Bucket=name)
+    service.s3.delete_object(Bucket=name, Key="x")
+    service.s3.delete_bucket(Bucket=name)
+    assert name not in [item["Name"] for item in service.s3.list_buckets()["Buckets"]]
+
+
+def test_s3_addresses():
+    assert parse_uri("s3://bucket/a/b") == ("bucket", "a/b")
+    assert parse_uri("s3://bucket") == ("bucket", "")
+    for bad in ("", "/a/b", "https://bucket/a", "s3://"):
+        with pytest.raises(ValueError, match=r"not an S3 URI. Write it as"):
+            parse_uri(bad)
