@@ -16,8 +16,8 @@ from reporting import describe_origin
 from splits import load_splits
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the hyperparameters and the folders from the command line."""
+def create_arguments() -> argparse.ArgumentParser:
+    """Name the folders and the hyperparameters, with their defaults."""
     parser = create_folder_parser("Make the personal model of someone who comes later.")
     add_folder(
         parser,
@@ -31,12 +31,12 @@ def parse_args() -> argparse.Namespace:
         default=1.0,
         help="strength of the pull towards the shared head; take what personal_train.py found best",
     )
-    return parse(parser)
+    return parser
 
 
 def main() -> None:
     """Compute features, fit a head, report, write the archive."""
-    args = parse_args()
+    args = parse(create_arguments())
     threads = make_deterministic(seed=0, threads=args.threads)
     splits = load_splits(args.data_dir)
     owners = load_owners(args.data_dir, splits)

@@ -11,7 +11,7 @@ import time
 import keras
 from keras import layers
 
-from arguments import add_folder, create_parser, fraction, hyperparameters, parse, positive_int
+from arguments import create_parser, fraction, hyperparameters, parse, positive_int
 from augmentation import shift
 from batching import batches, steps_per_epoch, training_batches
 from checkpoints import Checkpoint
@@ -20,25 +20,17 @@ from determinism import make_deterministic
 from features import compute_features
 from owners import load_owners
 from personal import EMBEDDING, HEAD, TRAINED, People, make_personal_models
-from pretrained import build_frozen_part, load_vgg16_base
+from pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
 from reporting import EpochReporter, describe_origin
 from splits import load_splits
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the hyperparameters and the folders from the command line."""
+def create_arguments() -> argparse.ArgumentParser:
+    """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser(
         "Train a shared network and one small model for each person.", epochs=12, batch_size=32, learning_rate=2e-3
     )
-    add_folder(
-        parser,
-        "--weights-dir",
-        variable="SM_CHANNEL_WEIGHTS",
-        help="folder with vgg16_base.npz and weights.json, as 01_prepare_data leaves it",
-    )
-    parser.add_argument(
-        "--image-size", type=positive_int, default=48, help="height and width that VGG16 sees, in pixels; at least 32"
-    )
+    add_vgg16_arguments(parser, image_size=48)
     parser.add_argument(
         "--frozen-blocks",
         type=int,
@@ -50,10 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--dropout", type=fraction, default=0.3, help="share of units left out")
     parser.add_argument("--weight-decay", type=fraction, default=1e-4, help="weight decay of AdamW")
     parser.add_argument("--label-smoothing", type=fraction, default=0.05, help="softens the one-hot labels")
-    args = parse(parser)
-    if args.image_size < 32:
-        parser.error(f"--image-size {args.image_size} is too small for VGG16; pass at least 32")
-    return args
+    return parser
 
 
 def build_trained_part(
@@ -85,7 +74,7 @@ def build_trained_part(
 
 def main() -> None:
     """Compute features, train the shared network, fit a head for each person, report, write the archives."""
-    args = parse_args()
+    args = parse(create_arguments())
     threads = make_deterministic(seed=args.seed, threads=args.threads)
     splits = load_splits(args.data_dir)
     owners = load_owners(args.data_dir, splits)

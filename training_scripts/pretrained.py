@@ -1,5 +1,6 @@
 """The pretrained VGG16 base that a job receives through its ``weights`` channel."""
 
+import argparse
 import json
 import zipfile
 from pathlib import Path
@@ -9,10 +10,34 @@ import keras
 import numpy as np
 from keras import layers
 
+from arguments import add_folder
+
+SMALLEST_IMAGE = 32
 NEXT_STEP = (
-    "Run 03_train_sign_language, which prepares them, or pass their folder by --weights-dir or as the "
+    "Run 01_prepare_data, which stores them, or pass their folder by --weights-dir or as the "
     "channel 'weights' of the job. This model never starts from random weights."
 )
+
+
+def add_vgg16_arguments(parser: argparse.ArgumentParser, *, image_size: int) -> None:
+    """Add the folder of the pretrained base, and the size of the images that it sees.
+
+    Args:
+        parser: Parser that receives the arguments.
+        image_size: Default height and width that VGG16 sees, in pixels.
+    """
+    add_folder(
+        parser,
+        "--weights-dir",
+        variable="SM_CHANNEL_WEIGHTS",
+        help="folder with vgg16_base.npz and weights.json, as 01_prepare_data leaves it",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=_vgg16_image_size,
+        default=image_size,
+        help=f"height and width that VGG16 sees, in pixels; at least {SMALLEST_IMAGE}",
+    )
 
 
 def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict[str, Any]]:
@@ -66,6 +91,13 @@ def build_frozen_part(base: keras.Model, *, input_size: int, last_layer: str) ->
     x = layers.Resizing(*base.input_shape[1:3], antialias=True)(pixels)
     x = keras.applications.vgg16.preprocess_input(x)
     return keras.Model(pixels, blocks(x), name="frozen")
+
+
+def _vgg16_image_size(text: str) -> int:
+    value = int(text)
+    if value < SMALLEST_IMAGE:
+        raise argparse.ArgumentTypeError(f"{value} is too small for VGG16; pass at least {SMALLEST_IMAGE}")
+    return value
 
 
 def _array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -10,14 +10,14 @@ import argparse
 import keras
 from keras import layers
 
-from arguments import add_folder, create_parser, fraction, hyperparameters, parse, positive_int
+from arguments import create_parser, fraction, hyperparameters, parse, positive_int
 from batching import batches, steps_per_epoch, training_batches
 from checkpoints import Checkpoint
 from compiling import compile_model
 from determinism import make_deterministic
 from exporting import export_classifier
 from features import CACHES, MEMORY_SHARE, compute_features
-from pretrained import build_frozen_part, load_vgg16_base
+from pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
 from reporting import EpochReporter, describe_origin, write_reports
 from splits import load_splits
 from workers import connect
@@ -34,18 +34,7 @@ def create_arguments() -> argparse.ArgumentParser:
     parser = create_parser(
         "Fine-tune VGG16 on hand signs for the digits 0 to 9.", epochs=6, batch_size=32, learning_rate=5e-4
     )
-    add_folder(
-        parser,
-        "--weights-dir",
-        variable="SM_CHANNEL_WEIGHTS",
-        help="folder with vgg16_base.npz and weights.json, as 03_train_sign_language prepares it",
-    )
-    parser.add_argument(
-        "--image-size",
-        type=positive_int,
-        default=96,
-        help="height and width that VGG16 sees, in pixels; at least 32",
-    )
+    add_vgg16_arguments(parser, image_size=96)
     parser.add_argument(
         "--trained-blocks",
         type=int,
@@ -65,15 +54,6 @@ def create_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--weight-decay", type=fraction, default=1e-4, help="weight decay of AdamW")
     parser.add_argument("--label-smoothing", type=fraction, default=0.05, help="softens the one-hot labels")
     return parser
-
-
-def parse_args() -> argparse.Namespace:
-    """Read the hyperparameters and the folders from the command line."""
-    parser = create_arguments()
-    args = parse(parser)
-    if args.image_size < 32:
-        parser.error(f"--image-size {args.image_size} is too small for VGG16; pass at least 32")
-    return args
 
 
 def build_trained_part(
@@ -106,7 +86,7 @@ def build_trained_part(
 
 def main() -> None:
     """Compute features, train, evaluate, report, export."""
-    args = parse_args()
+    args = parse(create_arguments())
     workers = connect()
     # The random weights of the first worker go to all; beyond them, each worker draws noise of its own.
     threads = make_deterministic(seed=args.seed + workers.rank, threads=args.threads)

@@ -21,4 +21,4 @@ def test_images_too_small_for_vgg16_are_refused(call_main, people_data, vgg16_ba
     folders = ["--data-dir", people_data, "--weights-dir", vgg16_base]
     error, _ = call_main(personal_train.main, *folders, "--image-size", 16)
     assert isinstance(error, SystemExit)
-    assert "--image-size 16 is too small for VGG16; pass at least 32" in capsys.readouterr().err
+    assert "--image-size: 16 is too small for VGG16; pass at least 32" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def test_every_array_is_loaded_into_its_layer(folder):
 @pytest.mark.parametrize("name", ["vgg16_base.npz", "weights.json"])
 def test_a_missing_file_is_named_with_the_next_step(folder, name):
     (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"{name} is not in .*Run 03_train_sign_language"):
+    with pytest.raises(FileNotFoundError, match=rf"{name} is not in .*Run 01_prepare_data"):
         load_vgg16_base(folder, image_size=32)
 
 

@@ -108,7 +108,7 @@ def test_without_pretrained_weights_nothing_trains(call_main, hands_data, tmp_pa
         script.main, "--data-dir", hands_data, "--weights-dir", tmp_path, "--image-size", 32
     )
     assert isinstance(error, FileNotFoundError)
-    assert "vgg16_base.npz is not in" in str(error) and "Run 03_train_sign_language" in str(error)
+    assert "vgg16_base.npz is not in" in str(error) and "Run 01_prepare_data" in str(error)
     assert not model_folder.exists()
 
 
