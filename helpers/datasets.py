@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from helpers import origins, splits
-from helpers.origins import Origin, Pool
+from helpers import splits
 from helpers.sample_images import hands, objects
+from helpers.sources import origins
+from helpers.sources.origins import Origin, Pool
 
 SEED = 2021
 SPLITS = ("train", "validation", "test")

@@ -10,8 +10,9 @@ import numpy as np
 from IPython import get_ipython
 from PIL import Image
 
-from helpers import canvas, images, plots
+from helpers import images, plots
 from helpers.endpoint import EndpointError, MultiModelEndpoint
+from helpers.plots import canvas
 
 _UPLOADED = "uploaded image"
 # Large photographs are shown small; the model gets the file as it is.

@@ -1,7 +1,7 @@
 """Run the notebooks in order, without a browser: `python -m helpers.series run`.
 
 Each notebook goes through papermill into the output folder, with the parameters that it declares. The first failure
-ends the run with the cell's error and the command that resumes it. `helpers.report` writes what came out.
+ends the run with the cell's error and the command that resumes it. `helpers.runs.report` writes what came out.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from helpers import kept_outputs, parameters, report
-from helpers.progress import Progress
+from helpers.runs import kept_outputs, parameters, report
+from helpers.runs.progress import Progress
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 

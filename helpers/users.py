@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from helpers import datasets, origins, sample_images
+from helpers import datasets, sample_images
 from helpers.datasets import SEED, SPLITS, Dataset, Split
-from helpers.origins import Pool
 from helpers.sample_images import hands
+from helpers.sources import origins
+from helpers.sources.origins import Pool
 
 NAME = "personal"
 OWNERS = "owners.npz"

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from helpers import downloads
+from helpers.sources import downloads
 from helpers.vgg16_files import Arrays, read_base
 
 logger = logging.getLogger(__name__)

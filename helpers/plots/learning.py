@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from helpers.canvas import (
+from helpers.plots.canvas import (
     BLUE,
     GREY,
     ORANGE,

@@ -7,7 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from helpers.canvas import BLUE, GREY, INK, ORANGE, SERIES, check_lengths, finished, new_figure, round_steps, styled
+from helpers.plots.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    SERIES,
+    check_lengths,
+    finished,
+    new_figure,
+    round_steps,
+    styled,
+)
 
 STATES = {"warm": BLUE, "on disk": SERIES[4], "cold": ORANGE}
 

@@ -16,7 +16,7 @@ import jinja2
 import nbformat
 
 from helpers import results
-from helpers.progress import duration
+from helpers.runs.progress import duration
 
 SUMMARY, PAGE = "summary.json", "index.html"
 KEPT = "keep_output"
@@ -162,7 +162,7 @@ def _notebook_page(executed: Path) -> str | None:
 
 def _render(summary: dict, output: Path, pages: Mapping[str, str]) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("helpers"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("helpers.runs"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"duration": duration, "shown": results.shown, "words": lambda s: s.replace("_", " ")}
     return environment.get_template("report.html").render(

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tqdm.auto import tqdm
 
 # Everything that is downloaded lands here; git ignores it.
-DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
+DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_BETWEEN_BYTES = 30.0

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import downloads, folders, sample_images
+from helpers import sample_images
 from helpers.sample_images import hands, objects
-from helpers.students import find_students
+from helpers.sources import downloads, folders
+from helpers.sources.students import find_students
 
 CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 # The branch may move, so no hash is pinned: the limits below and reading every image stand in for it.

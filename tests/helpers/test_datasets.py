@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import datasets, downloads, origins
+from helpers import datasets
 from helpers.sample_images import objects
+from helpers.sources import downloads, origins
 
 
 def write_classes(folder: Path, class_names, *, each: int, size: int = 32) -> Path:

@@ -12,7 +12,8 @@ import nbformat
 import pytest
 
 import helpers
-from helpers import report, series
+from helpers import series
+from helpers.runs import report
 
 RECORD = "from helpers import results\nresults.record(cifar_test_accuracy=0.9, cifar_source=SOURCE)"
 

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from helpers import downloads, weights
+from helpers import weights
+from helpers.sources import downloads
 from helpers.vgg16_files import layer_shapes, read_base
 
 

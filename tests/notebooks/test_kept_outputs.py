@@ -7,7 +7,7 @@ import nbformat
 import papermill
 import pytest
 
-from helpers import parameters
+from helpers.runs import parameters
 
 pytestmark = pytest.mark.series
 

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from papermill import cli
 from papermill.inspection import inspect_notebook
 
-from helpers import parameters, series, storage
+from helpers import series, storage
+from helpers.runs import parameters
 
 NOTEBOOKS = series.find()
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import parameters, series
+from helpers import series
+from helpers.runs import parameters
 
 FILES = sorted((series.NOTEBOOKS / "parameters").glob("*.yaml"))
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from helpers import canvas, plots
+from helpers import plots
 from helpers.job_output import Mistakes
+from helpers.plots import canvas
 
 NAMES = ["airplane", "automobile", "cat"]
 IMAGES = np.arange(5 * 8 * 8 * 3, dtype=np.uint8).reshape(5, 8, 8, 3)

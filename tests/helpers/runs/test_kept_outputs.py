@@ -1,7 +1,7 @@
 import nbformat
 import pytest
 
-from helpers import kept_outputs
+from helpers.runs import kept_outputs
 
 
 def _notebook(path, *, source="1 + 1", outputs=()):

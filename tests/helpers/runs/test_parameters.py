@@ -1,6 +1,6 @@
 import pytest
 
-from helpers import parameters
+from helpers.runs import parameters
 
 SERIES = {
     "01_data": {"SOURCE": "auto", "CIFAR_SOURCE": "auto"},

@@ -3,7 +3,7 @@ import io
 import pytest
 from nbformat import v4
 
-from helpers.progress import Progress, duration
+from helpers.runs.progress import Progress, duration
 
 
 class Terminal(io.StringIO):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import downloads
+from helpers.sources import downloads
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import folders
+from helpers.sources import folders
 
 
 def write_image(path: Path, *, color: tuple[int, ...] = (200, 30, 60), size: int = 40, mode: str = "RGB") -> Path:

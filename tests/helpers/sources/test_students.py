@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from helpers.students import find_students
+from helpers.sources.students import find_students
 
 
 def students_of(*takes: tuple[int, str]) -> list[int]:

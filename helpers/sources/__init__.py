@@ -1,0 +1,1 @@
+"""Sources of images: the published data sets, and folders of a user's own."""
