@@ -12,12 +12,12 @@ from keras import layers
 
 from arguments import create_parser, fraction, hyperparameters, parse, positive_int
 from augmentation import mirror_and_shift
-from batching import batches, steps_per_epoch, training_batches
-from checkpoints import Checkpoint
+from batching import steps_per_epoch
 from compiling import compile_model
 from determinism import make_deterministic
 from exporting import export_classifier
-from reporting import EpochReporter, describe_origin, write_reports
+from fitting import fit, predict
+from reporting import describe_origin, write_reports
 from splits import load_splits
 from workers import connect
 
@@ -105,52 +105,18 @@ def main() -> None:
         workers=workers.count,
         hyperparameters=hyperparameters(args),
     )
-    reporter = EpochReporter()
-    checkpoint = Checkpoint(args.checkpoint_dir, origin=provenance, history=reporter.history)
-    first_epoch = workers.agree(checkpoint.restore(model))
-    provenance["resumed_at"] = checkpoint.resumed_at
-
-    train = training_batches(
-        splits.train.images,
-        splits.train.labels,
-        class_count=class_count,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        first_epoch=first_epoch,
-        epochs=args.epochs,
-        worker=workers.rank,
-        worker_count=workers.count,
-        augment=mirror_and_shift,
-    )
-    validation, test = (
-        batches(split.images, split.labels, class_count=class_count, batch_size=500)
-        for split in (splits.validation, splits.test)
-    )
-    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
-    model.fit(
-        train,
-        validation_data=validation if workers.is_first else None,
-        initial_epoch=first_epoch,
-        epochs=args.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=workers.callbacks(reporter, checkpoint),
-    )
+    history = fit(model, splits.images, splits, args, provenance=provenance, augment=mirror_and_shift, workers=workers)
     # All have the same weights now, and one of them is enough to evaluate and export.
-    if not workers.is_first:
-        workers.part()
-        return
-
-    evaluation = write_reports(
-        args.output_data_dir,
-        history=reporter.history,
-        validation=(splits.validation, model.predict(validation, verbose=0)),
-        test=(splits.test, model.predict(test, verbose=0)),
-        provenance=provenance,
-    )
-    path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
-    print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
+    if workers.is_first:
+        evaluation = write_reports(
+            args.output_data_dir,
+            splits=splits,
+            history=history,
+            probabilities=predict(model, splits.images[1:]),
+            provenance=provenance,
+        )
+        path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
+        print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
     workers.part()
 
 

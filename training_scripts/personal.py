@@ -113,9 +113,9 @@ def make_personal_models(
     }
     return write_reports(
         output_folder,
+        splits=splits,
         history=history,
-        validation=(splits.validation, classify(validation[0], validation[2], heads)),
-        test=(splits.test, personal),
+        probabilities=[classify(validation[0], validation[2], heads), personal],
         provenance=provenance,
         more=found,
     )

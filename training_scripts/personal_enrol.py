@@ -44,8 +44,7 @@ def main() -> None:
 
     started = time.perf_counter()
     network = read_shared(args.shared_dir)
-    image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
-    features = compute_features(network.get_layer(FROZEN), image_sets)
+    features = compute_features(network.get_layer(FROZEN), splits.images)
     weights = {"origin": "shared model", "description": "The shared model of an earlier training, with its network."}
     evaluation = make_personal_models(
         People(network, splits, owners, features),

@@ -13,15 +13,15 @@ from keras import layers
 
 from arguments import create_parser, fraction, hyperparameters, parse, positive_int
 from augmentation import shift
-from batching import batches, steps_per_epoch, training_batches
-from checkpoints import Checkpoint
+from batching import steps_per_epoch
 from compiling import compile_model
 from determinism import make_deterministic
 from features import compute_features
+from fitting import fit
 from owners import load_owners
 from personal import EMBEDDING, HEAD, TRAINED, People, make_personal_models
 from pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
-from reporting import EpochReporter, describe_origin
+from reporting import describe_origin
 from splits import load_splits
 
 
@@ -85,8 +85,7 @@ def main() -> None:
     started = time.perf_counter()
     last_layer = f"block{args.frozen_blocks}_pool"
     frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
-    image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
-    features = compute_features(frozen, image_sets)
+    features = compute_features(frozen, splits.images)
     seconds = {"features": time.perf_counter() - started}
 
     started = time.perf_counter()
@@ -106,31 +105,7 @@ def main() -> None:
     provenance = describe_origin(
         data=splits.description, weights=origin, seed=args.seed, threads=threads, hyperparameters=hyperparameters(args)
     )
-    reporter = EpochReporter()
-    checkpoint = Checkpoint(args.checkpoint_dir, origin=provenance, history=reporter.history)
-    first_epoch = checkpoint.restore(trained)
-    provenance["resumed_at"] = checkpoint.resumed_at
-    train = training_batches(
-        features[0],
-        splits.train.labels,
-        class_count=class_count,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        first_epoch=first_epoch,
-        epochs=args.epochs,
-        augment=shift,
-    )
-    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
-    trained.fit(
-        train,
-        validation_data=batches(features[1], splits.validation.labels, class_count=class_count, batch_size=100),
-        initial_epoch=first_epoch,
-        epochs=args.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=[reporter, checkpoint],
-    )
+    history = fit(trained, features, splits, args, provenance=provenance, augment=shift)
     seconds["shared"] = time.perf_counter() - started
 
     # A copy, because the archives have no use for the optimizer.
@@ -142,7 +117,7 @@ def main() -> None:
         People(network, splits, owners, features),
         args.model_dir,
         args.output_data_dir,
-        history=reporter.history,
+        history=history,
         provenance=provenance,
         seconds=seconds,
         with_shared=True,

@@ -4,6 +4,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from determinism import describe_processor
 from evaluation import confusion_matrix, evaluate, most_confident_mistakes
-from splits import Split
+from splits import Splits
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -96,9 +97,9 @@ def describe_origin(
 def write_reports(
     folder: Path,
     *,
+    splits: Splits,
     history: dict[str, list[float]],
-    validation: tuple[Split, np.ndarray],
-    test: tuple[Split, np.ndarray],
+    probabilities: Sequence[np.ndarray],
     provenance: dict[str, Any],
     more: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -106,9 +107,9 @@ def write_reports(
 
     Args:
         folder: Where to; created if missing. A training job packs it as ``output.tar.gz``.
+        splits: The data set.
         history: What :class:`EpochReporter` kept.
-        validation: The validation images with their labels, and the probabilities (N, C) that the model gave them.
-        test: The same of the test images.
+        probabilities: What the model gave the validation and the test images, (N, C) each.
         provenance: What :func:`describe_origin` collected.
         more: Further entries of ``evaluation.json``.
 
@@ -117,12 +118,13 @@ def write_reports(
     """
     evaluation = {"class_names": provenance["data"]["class_names"], **(more or {})}
     (folder / "mistakes").mkdir(parents=True, exist_ok=True)
-    for name, (split, probabilities) in {"validation": validation, "test": test}.items():
-        evaluation[name] = evaluate(split.labels, probabilities)
-        mistakes = most_confident_mistakes(split.images, split.labels, probabilities)
+    names, parts = ("validation", "test"), (splits.validation, splits.test)
+    for name, split, given in zip(names, parts, probabilities, strict=True):
+        evaluation[name] = evaluate(split.labels, given)
+        mistakes = most_confident_mistakes(split.images, split.labels, given)
         np.savez_compressed(folder / "mistakes" / f"{name}.npz", **mistakes)
     # The test images alone show which classes are mistaken: choices were made by the validation images.
-    evaluation["test"]["confusion_matrix"] = confusion_matrix(test[0].labels, test[1])
+    evaluation["test"]["confusion_matrix"] = confusion_matrix(splits.test.labels, probabilities[1])
     reports = {"history": history, "evaluation": evaluation, "provenance": provenance}
     for name, content in reports.items():
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -11,14 +11,14 @@ import keras
 from keras import layers
 
 from arguments import create_parser, fraction, hyperparameters, parse, positive_int
-from batching import batches, steps_per_epoch, training_batches
-from checkpoints import Checkpoint
+from batching import steps_per_epoch
 from compiling import compile_model
 from determinism import make_deterministic
 from exporting import export_classifier
 from features import CACHES, MEMORY_SHARE, compute_features
+from fitting import fit, predict
 from pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
-from reporting import EpochReporter, describe_origin, write_reports
+from reporting import describe_origin, write_reports
 from splits import load_splits
 from workers import connect
 
@@ -99,8 +99,7 @@ def main() -> None:
 
     last_layer = LAST_FROZEN_LAYERS[args.trained_blocks]
     frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
-    image_sets = [split.images for split in (splits.train, splits.validation, splits.test)]
-    features = compute_features(frozen, image_sets, cache=args.feature_cache)
+    features = compute_features(frozen, splits.images, cache=args.feature_cache)
     steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
 
     trained = build_trained_part(
@@ -132,52 +131,19 @@ def main() -> None:
         workers=workers.count,
         hyperparameters=hyperparameters(args),
     )
-    reporter = EpochReporter()
-    checkpoint = Checkpoint(args.checkpoint_dir, origin=provenance, history=reporter.history)
-    first_epoch = workers.agree(checkpoint.restore(trained))
-    provenance["resumed_at"] = checkpoint.resumed_at
-
-    train = training_batches(
-        features[0],
-        splits.train.labels,
-        class_count=class_count,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        first_epoch=first_epoch,
-        epochs=args.epochs,
-        worker=workers.rank,
-        worker_count=workers.count,
-    )
-    validation, test = (
-        batches(inputs, split.labels, class_count=class_count, batch_size=100)
-        for inputs, split in zip(features[1:], (splits.validation, splits.test), strict=True)
-    )
-    # The data set shuffles itself; `shuffle=False` tells Keras not to warn that it cannot.
-    trained.fit(
-        train,
-        validation_data=validation if workers.is_first else None,
-        initial_epoch=first_epoch,
-        epochs=args.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=0,
-        callbacks=workers.callbacks(reporter, checkpoint),
-    )
+    history = fit(trained, features, splits, args, provenance=provenance, workers=workers)
     # All have the same weights now, and one of them is enough to evaluate and export.
-    if not workers.is_first:
-        workers.part()
-        return
-
-    evaluation = write_reports(
-        args.output_data_dir,
-        history=reporter.history,
-        validation=(splits.validation, trained.predict(validation, verbose=0)),
-        test=(splits.test, trained.predict(test, verbose=0)),
-        provenance=provenance,
-    )
-    model = keras.Model(frozen.input, trained(frozen.output), name="sign_language")
-    path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
-    print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
+    if workers.is_first:
+        evaluation = write_reports(
+            args.output_data_dir,
+            splits=splits,
+            history=history,
+            probabilities=predict(trained, features[1:]),
+            provenance=provenance,
+        )
+        model = keras.Model(frozen.input, trained(frozen.output), name="sign_language")
+        path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
+        print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
     workers.part()
 
 

@@ -48,6 +48,11 @@ class Splits:
         """Height and width of every image, in pixels."""
         return self.description["image_size"]
 
+    @property
+    def images(self) -> list[np.ndarray]:
+        """Images of the three splits: of training, validation and test."""
+        return [self.train.images, self.validation.images, self.test.images]
+
     def summary(self) -> str:
         """Say in one sentence which images these are."""
         counts = [f"{len(getattr(self, name).labels):,} {name}" for name in ("train", "validation", "test")]

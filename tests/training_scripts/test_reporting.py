@@ -7,7 +7,7 @@ import pytest
 
 from evaluation import confusion_matrix, evaluate, most_confident_mistakes
 from reporting import EpochReporter, write_reports
-from splits import Split
+from splits import Split, Splits
 
 LOGS = {"loss": 1.23456, "accuracy": 0.5, "val_loss": 1.1, "val_accuracy": 0.6}
 
@@ -44,11 +44,15 @@ def written(tmp_path):
     images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
     split = Split(images=images, labels=np.array([0, 1]))
     wrong, right = (np.array([[0.9, 0.1], second], np.float32) for second in ([0.8, 0.2], [0.3, 0.7]))
-    provenance = {"data": {"class_names": ["a", "b"]}}
+    description = {"class_names": ["a", "b"]}
+    splits, provenance = (
+        Splits(train=split, validation=split, test=split, description=description),
+        {"data": description},
+    )
     history = {"epoch": [1], "loss": [0.5]}
     folder = tmp_path / "new" / "data"
     evaluation = write_reports(
-        folder, history=history, validation=(split, wrong), test=(split, right), provenance=provenance
+        folder, splits=splits, history=history, probabilities=[wrong, right], provenance=provenance
     )
     return folder, {"history": history, "evaluation": evaluation, "provenance": provenance}, split, (wrong, right)
 

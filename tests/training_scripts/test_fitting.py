@@ -1,0 +1,98 @@
+"""Fitting a model: what the scripts have in common, on a few images."""
+
+import argparse
+
+import keras
+import numpy as np
+import pytest
+
+from checkpoints import CheckpointError
+from fitting import fit, predict
+from reporting import describe_origin
+from splits import Split, Splits
+
+
+@pytest.fixture
+def splits():
+    """Bright and dark images of 4 pixels: 24 to train with, 6 to validate with, 4 to test with."""
+    labels = [np.arange(count, dtype=np.int64) % 2 for count in (24, 6, 4)]
+    parts = [
+        Split(images=np.full((1, 2, 2, 3), 200, np.uint8) * each[:, None, None, None].astype(np.uint8), labels=each)
+        for each in labels
+    ]
+    return Splits(*parts, description={"class_names": ["dark", "bright"], "image_size": 2})
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((2, 2, 3))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(x))
+    model.compile(keras.optimizers.Adam(0.3), loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture
+def options(tmp_path, splits):
+    def options(epochs=5, batch_size=8, checkpoint_dir=tmp_path):
+        arguments = argparse.Namespace(epochs=epochs, batch_size=batch_size, seed=3, checkpoint_dir=checkpoint_dir)
+        return arguments, describe_origin(
+            data=splits.description,
+            weights={"origin": "none"},
+            seed=3,
+            threads=0,
+            hyperparameters={"epochs": epochs, "batch_size": batch_size},
+        )
+
+    return options
+
+
+def test_a_model_learns_and_tells_how(model, splits, options):
+    arguments, provenance = options(checkpoint_dir=None)
+    history = fit(model, splits.images, splits, arguments, provenance=provenance)
+    assert history["epoch"] == [1, 2, 3, 4, 5]
+    assert history["val_accuracy"][-1] == 1
+    assert provenance["resumed_at"] == []
+    train, validation, test = predict(model, splits.images)
+    assert [len(train), len(validation), len(test)] == [24, 6, 4]
+    np.testing.assert_array_equal(test.argmax(axis=1), splits.test.labels)
+
+
+def test_every_image_of_an_epoch_passes_the_augmentation_once(model, splits, options):
+    seen = []
+
+    def augment(batch, seed):
+        seen.append(batch.shape)
+        return batch
+
+    arguments, provenance = options(epochs=1)
+    fit(model, splits.images, splits, arguments, provenance=provenance, augment=augment)
+    assert seen == [(8, 2, 2, 3)]  # traced once, for batches of one shape
+
+
+def test_a_finished_training_trains_no_more_and_gives_its_history_back(model, splits, options):
+    arguments, provenance = options()
+    history = fit(model, splits.images, splits, arguments, provenance=provenance)
+    weights = model.get_weights()
+    again = keras.models.clone_model(model)
+    again.compile(keras.optimizers.Adam(0.3), loss="categorical_crossentropy", metrics=["accuracy"])
+    arguments, provenance = options()
+    assert fit(again, splits.images, splits, arguments, provenance=provenance) == history
+    assert provenance["resumed_at"] == []
+    for kept, restored in zip(weights, again.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, restored)
+
+
+def test_the_checkpoint_of_another_training_is_refused(model, splits, options):
+    arguments, provenance = options(epochs=1)
+    fit(model, splits.images, splits, arguments, provenance=provenance)
+    arguments, provenance = options(epochs=1, batch_size=4)
+    with pytest.raises(CheckpointError):
+        fit(model, splits.images, splits, arguments, provenance=provenance)
+
+
+def test_fewer_images_than_a_batch_are_refused(model, splits, options):
+    arguments, provenance = options(batch_size=32)
+    with pytest.raises(ValueError, match="24 training images are fewer than one batch of 32"):
+        fit(model, splits.images, splits, arguments, provenance=provenance)
