@@ -48,8 +48,9 @@ Arguments = ParamSpec("Arguments")
 class Picture(Figure):
     """A figure that a notebook shows without pyplot, which would show it twice and keep it in memory."""
 
-    def _repr_png_(self) -> bytes:
-        return png(self)
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        # The second part becomes the metadata of the output: pages take the alternative text from there.
+        return png(self), {"alt": self.get_label()}
 
 
 def png(figure: Figure) -> bytes:
@@ -92,13 +93,17 @@ def new_figure(
 
 
 def finished(figure: Figure, title: str, source: str) -> Figure:
-    """Write the title above and the source below, both at the left edge and wrapped to the figure's width."""
+    """Write the title above and the source below, both at the left edge and wrapped to the figure's width.
+
+    For people who do not see the figure, both are its label, too.
+    """
     width = figure.get_figwidth()
     heading = textwrap.fill(title, max(20, int(width / 0.125)))
     stamp = textwrap.fill(f"Source: {source}", max(30, int(width / 0.072)))
     figure.set_figheight(figure.get_figheight() + 0.2 * heading.count("\n") + 0.13 * stamp.count("\n"))
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold")
     figure.supxlabel(stamp, x=0.01, ha="left", fontsize=8, color="#5c6370")
+    figure.set_label(f"{title}. Source: {source}")
     return figure
 
 

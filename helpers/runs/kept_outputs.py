@@ -49,7 +49,9 @@ def refresh(notebook: Path, executed: Path) -> int:
 
 def _stored(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     stored = nbformat.from_dict(dict(output))
-    stored.metadata = nbformat.from_dict({})
+    # The alternative texts of pictures stay; what a tool leaves there, such as times, goes.
+    described = {kind: said for kind, said in stored.get("metadata", {}).items() if isinstance(said, dict)}
+    stored.metadata = nbformat.from_dict({kind: {"alt": said["alt"]} for kind, said in described.items() if "alt" in said})
     if "execution_count" in stored:
         stored.execution_count = None
     return stored

@@ -14,7 +14,8 @@ def _notebook(path, *, source="1 + 1", outputs=()):
 
 
 def _result(text):
-    return nbformat.v4.new_output("execute_result", {"text/plain": text}, execution_count=7, metadata={"noise": 1})
+    metadata = {"isolated": True, "noise": {"started": 1}, "image/png": {"alt": "a cat", "width": 9}}
+    return nbformat.v4.new_output("execute_result", {"text/plain": text}, execution_count=7, metadata=metadata)
 
 
 def test_outputs_of_a_run_are_stored_where_they_are_kept(tmp_path):
@@ -24,7 +25,7 @@ def test_outputs_of_a_run_are_stored_where_they_are_kept(tmp_path):
     kept, other = nbformat.read(notebook, as_version=4).cells
     assert [output.data["text/plain"] for output in kept.outputs] == ["2"]
     assert kept.outputs[0].execution_count is None
-    assert kept.outputs[0].metadata == {}
+    assert kept.outputs[0].metadata == {"image/png": {"alt": "a cat"}}
     assert other.outputs == []
 
 
