@@ -128,6 +128,7 @@ def run(
     notebooks: Mapping[str, Path],
     output: Path,
     running: Callable[[str], AbstractContextManager],
+    advice: Callable[[dict], dict[str, str]],
 ) -> dict:
     """Execute notebooks in order until one fails, and write the summary and the page of the run.
 
@@ -136,6 +137,7 @@ def run(
         notebooks: Name to path.
         output: Folder for everything the run writes; entries of an earlier run in it are kept.
         running: Context manager around the run that is given the target, as `session.running`.
+        advice: Given the entry of the notebook that stopped the run, returns the commands that help, by what they do.
 
     Returns:
         The summary, as written to `summary.json`.
@@ -151,6 +153,7 @@ def run(
                 entries.append(run_notebook(notebooks[name], output, values))
                 status = entries[-1]["status"]
                 if status != "completed":
+                    entries[-1]["commands"] = advice(entries[-1])
                     break
     except KeyboardInterrupt:
         status = "interrupted"
@@ -199,17 +202,25 @@ def _list(notebooks: Mapping[str, Path]) -> None:
             print(f"    {parameter} = {default!r}")
 
 
-def _explain(entry: dict, command: str, output: Path) -> None:
+def _advice(entry: dict, resume: str) -> dict[str, str]:
+    """Return the commands that help after a run stopped, by what they do."""
+    commands = {"Resume with": resume}
+    if entry["parameters"].get("TARGET") == "aws":
+        prefix = entry["parameters"].get("PREFIX", "multi-model-endpoint")
+        words = ["python", "-m", "helpers.leftovers", "list", "--target", "aws", "--prefix", prefix]
+        commands["See what bills"] = shlex.join(words)
+    return commands
+
+
+def _explain(entry: dict, output: Path) -> None:
     """Say on stderr what stopped a run, where to look, and how to go on."""
     if entry["error"]:
         message = "\n    ".join(entry["error"]["message"].splitlines()[:15])
         print(f"\nIn section “{entry['error']['section']}”:", file=sys.stderr)
         print(f"    {entry['error']['name']}: {message}", file=sys.stderr)
-    print(f"\nExecuted so far: {output / entry['file']}\nResume with:     {command}", file=sys.stderr)
-    if entry["parameters"].get("TARGET") == "aws":
-        prefix = entry["parameters"].get("PREFIX", "multi-model-endpoint")
-        words = ["python", "-m", "helpers.leftovers", "list", "--target", "aws", "--prefix", prefix]
-        print(f"See what bills:  {shlex.join(words)}", file=sys.stderr)
+    print(f"\nExecuted so far: {output / entry['file']}", file=sys.stderr)
+    for purpose, command in entry.get("commands", {}).items():
+        print(f"{purpose + ':':16} {command}", file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -241,13 +252,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     output = arguments.output or Path("runs", stamp)
-    summary = run(assigned, notebooks=notebooks, output=output, running=session.running)
+
+    def advice(entry: dict) -> dict[str, str]:
+        return _advice(entry, resume_command(entry, assigned, output, arguments))
+
+    summary = run(assigned, notebooks=notebooks, output=output, running=session.running, advice=advice)
     print(f"\nSummary: {output / 'summary.json'}\nPage:    {output / 'index.html'}", flush=True)
     if summary["status"] == "completed":
         return 0
     for entry in summary["notebooks"]:
         if entry["name"] in assigned and entry["status"] != "completed":
-            _explain(entry, resume_command(entry, assigned, output, arguments), output)
+            _explain(entry, output)
     return 130 if summary["status"] == "interrupted" else 1
 
 

@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import platform
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,10 +15,12 @@ import jinja2
 import nbformat
 
 from helpers import results
+from helpers.runs import parameters
 from helpers.runs.progress import duration
 
 SUMMARY, PAGE = "summary.json", "index.html"
 KEPT = "keep_output"
+TEMPLATES = Path(__file__).parent / "templates"
 GATHERED = {"data_sources": "_source", "weights": "_weights", "accuracies": "_accuracy", "predictions": "_prediction"}
 PACKAGES = ("tensorflow", "keras", "numpy", "sagemaker", "boto3", "papermill")
 
@@ -51,6 +52,9 @@ def notebook_entry(
         seconds: Wall time.
         values: The parameters that it was given.
         error: section, name and message of what stopped it.
+
+    Returns:
+        The arguments, its title and file, the `defaults` of its parameters, and the `results` that it recorded.
     """
     try:
         recorded = results.read(executed)
@@ -64,6 +68,7 @@ def notebook_entry(
         "status": status,
         "seconds": round(seconds, 1),
         "parameters": dict(values),
+        "defaults": parameters.declared(title_from),
         "results": recorded,
         "error": dict(error) if error else None,
     }
@@ -93,10 +98,7 @@ def write(output: Path, *, status: str, started: datetime.datetime, target: str,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(sum(entry["seconds"] for entry in notebooks), 1),
         "parameters": {name: value for entry in notebooks for name, value in entry["parameters"].items()},
-        **{
-            key: {name.removesuffix(ending): value for name, value in recorded.items() if name.endswith(ending)}
-            for key, ending in GATHERED.items()
-        },
+        **{key: _ending(recorded, ending) for key, ending in GATHERED.items()},
         "notebooks": notebooks,
         "versions": _versions(),
     }
@@ -111,7 +113,8 @@ def pictures(executed: Path) -> list[dict[str, str]]:
     """Return the pictures of the cells tagged `keep_output`.
 
     Returns:
-        For each picture, `section` (the heading above it) and `png` (base64).
+        For each picture, `section` (the heading above it), `description` (its alternative text, or nothing) and
+        `png` (base64).
     """
     found, section = [], ""
     for cell in nbformat.read(executed, as_version=4).cells:
@@ -119,8 +122,11 @@ def pictures(executed: Path) -> list[dict[str, str]]:
         if heading:
             section = heading[1].strip()
         if cell.cell_type == "code" and KEPT in cell.metadata.get("tags", []):
-            images = [output.get("data", {}).get("image/png") for output in cell.outputs]
-            found += [{"section": section, "png": image.replace("\n", "")} for image in images if image]
+            for output in cell.outputs:
+                image = output.get("data", {}).get("image/png")
+                described = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+                if image:
+                    found.append({"section": section, "description": described, "png": image.replace("\n", "")})
     return found
 
 
@@ -149,25 +155,44 @@ def _notebook_page(executed: Path) -> str | None:
 
     if not executed.is_file():
         return None
-    exporter = HTMLExporter(template_name="lab", mathjax_url="", require_js_url="")
-    with warnings.catch_warnings():
-        # Pictures made by matplotlib carry no alternative text; the section above says what they show.
-        warnings.filterwarnings("ignore", message="Alternative text is missing")
-        html, _ = exporter.from_filename(str(executed))
+    html, _ = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)]).from_filename(
+        str(executed)
+    )
     page = executed.with_suffix(".html")
-    # What is left of the scripts that the template would fetch: formulas and live widgets, which no page has.
-    page.write_text(re.sub(r'<script src="[^"]*">\s*</script>', "", html), encoding="utf-8")
+    page.write_text(html, encoding="utf-8")
     return page.name
+
+
+def _settings(notebooks: Sequence[dict]) -> dict[str, tuple[object, bool]]:
+    """Return for each parameter the value that it had, and whether the run gave it or it is the default."""
+    values = {name: (value, False) for entry in notebooks for name, value in entry.get("defaults", {}).items()}
+    return values | {name: (value, True) for entry in notebooks for name, value in entry["parameters"].items()}
+
+
+def _ending(values: Mapping[str, object], ending: str) -> dict[str, object]:
+    """Return the values whose names have an ending, under their names without it."""
+    return {name.removesuffix(ending): value for name, value in values.items() if name.endswith(ending)}
 
 
 def _render(summary: dict, output: Path, pages: Mapping[str, str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("helpers.runs"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"duration": duration, "shown": results.shown, "words": lambda s: s.replace("_", " ")}
+    environment.filters |= {
+        "duration": duration,
+        "shown": results.shown,
+        "words": lambda name: name.replace("_", " "),
+        "ending": _ending,
+        "percent": lambda value: (
+            f"{value:.1%}".replace("%", "\N{NO-BREAK SPACE}%") if isinstance(value, int | float) else value
+        ),
+    }
+    recorded = {name: value for entry in summary["notebooks"] for name, value in entry["results"].items()}
     return environment.get_template("report.html").render(
         run=summary,
         pages=pages,
+        recorded=recorded,
+        settings=_settings(summary["notebooks"]),
         pictures={name: pictures(output / f"{name}.ipynb") for name in pages},
         longest=max((entry["seconds"] for entry in summary["notebooks"]), default=0) or 1,
         started=datetime.datetime.fromisoformat(summary["started"]).strftime("%d %B %Y, %H:%M UTC"),

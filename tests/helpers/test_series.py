@@ -1,3 +1,4 @@
+import html
 import json
 import os
 import shlex
@@ -114,9 +115,10 @@ def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
     message = capfd.readouterr().err
     assert "In section “Section 2”:\n    FileNotFoundError: No model. Run 01." in message
     assert str(output / "02_train.ipynb") in message
-    assert "FileNotFoundError: No model. Run 01." in (output / "index.html").read_text()
-
     (command,) = [line for line in message.splitlines() if line.startswith("Resume with:")]
+    page = html.unescape((output / "index.html").read_text())
+    assert "FileNotFoundError: No model. Run 01." in page
+    assert command.partition(":")[2].strip() in page
     assert "--only 02 03 --output" in command
     assert "-p EPOCHS 2" in command and "SOURCE" not in command
     ready.touch()
@@ -134,6 +136,7 @@ def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, 
     assert targets == ["aws", "left"]
     command = "python -m helpers.leftovers list --target aws --prefix 'the series'"
     assert f"See what bills:  {command}" in capfd.readouterr().err
+    assert command in html.unescape((tmp_path / "out" / "index.html").read_text())
 
 
 def test_a_kernel_that_dies_is_a_failure_with_its_last_words(write_notebook, tmp_path, targets):

