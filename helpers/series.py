@@ -189,7 +189,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     runner.add_argument("--output", type=Path, metavar="DIR", help="default: runs/<time stamp in UTC>")
     lister = commands.add_parser("list", help="show the notebooks and their parameters")
     keeper = commands.add_parser("keep", help="store the outputs of a run in the notebooks, before a commit")
-    keeper.add_argument("run", type=Path, metavar="DIR", help="output folder of a completed run")
+    keeper.add_argument(
+        "run",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help="output folder of a completed run; without it, only draw pictures",
+    )
     for command in (runner, lister, keeper):
         command.add_argument("--notebooks", type=Path, default=NOTEBOOKS, metavar="DIR", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -200,6 +206,16 @@ def _list(notebooks: Mapping[str, Path]) -> None:
         print(f"{name}: {report.title(path)}")
         for parameter, default in parameters.declared(path).items():
             print(f"    {parameter} = {default!r}")
+
+
+def _keep(notebooks: Mapping[str, Path], run_folder: Path | None) -> None:
+    """Store the outputs of a run, if one is given, and draw from what is stored the pictures of the README."""
+    for path in notebooks.values():
+        if run_folder:
+            print(f"{path.name}: {kept_outputs.refresh(path, run_folder / path.name)} outputs kept")
+        drawn = kept_outputs.draw_picture(path, path.parent / "pictures")
+        if drawn:
+            print(f"pictures/{drawn.name}: {drawn.stat().st_size / 1000:.0f} KB")
 
 
 def _advice(entry: dict, resume: str) -> dict[str, str]:
@@ -232,8 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _list(notebooks)
             return 0
         if arguments.command == "keep":
-            for path in notebooks.values():
-                print(f"{path.name}: {kept_outputs.refresh(path, arguments.run / path.name)} outputs kept")
+            _keep(notebooks, arguments.run)
             return 0
         assigned = parameters.assign(
             parameters.read_file(arguments.parameters) if arguments.parameters else {},

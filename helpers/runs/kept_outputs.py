@@ -1,14 +1,19 @@
 """The outputs that stay in the notebooks of the repository, for readers who run nothing.
 
 Cells tagged ``keep_output`` keep theirs, all others have none. ``refresh`` takes them from a run, so that what readers
-see is what the code gives.
+see is what the code gives. The figure of the cell tagged ``picture`` stands for its notebook in the project's README.
 """
 
+import base64
+import io
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
-TAG = "keep_output"
+TAG, PICTURE = "keep_output", "picture"
+# A picture is as wide, and has as many colours, as fits into a file that a page of several loads at once.
+WIDTHS, COLOURS, LARGEST = (640, 560, 480, 400, 320), (128, 64), 60_000
 
 
 def refresh(notebook: Path, executed: Path) -> int:
@@ -47,11 +52,58 @@ def refresh(notebook: Path, executed: Path) -> int:
     return kept
 
 
+def picture(notebook: Path) -> bytes | None:
+    """Return the figure that stands for a notebook: the first picture kept in its cell tagged `picture`, made small.
+
+    Args:
+        notebook: A notebook with its kept outputs.
+
+    Returns:
+        A PNG file of at most `LARGEST` bytes, or None if no cell has the tag.
+
+    Raises:
+        ValueError: The cell keeps no picture.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    cell = next((cell for cell in cells if PICTURE in cell.metadata.get("tags", [])), None)
+    if cell is None:
+        return None
+    image = next((output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})), None)
+    if image is None:
+        raise ValueError(f"The cell {cell.id} of {notebook.name} is its picture and keeps none. Tag it {TAG}, and run.")
+    return _small(base64.b64decode(image))
+
+
+def draw_picture(notebook: Path, folder: Path) -> Path | None:
+    """Write the picture of a notebook into a folder, and return its path, or None if the notebook has none."""
+    encoded = picture(notebook)
+    path = folder / f"{notebook.stem}.png"
+    if encoded is None:
+        path.unlink(missing_ok=True)
+        return None
+    folder.mkdir(exist_ok=True)
+    path.write_bytes(encoded)
+    return path
+
+
+def _small(png: bytes) -> bytes:
+    with Image.open(io.BytesIO(png)) as opened:
+        image = opened.convert("RGB")
+    for width in (min(width, image.width) for width in WIDTHS):
+        scaled = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+        for colours in COLOURS:
+            buffer = io.BytesIO()
+            scaled.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+            if buffer.tell() <= LARGEST:
+                return buffer.getvalue()
+    raise ValueError(f"A picture does not get below {LARGEST:,} bytes. Tag another figure `{PICTURE}`.")
+
+
 def _stored(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     stored = nbformat.from_dict(dict(output))
     # The alternative texts of pictures stay; what a tool leaves there, such as times, goes.
-    described = {kind: said for kind, said in stored.get("metadata", {}).items() if isinstance(said, dict)}
-    stored.metadata = nbformat.from_dict({kind: {"alt": said["alt"]} for kind, said in described.items() if "alt" in said})
+    said = {kind: said for kind, said in stored.get("metadata", {}).items() if isinstance(said, dict)}
+    stored.metadata = nbformat.from_dict({kind: {"alt": said[kind]["alt"]} for kind in said if "alt" in said[kind]})
     if "execution_count" in stored:
         stored.execution_count = None
     return stored

@@ -178,6 +178,25 @@ def test_the_list_shows_titles_and_parameters(write_notebook, capsys):
     assert capsys.readouterr().out == "01_data: 01_data\n    EPOCHS = 5\n    SOURCE = 'auto'\n"
 
 
+def test_the_outputs_of_a_run_are_kept_and_their_picture_is_drawn(write_notebook, tmp_path, capsys):
+    cell = "from helpers.plots import canvas\nfigure, _ = canvas.new_figure(1, 1, width=4, height=2)\nfigure"
+    path = write_notebook("01_data", [cell], keep=[0])
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].metadata.tags.append("picture")
+    nbformat.write(notebook, path)
+    output = tmp_path / "out"
+    output.mkdir()
+    subprocess.run([sys.executable, "-m", "papermill", str(path), str(output / path.name)], check=True)
+    assert series.main(["keep", "--notebooks", str(path.parent), str(output)]) == 0
+    picture = path.parent / "pictures" / "01_data.png"
+    drawn = picture.read_bytes()
+    assert capsys.readouterr().out.startswith("01_data.ipynb: 1 outputs kept\npictures/01_data.png: ")
+    # Without a run, from what is kept already.
+    picture.unlink()
+    assert series.main(["keep", "--notebooks", str(path.parent)]) == 0
+    assert picture.read_bytes() == drawn
+
+
 def test_notebooks_are_chosen_by_number_or_name_and_run_in_series_order():
     names = ["01_data", "02_train", "03_deploy"]
     assert series.select(names, ["03_deploy", "01"]) == ["01_data", "03_deploy"]

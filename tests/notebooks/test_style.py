@@ -200,6 +200,12 @@ def test_a_cell_that_is_checked_has_a_stored_output_to_compare_with(code):
             assert cell.outputs and KEPT in tags(cell), f"nbval passes without looking:\n{cell.source}"
 
 
+def test_one_cell_at_most_holds_the_picture_that_stands_for_it(code):
+    pictured = [cell for cell in code if "picture" in tags(cell)]
+    assert len(pictured) <= 1
+    assert [cell.source for cell in pictured if KEPT not in tags(cell)] == []
+
+
 def test_no_kept_output_is_an_error_or_a_stream_on_stderr(code):
     for output in (output for cell in code for output in cell.outputs):
         assert output.output_type != "error"
