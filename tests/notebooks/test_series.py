@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from helpers import results
+from helpers.runs import report
 from helpers.sample_images import objects
 from local_sagemaker.gateway import transcript
 
@@ -157,6 +158,8 @@ def test_the_page_has_the_pictures(run, notebook_paths):
     page = (output / "index.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") >= 8
     assert all((output / f"{path.stem}.html").is_file() for path in notebook_paths)
+    described = [picture["description"] for path in notebook_paths for picture in report.pictures(output / path.name)]
+    assert [text for text in described if ". Source: " not in text] == []
 
 
 def test_a_missing_earlier_step_is_named(environment, tmp_path):
