@@ -74,13 +74,13 @@ class Dataset:
         for part in SPLITS:
             for array in (getattr(self, part).images, getattr(self, part).labels):
                 digest.update(f"{part} {array.dtype.str} {array.shape}".encode())
-                digest.update(np.ascontiguousarray(array))
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     @property
     def image_size(self) -> int:
         """Width and height of each image in pixels."""
-        return self.train.images.shape[1]
+        return int(self.train.images.shape[1])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -268,9 +268,10 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     if not file.exists():
         raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}). Run 01_prepare_data again.") from error
+    return record
 
 
 def read(folder: str | Path) -> Dataset:
@@ -288,9 +289,10 @@ def read(folder: str | Path) -> Dataset:
     """
     folder, record = Path(folder), read_record(folder)
     try:
-        parts = {part: _read_split(folder / f"{part}.npz") for part in SPLITS}
+        train, validation, test = (_read_split(folder / f"{part}.npz") for part in SPLITS)
         fields = {key: record[key] for key in ("name", "title", "source", "is_real", "split", "seed")}
-        dataset = Dataset(**fields, class_names=tuple(record["class_names"]), **parts)
+        names = tuple(record["class_names"])
+        dataset = Dataset(**fields, class_names=names, train=train, validation=validation, test=test)
         matches = dataset.fingerprint == record["fingerprint"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"The data set in {folder} is damaged ({error}). Run 01_prepare_data again.") from error

@@ -109,9 +109,10 @@ def _content(files: tarfile.TarFile, name: str, limit: int) -> bytes:
         member = files.getmember(name)
     except KeyError as error:
         raise OutputError(f"{name} is missing.") from error
-    if not member.isfile() or member.size > limit:
+    file = files.extractfile(member) if member.isfile() and member.size <= limit else None
+    if file is None:
         raise OutputError(f"{name} is no file of at most {limit // MIB} MiB.")
-    return files.extractfile(member).read()
+    return file.read()
 
 
 def _problem(mistakes: Mistakes, class_count: int) -> str | None:

@@ -69,7 +69,9 @@ def _names(leftovers: Sequence[Leftover]) -> set[str]:
     return {leftover.name for leftover in leftovers}
 
 
-def _pages(connection: Connection, service: str, operation: str, key: str, **arguments: Any) -> Iterator[dict]:
+def _pages(
+    connection: Connection, service: str, operation: str, key: str, **arguments: Any
+) -> Iterator[dict[str, Any]]:
     for page in connection.boto.client(service).get_paginator(operation).paginate(**arguments):
         yield from page.get(key, [])
 

@@ -23,7 +23,8 @@ def load(name: str) -> dict[str, Any]:
     path = FOLDER / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"No {path.name} in {FOLDER}. Run python tests/benchmarks/{name}.py --keep.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return measured
 
 
 def keep(name: str, results: Mapping[str, Any]) -> Path:

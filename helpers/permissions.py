@@ -52,7 +52,8 @@ def fill_in(
     for place, value in values.items():
         if not re.fullmatch(_VALUES[place], value, re.ASCII):
             raise ValueError(f"{value!r} cannot be the {place.lower()}: it must match {_VALUES[place]}.")
-    return _filled(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")), values)
+    policy: dict[str, Any] = _filled(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")), values)
+    return policy
 
 
 def _filled(part: Any, values: Mapping[str, str]) -> Any:

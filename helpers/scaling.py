@@ -143,9 +143,13 @@ def _target(endpoint_name: str) -> dict[str, str]:
 
 def _targets(client: Any, endpoint_name: str) -> list[dict[str, Any]]:
     ids = [resource_id(endpoint_name)]
-    return client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=ids)["ScalableTargets"]
+    answer = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=ids)
+    targets: list[dict[str, Any]] = answer["ScalableTargets"]
+    return targets
 
 
 def _policies(client: Any, endpoint_name: str) -> list[dict[str, Any]]:
     own = resource_id(endpoint_name)
-    return client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=own)["ScalingPolicies"]
+    answer = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=own)
+    policies: list[dict[str, Any]] = answer["ScalingPolicies"]
+    return policies

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from helpers.runs import kept_outputs, parameters, report
 from helpers.runs.progress import Progress
@@ -69,14 +70,15 @@ def _kernel_manager(log: Path) -> type:
     from jupyter_client.manager import AsyncKernelManager
 
     class LoggedKernelManager(AsyncKernelManager):
-        async def start_kernel(self, **options: object) -> None:
+        # Ignored: the asynchronous manager itself replaces a method that its base class has synchronous.
+        async def start_kernel(self, **options: object) -> None:  # type: ignore[override]
             with log.open("wb") as stderr:
                 await super().start_kernel(stderr=stderr, **options)
 
     return LoggedKernelManager
 
 
-def run_notebook(path: Path, output: Path, values: Mapping[str, object]) -> dict:
+def run_notebook(path: Path, output: Path, values: Mapping[str, object]) -> dict[str, Any]:
     """Execute one notebook and return its entry of the summary.
 
     Args:
@@ -127,9 +129,9 @@ def run(
     *,
     notebooks: Mapping[str, Path],
     output: Path,
-    running: Callable[[str], AbstractContextManager],
-    advice: Callable[[dict], dict[str, str]],
-) -> dict:
+    running: Callable[[str], AbstractContextManager[None]],
+    advice: Callable[[dict[str, Any]], dict[str, str]],
+) -> dict[str, Any]:
     """Execute notebooks in order until one fails, and write the summary and the page of the run.
 
     Args:
@@ -144,9 +146,9 @@ def run(
     """
     output.mkdir(parents=True, exist_ok=True)
     started = datetime.datetime.now(datetime.UTC)
-    entries: list[dict] = []
+    entries: list[dict[str, Any]] = []
     status = "completed"
-    target = next((values["TARGET"] for values in assigned.values() if "TARGET" in values), "local")
+    target = next((str(values["TARGET"]) for values in assigned.values() if "TARGET" in values), "local")
     try:
         with running(target):
             for name, values in assigned.items():
@@ -160,7 +162,9 @@ def run(
     return report.write(output, status=status, started=started, target=target, entries=entries)
 
 
-def resume_command(entry: dict, assigned: Mapping[str, Mapping], output: Path, arguments: argparse.Namespace) -> str:
+def resume_command(
+    entry: Mapping[str, Any], assigned: Mapping[str, object], output: Path, arguments: argparse.Namespace
+) -> str:
     """Return the command that repeats a run from the notebook that stopped it."""
     names = list(assigned)
     left = names[names.index(entry["name"]) :]
@@ -218,7 +222,7 @@ def _keep(notebooks: Mapping[str, Path], run_folder: Path | None) -> None:
             print(f"pictures/{drawn.name}: {drawn.stat().st_size / 1000:.0f} KB")
 
 
-def _advice(entry: dict, resume: str) -> dict[str, str]:
+def _advice(entry: Mapping[str, Any], resume: str) -> dict[str, str]:
     """Return the commands that help after a run stopped, by what they do."""
     commands = {"Resume with": resume}
     if entry["parameters"].get("TARGET") == "aws":
@@ -228,7 +232,7 @@ def _advice(entry: dict, resume: str) -> dict[str, str]:
     return commands
 
 
-def _explain(entry: dict, output: Path) -> None:
+def _explain(entry: Mapping[str, Any], output: Path) -> None:
     """Say on stderr what stopped a run, where to look, and how to go on."""
     if entry["error"]:
         message = "\n    ".join(entry["error"]["message"].splitlines()[:15])
@@ -268,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     output = arguments.output or Path("runs", stamp)
 
-    def advice(entry: dict) -> dict[str, str]:
+    def advice(entry: dict[str, Any]) -> dict[str, str]:
         return _advice(entry, resume_command(entry, assigned, output, arguments))
 
     summary = run(assigned, notebooks=notebooks, output=output, running=session.running, advice=advice)

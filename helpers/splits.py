@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Indices(NamedTuple):
@@ -61,7 +62,9 @@ def _ranks(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ranks
 
 
-def _ranks_by_student(labels: np.ndarray, students: np.ndarray, rng: np.random.Generator, *, needed: int) -> np.ndarray:
+def _ranks_by_student(
+    labels: np.ndarray, students: NDArray[np.int64], rng: np.random.Generator, *, needed: int
+) -> NDArray[np.int64]:
     """Number the students at random, those with one image of each class first; images carry the number."""
     table = np.zeros((students.max() + 1, labels.max() + 1), dtype=np.int64)
     np.add.at(table, (students, labels), 1)

@@ -55,7 +55,8 @@ def download(connection: Connection, uri: str, path: Path) -> Path:
 def read(connection: Connection, uri: str) -> bytes:
     """Return the bytes of one object."""
     bucket, key = split_uri(uri)
-    return connection.boto.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    content: bytes = connection.boto.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return content
 
 
 def copy(connection: Connection, source: str, target: str) -> str:
@@ -98,7 +99,7 @@ def require(connection: Connection, uri: str, *, what: str, notebook: str) -> st
 def size(connection: Connection, uri: str) -> int:
     """Return the size of one object, in bytes."""
     bucket, key = split_uri(uri)
-    return connection.boto.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
+    return int(connection.boto.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"])
 
 
 def count(connection: Connection, uri: str) -> int:

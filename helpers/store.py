@@ -60,7 +60,8 @@ def get_dataset_record(connection: Connection, slug: str) -> dict[str, Any]:
     Raises:
         MissingInputError: If the first notebook has not uploaded it.
     """
-    return json.loads(storage.read(connection, require_dataset(connection, slug) + datasets.RECORD))
+    record: dict[str, Any] = json.loads(storage.read(connection, require_dataset(connection, slug) + datasets.RECORD))
+    return record
 
 
 def require_dataset(connection: Connection, slug: str) -> str:

@@ -71,14 +71,16 @@ class UserDataset(Dataset):
         wanted = np.array([user in users for user in self.users])
         kept = {part: wanted[self.owners[part]] for part in SPLITS}
         new_place = np.cumsum(wanted) - 1
+        train, validation, test = (
+            Split(getattr(self, part).images[kept[part]], getattr(self, part).labels[kept[part]]) for part in SPLITS
+        )
         return replace(
             self,
             users=tuple(user for user in self.users if user in users),
             owners={part: new_place[self.owners[part][kept[part]]] for part in SPLITS},
-            **{
-                part: Split(getattr(self, part).images[kept[part]], getattr(self, part).labels[kept[part]])
-                for part in SPLITS
-            },
+            train=train,
+            validation=validation,
+            test=test,
         )
 
 
@@ -106,7 +108,8 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
         raise ValueError(f"A limit of {limit} users leaves nobody to compare with. Raise it to 2 or more.")
     origin = origins.sign_language(source, seed=seed, by_student=True)
     pool, source_text = (origin.images, origin.source) if origin.is_real else (_signers(seed), _GENERATED)
-    numbers = _complete(pool)[:limit]
+    assert pool.students is not None, "images that were asked for by student come with their students"
+    numbers = _complete(pool.students, pool.labels)[:limit]
     per_user = numbers.shape[1]
     counts = _OF_A_STUDENT if origin.is_real else _OF_A_SIGNER
     parts = np.stack([_divide(per_user, *counts, np.random.default_rng([seed, who])) for who in range(len(numbers))])
@@ -138,7 +141,7 @@ def save(users: UserDataset, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / OWNERS, names=np.array(users.users), **users.owners)
+    np.savez(folder / OWNERS, names=np.array(users.users), **users.owners)  # type: ignore[arg-type]  # no part is called allow_pickle
     return datasets.save(users, folder)
 
 
@@ -152,15 +155,15 @@ def _signers(seed: int) -> Pool:
     )
 
 
-def _complete(pool: Pool) -> np.ndarray:
+def _complete(students: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the numbers of the images of everyone who shows each digit equally often, int64 (U, images of one)."""
-    table = np.zeros((pool.students.max() + 1, len(hands.CLASS_NAMES)), dtype=np.int64)
-    np.add.at(table, (pool.students, pool.labels), 1)
+    table = np.zeros((students.max() + 1, len(hands.CLASS_NAMES)), dtype=np.int64)
+    np.add.at(table, (students, labels), 1)
     rounds = int(np.median(table))
     complete = np.flatnonzero((table == rounds).all(axis=1))
     if not rounds or len(complete) < 2:
         raise ValueError('Fewer than two students show each digit once. Use a folder with more images, or "sample".')
-    return np.stack([np.flatnonzero(pool.students == who) for who in complete])
+    return np.stack([np.flatnonzero(students == who) for who in complete])
 
 
 def _divide(count: int, validation: int, test: int, rng: np.random.Generator) -> np.ndarray:

@@ -67,7 +67,7 @@ def obtain(source: str | Path = "auto", folder: str | Path = ".") -> WeightsReco
     # The record comes last and goes first: where it is, the arrays beside it are complete.
     (folder / RECORD).unlink(missing_ok=True)
     file = folder / ARRAYS
-    np.savez(file, **arrays)
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # none of them is called allow_pickle
     record = WeightsRecord(origin, description, hashlib.sha256(file.read_bytes()).hexdigest())
     (folder / RECORD).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     return record

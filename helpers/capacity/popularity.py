@@ -1,9 +1,10 @@
 """Popularity: what share of all calls each of many models gets."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def zipf(count: int, exponent: float) -> np.ndarray:
+def zipf(count: int, exponent: float) -> NDArray[np.float64]:
     """Return the popularity of models by Zipf's law: the k-th gets a share in proportion to 1 / k to the exponent.
 
     Args:
@@ -19,4 +20,4 @@ def zipf(count: int, exponent: float) -> np.ndarray:
     if count < 1 or exponent < 0:
         raise ValueError(f"Zipf's law needs a model and an exponent of at least 0, not {count} and {exponent}.")
     weights = np.arange(1, count + 1, dtype=np.float64) ** -exponent
-    return weights / weights.sum()
+    return weights / float(weights.sum())

@@ -43,7 +43,8 @@ class ServiceTimes:
         """
         generator = np.random.default_rng(seed)
         drawn = np.stack([generator.choice(self.of(state), len(states)) for state in (WARM, DISK, COLD)])
-        return drawn[states, np.arange(len(states))]
+        seconds: np.ndarray = drawn[states, np.arange(len(states))]
+        return seconds
 
     def percentile(self, percent: float, *, hit_ratio: float) -> float:
         """Return a percentile of calls that are warm or cold, and wait for no other call.
@@ -60,7 +61,7 @@ class ServiceTimes:
         cold = np.full(len(self.cold), (1 - hit_ratio) / len(self.cold))
         order = np.argsort(seconds)
         reached = np.searchsorted(np.cumsum(np.concatenate([warm, cold])[order]), percent / 100 - 1e-12)
-        return float(seconds[order][min(reached, len(seconds) - 1)])
+        return float(seconds[order][min(int(reached), len(seconds) - 1)])
 
 
 def measured(seconds: np.ndarray, states: np.ndarray) -> ServiceTimes:

@@ -6,9 +6,9 @@ background is white, so that a figure reads the same on light and dark pages.
 
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import wraps
-from typing import ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -16,12 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 BLUE, ORANGE, GREY, STEEL, INK = "#0072b2", "#d55e00", "#b9bfc7", "#7b838e", "#24292f"
 # For several lines in one picture, in this order.
 SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
 
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "figure.facecolor": "white",
     "figure.dpi": 100,
     "axes.facecolor": "white",
@@ -50,7 +54,7 @@ class Picture(Figure):
 
     def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         # The second part becomes the metadata of the output: pages take the alternative text from there.
-        return png(self), {"alt": self.get_label()}
+        return png(self), {"alt": str(self.get_label())}
 
 
 def png(figure: Figure) -> bytes:
@@ -86,9 +90,8 @@ def new_figure(
     Returns:
         The figure and an array of axes of shape (rows, columns).
     """
-    figure = Picture(figsize=(width, height + 0.8), layout="constrained")
+    figure = Picture(figsize=(width, height + 0.8), layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06))
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.06)
     return figure, figure.subplots(rows, columns, squeeze=False, width_ratios=ratios)
 
 
@@ -114,7 +117,7 @@ def hide(axis: Axes) -> None:
     axis.spines[:].set_visible(False)
 
 
-def check_lengths(**values: Sequence) -> None:
+def check_lengths(**values: Sized) -> None:
     """Raise a ValueError unless all values have the same number of entries, at least one."""
     lengths = {name: len(value) for name, value in values.items()}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():

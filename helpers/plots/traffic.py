@@ -57,9 +57,9 @@ def call_states(timings: Mapping[str, Sequence[float]], *, title: str, source: s
 
 @styled
 def traffic_over_time(
-    starts: Sequence[float],
-    seconds: Sequence[float],
-    hits: Sequence[bool],
+    starts: Sequence[float] | np.ndarray,
+    seconds: Sequence[float] | np.ndarray,
+    hits: Sequence[bool] | np.ndarray,
     loaded: Sequence[tuple[float, float]],
     *,
     change: float,

@@ -100,7 +100,7 @@ def _small(png: bytes) -> bytes:
 
 
 def _stored(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    stored = nbformat.from_dict(dict(output))
+    stored: nbformat.NotebookNode = nbformat.from_dict(dict(output))
     # The alternative texts of pictures stay; what a tool leaves there, such as times, goes.
     said = {kind: said for kind, said in stored.get("metadata", {}).items() if isinstance(said, dict)}
     stored.metadata = nbformat.from_dict({kind: {"alt": said[kind]["alt"]} for kind in said if "alt" in said[kind]})

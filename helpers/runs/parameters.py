@@ -134,8 +134,11 @@ def _fitted(name: str, value: object, default: object) -> object:
             f"{name} takes a value of type {type(default).__name__}, like {default!r}. "
             f"{value!r} is of type {type(value).__name__}."
         )
-    is_path = isinstance(value, str) and ("/" in value or value.startswith((".", "~"))) and "://" not in value
-    if is_path and name.endswith("_SOURCE"):
+    if name.endswith("_SOURCE") and isinstance(value, str) and _is_path(value):
         # Notebooks run in their own folder; a path is meant from where the command was typed.
         value = str(Path(value).expanduser().resolve())
     return value
+
+
+def _is_path(text: str) -> bool:
+    return ("/" in text or text.startswith((".", "~"))) and "://" not in text

@@ -10,6 +10,7 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import nbformat
@@ -42,7 +43,7 @@ def notebook_entry(
     seconds: float,
     values: Mapping[str, object],
     error: Mapping[str, str] | None,
-) -> dict:
+) -> dict[str, Any]:
     """Return a notebook's entry of the summary, with what it recorded.
 
     Args:
@@ -74,7 +75,9 @@ def notebook_entry(
     }
 
 
-def write(output: Path, *, status: str, started: datetime.datetime, target: str, entries: Sequence[dict]) -> dict:
+def write(
+    output: Path, *, status: str, started: datetime.datetime, target: str, entries: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """Write the summary, the page and a page for each executed notebook, and return the summary.
 
     Entries that an earlier run left in the folder stay, unless this run repeated them: that is how a resumed run
@@ -130,12 +133,13 @@ def pictures(executed: Path) -> list[dict[str, str]]:
     return found
 
 
-def _earlier(output: Path) -> list[dict]:
+def _earlier(output: Path) -> list[dict[str, Any]]:
     """Return the entries of an earlier run in the folder, if there are any that can be read."""
     try:
-        return json.loads((output / SUMMARY).read_text(encoding="utf-8"))["notebooks"]
+        entries: list[dict[str, Any]] = json.loads((output / SUMMARY).read_text(encoding="utf-8"))["notebooks"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+    return entries
 
 
 def _versions() -> dict[str, str]:
@@ -163,7 +167,7 @@ def _notebook_page(executed: Path) -> str | None:
     return page.name
 
 
-def _settings(notebooks: Sequence[dict]) -> dict[str, tuple[object, bool]]:
+def _settings(notebooks: Sequence[dict[str, Any]]) -> dict[str, tuple[object, bool]]:
     """Return for each parameter the value that it had, and whether the run gave it or it is the default."""
     values = {name: (value, False) for entry in notebooks for name, value in entry.get("defaults", {}).items()}
     return values | {name: (value, True) for entry in notebooks for name, value in entry["parameters"].items()}
@@ -174,7 +178,7 @@ def _ending(values: Mapping[str, object], ending: str) -> dict[str, object]:
     return {name.removesuffix(ending): value for name, value in values.items() if name.endswith(ending)}
 
 
-def _render(summary: dict, output: Path, pages: Mapping[str, str]) -> str:
+def _render(summary: Mapping[str, Any], output: Path, pages: Mapping[str, str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("helpers.runs"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -77,8 +77,8 @@ def _land(rng: np.random.Generator, size: int, grounds: list[Color]) -> tuple[Im
     ground = pick(grounds, rng)
     canvas.box(-1, horizon, 1, 1, ground)
     _speckle(canvas, rng, ground, top=horizon + 0.05, count=8)
-    middle = tuple(int(value) for value in (np.asarray(behind) + ground) / 2)
-    return image, middle if horizon > -0.2 else ground
+    red, green, blue = (int(value) for value in (np.asarray(behind) + ground) / 2)
+    return image, (red, green, blue) if horizon > -0.2 else ground
 
 
 def meadow(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:

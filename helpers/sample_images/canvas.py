@@ -64,7 +64,7 @@ def pick(
     """
     color = (0, 0, 0)
     for _ in range(12):
-        color = vary(colors[rng.integers(len(colors))], rng, spread=spread)
+        color = vary(colors[int(rng.integers(len(colors)))], rng, spread=spread)
         if unlike is None or sum(abs(a - b) for a, b in zip(color, unlike, strict=True)) > 190:
             break
     return color
@@ -216,4 +216,5 @@ def photograph(image: Image.Image, rng: np.random.Generator, *, scale: int, nois
     pixels = (pixels - 128) * contrast + 128
     pixels = pixels * light[:, :, None] * cast
     pixels += rng.normal(0, rng.uniform(0.25 * noise, noise), pixels.shape)
-    return pixels.clip(0, 255).astype(np.uint8)
+    photo: np.ndarray = pixels.clip(0, 255).astype(np.uint8)
+    return photo

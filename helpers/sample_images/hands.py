@@ -213,7 +213,7 @@ class _Hand:
             self._draw_zero()
             return
         raised = [self.finger(number) for number in _RAISED[sign]]
-        parts = list(raised)
+        parts: list[tuple[Sequence[Point], Sequence[float]]] = list(raised)
         if sign in _WITH_THUMB:
             parts.append((_THUMB_OUT, [0.3, 0.22, 0.15]))
         self.silhouette(parts, palm=True)

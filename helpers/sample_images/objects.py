@@ -79,7 +79,7 @@ def draw_object(label: int, rng: np.random.Generator) -> np.ndarray:
         uint8 array (32, 32, 3), RGB.
     """
     draw, scenes, turn = _SUBJECTS[CLASS_NAMES[label]]
-    image, behind = scenes[rng.integers(len(scenes))](rng, SIZE * SCALE)
+    image, behind = scenes[int(rng.integers(len(scenes)))](rng, SIZE * SCALE)
     canvas = Canvas(image)
     size = rng.uniform(0.68, 1.0)
     room = 1.06 - size

@@ -89,9 +89,9 @@ def read_image(path: Path, *, size: int) -> np.ndarray:
         ValueError: If the file is not a readable image.
     """
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (2 * size, 2 * size))
-            image = ImageOps.exif_transpose(image).convert("RGB")
+        with Image.open(path) as file:
+            file.draft("RGB", (2 * size, 2 * size))
+            image = ImageOps.exif_transpose(file).convert("RGB")
             if image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(image)
