@@ -9,6 +9,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from zlib_ng import zlib_ng
 
@@ -25,6 +26,8 @@ _ERRORS_OF_NAMES = (
     *(None, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR),
     *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR),
 )
+# Raised for damaged archives; tarfile lets through what its own parsing of numbers, maps and texts meets.
+_DAMAGES = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, zlib_ng.error)
 
 
 class ArchiveError(ValueError):
@@ -87,8 +90,7 @@ def _readable() -> Iterator[None]:
         yield
     except ArchiveError:
         raise
-    # tarfile lets through what its own parsing of numbers, maps and texts meets.
-    except (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, zlib_ng.error) as error:
+    except _DAMAGES as error:  # type: ignore[misc]  # the types of zlib-ng take its error class for an error
         if isinstance(error, OSError) and error.errno not in _ERRORS_OF_NAMES:  # a full disk is not the archive's fault
             raise
         raise ArchiveError(f"The archive is no readable tar.gz file: {error}") from error
@@ -125,8 +127,8 @@ def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: in
 
 
 def _open_tar(stream: GzipStream) -> tarfile.TarFile:
-    sizes = {"bufsize": CHUNK_BYTES, "copybufsize": CHUNK_BYTES}
-    return tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, **sizes)  # type: ignore[call-overload]
+    sizes: dict[str, Any] = {"bufsize": CHUNK_BYTES, "copybufsize": CHUNK_BYTES}
+    return tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, **sizes)
 
 
 class _Member(tarfile.TarInfo):
@@ -135,7 +137,8 @@ class _Member(tarfile.TarInfo):
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADER_TYPES and self.size > _MAX_HEADER_BYTES:
             raise ArchiveError(f"The archive has a header of {self.size:,} bytes.")
-        return super()._proc_member(tar)
+        member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # tarfile's own, without a type
+        return member
 
 
 class _Names:

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def usage() -> Usage:
     return Usage(anonymous, own.mapped)
 
 
-def _find_trim() -> ctypes._CFuncPtr | None:
+def _find_trim() -> Callable[[int], int] | None:
     return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 

@@ -87,7 +87,7 @@ class Records:
             ).fetchone()
             if row is None:
                 return None
-            document = json.loads(row[0], object_hook=_decode)
+            document: dict[str, Any] = json.loads(row[0], object_hook=_decode)
             if when and any(document.get(field) != value for field, value in when.items()):
                 return None
             document |= changes

@@ -67,7 +67,8 @@ class Resources:
 
     def tags(self, resource: str) -> list[dict[str, str]]:
         """Return the tags of a resource, given by its Amazon resource name."""
-        return (self.records.get(TAGS, resource) or {"Tags": []})["Tags"]
+        tags: list[dict[str, str]] = (self.records.get(TAGS, resource) or {"Tags": []})["Tags"]
+        return tags
 
     def tag(self, resource: str, tags: list[dict[str, str]]) -> list[dict[str, str]]:
         """Add tags to a resource and return all it has.

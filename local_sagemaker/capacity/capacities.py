@@ -57,7 +57,7 @@ class Capacity:
     @property
     def copies_in_memory(self) -> int | None:
         """How many the memory limit admits; None if a copy counts nothing."""
-        counted = self.measured["counted_bytes"]
+        counted: int = self.measured["counted_bytes"]
         if max(self.forecast_bytes, counted) > self.memory_limit:
             return 0
         if counted == 0:
@@ -205,7 +205,7 @@ def _measure(folders: list[Path], workplace: Path) -> dict[str, Any]:
         last = log.read_text(errors="replace").strip()[-500:]
         ended = f"ended with the code {code}" + (" (memory was exhausted?)" if code == 137 else "")
         raise ModelError(f"The process that loads the model {ended}. Its last words: {last}")
-    document = orjson.loads(result.read_bytes())
+    document: dict[str, Any] = orjson.loads(result.read_bytes())
     if "error" in document:
         raise ModelError(f"{document['error'].removesuffix('.')}. Export the model again.")
     return document

@@ -82,7 +82,8 @@ async def measure(copies: list[Path]) -> Footprint:
     models = LoadedModels(memory_bytes=sys.maxsize)
     try:
         container = _usage()
-        used, seconds, calls = [container], [], {}
+        used, seconds = [container], []
+        calls: dict[str, float | None] = {}
         for number, folder in enumerate(copies):
             seconds.append(await _load(models, str(number), folder))
             calls = await _call(models, str(number), often=number == 0) | calls

@@ -106,7 +106,7 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any], region: str) -> It
 
 def _role(parameters: Mapping[str, Any]) -> str:
     if "PolicySourceArn" in parameters:
-        return parameters["PolicySourceArn"]
+        return str(parameters["PolicySourceArn"])
     return f"arn:{PARTITION}:iam::{ACCOUNT_ID}:role/{parameters.get('RoleName', '*')}"
 
 

@@ -214,4 +214,5 @@ def _signature(
     canonical = signer.canonical_request(request)
     if claim.payload_hash:  # a presigned URL signs this text in the place of the body's hash
         canonical = canonical.rpartition("\n")[0] + "\n" + claim.payload_hash
-    return signer.signature(signer.string_to_sign(request, canonical), request)
+    signature: str = signer.signature(signer.string_to_sign(request, canonical), request)
+    return signature

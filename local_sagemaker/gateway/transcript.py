@@ -118,7 +118,7 @@ def read(path: Path) -> list[Entry]:
         OSError: If there is no such file.
     """
     lines = sorted(_without_random(line) for line in path.read_text(encoding="utf-8").splitlines())
-    entries: dict[tuple, Entry] = {}
+    entries: dict[tuple[str, str, tuple[str, ...]], Entry] = {}
     for line in lines:
         document = json.loads(line)
         needs = frozenset(
@@ -152,14 +152,22 @@ def _understood(request: SentRequest, service: str) -> tuple[str, dict[str, Any]
     model = get_service_model(service)
     protocol = determine_request_protocol(model, wrapped.content_type)
     operation, labels = get_service_router(service).match(wrapped)
-    parts = {"headers": wrapped.headers, "method": request.method, "url_params": labels, "url_path": request.path}
     shape = operation.input_shape
     if shape is None:
         return operation.name, {}
     payload = shape.serialization.get("payload", "")
     is_blob = payload and shape.members[payload].type_name == "blob"
     body = b"" if is_blob else request.body
-    parsed = PROTOCOL_PARSERS[protocol](operation).parse({**parts, "body": body, "values": wrapped.values})
+    parsed = PROTOCOL_PARSERS[protocol](operation).parse(
+        {
+            "method": request.method,
+            "url_path": request.path,
+            "url_params": labels,
+            "values": wrapped.values,
+            "headers": wrapped.headers,
+            "body": body,
+        }
+    )
     printable = _printable(parsed, shape)
     return operation.name, printable | ({payload: _LEFT_OUT} if is_blob and request.body else {})
 

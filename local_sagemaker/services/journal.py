@@ -34,7 +34,7 @@ _HEADERS = ("accept", "content-encoding", "content-type", "smithy-protocol", "x-
 _CLOCKS = (cloudwatch_models, iam_models, logs_models)
 
 # S3 draws its version ids beside the requests kept here; from the same source it would change what they draw.
-s3_models.random = MotoRandom()
+s3_models.random = MotoRandom()  # type: ignore[attr-defined]  # a name that the module imports
 
 
 class Journal:

@@ -101,7 +101,7 @@ class Objects:
             written = self._write(source.open("rb"))
             try:
                 stored = aws_services.s3_backend().put_object(bucket, key, b"", etag=_md5(written))
-                self._use(stored, written)
+                s3_documents.set_bytes(stored, written, written.stat().st_size)
             except BaseException:
                 written.unlink()
                 raise
@@ -174,7 +174,8 @@ class Objects:
     def _bring_to_disk(self, key: FakeKey) -> None:
         if not isinstance(key._value_buffer, DiskBuffer):
             key.etag  # noqa: B018 - moto computes it from the bytes, once
-            self._use(key, self._write(io.BytesIO(key.value)))
+            path = self._write(io.BytesIO(key.value))
+            s3_documents.set_bytes(key, path, path.stat().st_size)
             key.multipart = None  # the parts of an upload are of no use beside the whole
 
     def _write(self, stream: Any) -> Path:
@@ -189,11 +190,6 @@ class Objects:
             path.unlink(missing_ok=True)
             raise
         return path
-
-    def _use(self, key: FakeKey, path: Path) -> None:
-        key._value_buffer.close()
-        key._value_buffer = DiskBuffer(path)
-        key.contentsize = path.stat().st_size
 
     def _drop(self, names: set[str]) -> None:
         for name in names:

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.utils import parse_timestamp
 from moto.s3.models import FakeAcl, FakeDeleteMarker, FakeGrant, FakeGrantee, FakeKey, FakeMultipart
+from moto.utilities.utils import CaseInsensitiveDict
 
 from local_sagemaker.services import aws_services
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION
@@ -66,7 +67,7 @@ def from_version(version: FakeKey | FakeDeleteMarker) -> dict[str, Any]:
         return modified | {"delete_marker": version.version_id}
     tags = aws_services.s3_backend().tagger.get_tag_dict_for_resource(version.arn)
     return modified | {
-        "file": version._value_buffer.path.name,
+        "file": _file_name(version),
         "size": version.contentsize,
         "etag": version.etag.strip('"'),
         "metadata": dict(version.metadata),
@@ -92,7 +93,7 @@ def to_versions(bucket: str, key: str, documents: list[dict[str, Any]], folder: 
 
 def _to_key(bucket: str, name: str, document: dict[str, Any], folder: Path) -> FakeKey:
     key = _key(name, bucket_name=bucket, etag=document["etag"])
-    _set_bytes(key, folder / document["file"], document["size"])
+    set_bytes(key, folder / document["file"], document["size"])
     key.last_modified = _moment(document["modified"])
     key.set_metadata(dict(document["metadata"]))
     key.acl = _to_acl(document["acl"])
@@ -114,7 +115,7 @@ def from_upload(upload: FakeMultipart) -> dict[str, Any]:
         "fields": {name: getattr(upload, name) for name in _UPLOAD_FIELDS},
         "parts": {
             str(number): {
-                "file": part._value_buffer.path.name,
+                "file": _file_name(part),
                 "size": part.contentsize,
                 "etag": part.etag.strip('"'),
                 "modified": part.last_modified.isoformat(),
@@ -126,18 +127,24 @@ def from_upload(upload: FakeMultipart) -> dict[str, Any]:
 
 def to_upload(document: dict[str, Any], folder: Path) -> FakeMultipart:
     """Return moto's multipart upload as its document describes it."""
-    metadata = type(_key("").metadata)()
-    metadata.update(document["metadata"])
+    metadata = CaseInsensitiveDict(document["metadata"])
     upload = FakeMultipart(document["key"], metadata, ACCOUNT_ID, DEFAULT_REGION, acl=_to_acl(document["acl"]))
     for field, value in document["fields"].items():
         setattr(upload, field, value)
     for number, part in document["parts"].items():
         key = _key(int(number), etag=part["etag"], encryption=upload.sse_encryption, kms_key_id=upload.kms_key_id)
-        _set_bytes(key, folder / part["file"], part["size"])
+        set_bytes(key, folder / part["file"], part["size"])
         key.last_modified = _moment(part["modified"])
         upload.parts[int(number)] = key
     upload.partlist = sorted(upload.parts)
     return upload
+
+
+def set_bytes(key: FakeKey, path: Path, size: int) -> None:
+    """Have moto's key read its bytes from a file."""
+    key._value_buffer.close()
+    key._value_buffer = DiskBuffer(path)  # type: ignore[assignment]  # it has what keys use of moto's temporary file
+    key.contentsize = size
 
 
 def files(document: dict[str, Any] | None) -> set[str]:
@@ -150,14 +157,14 @@ def _key(name: Any, **fields: Any) -> FakeKey:
     return FakeKey(name, b"", ACCOUNT_ID, DEFAULT_REGION, **fields)
 
 
-def _set_bytes(key: FakeKey, path: Path, size: int) -> None:
-    key._value_buffer.close()
-    key._value_buffer = DiskBuffer(path)
-    key.contentsize = size
+def _file_name(key: FakeKey) -> str:
+    assert isinstance(key._value_buffer, DiskBuffer), "its bytes must be in a file already"
+    return key._value_buffer.path.name
 
 
 def _moment(text: str) -> datetime:
-    return parse_timestamp(text).replace(tzinfo=None)
+    moment: datetime = parse_timestamp(text).replace(tzinfo=None)
+    return moment
 
 
 def _from_acl(acl: FakeAcl | None) -> list[Any] | None:

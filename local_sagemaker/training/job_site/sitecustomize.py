@@ -10,24 +10,25 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable
 
-_ADDRESSES = json.loads(os.environ.get("LOCAL_SAGEMAKER_HOSTS", "{}"))
+_ADDRESSES: dict[object, str] = json.loads(os.environ.get("LOCAL_SAGEMAKER_HOSTS", "{}"))
 
 
-def _address(host):
+def _address(host: object) -> object:
     name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else host
     return _ADDRESSES.get(name, host)
 
 
-def _by_host(function):
+def _by_host(function: Callable[..., object]) -> Callable[..., object]:
     return lambda host, *arguments, **options: function(_address(host), *arguments, **options)
 
 
-def _known(address):
+def _known(address: object) -> object:
     return (_address(address[0]), *address[1:]) if isinstance(address, tuple) and address else address
 
 
-def _by_address(name):
+def _by_address(name: str) -> Callable[..., object]:
     function = getattr(socket.socket, name)
     return lambda self, *arguments: function(self, *arguments[:-1], _known(arguments[-1]))
 
