@@ -115,7 +115,7 @@ class _Checkpoint:
         found = [name for name, value in self._tensors.items() if np.array_equal(value, weight)]
         if len(found) != 1:
             raise ValueError(f"{len(found)} variables of the export hold the head's weights of shape {weight.shape}.")
-        return found[0]
+        return str(found[0])
 
 
 def _name_owner(exported: Path, name: str) -> None:

@@ -57,13 +57,14 @@ def training_batches(
         indices = tf.reshape(shuffled[: steps * batch_size], (steps, batch_size))
         return tf.data.Dataset.from_tensor_slices(indices[:, worker::worker_count])
 
-    def augmented(step: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        batch, targets = pair
-        return augment(batch, tf.stack([tf.constant(seed, tf.int64), step * worker_count + worker])), targets
-
     dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(order)
     dataset = dataset.map(_lookup(inputs, labels, class_count))
     if augment is not None:
+
+        def augmented(step: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            batch, targets = pair
+            return augment(batch, tf.stack([tf.constant(seed, tf.int64), step * worker_count + worker])), targets
+
         dataset = dataset.enumerate(first_epoch * steps).map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
@@ -95,7 +96,9 @@ def batches(inputs: np.ndarray, labels: np.ndarray, *, class_count: int, batch_s
     return dataset.map(_lookup(inputs, labels, class_count)).prefetch(tf.data.AUTOTUNE)
 
 
-def _lookup(inputs: np.ndarray, labels: np.ndarray, class_count: int) -> Callable:
+def _lookup(
+    inputs: np.ndarray, labels: np.ndarray, class_count: int
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Return a function from indices to inputs and one-hot labels.
 
     NumPy looks the inputs up, because TensorFlow would copy all of them into memory first.

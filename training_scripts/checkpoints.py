@@ -72,7 +72,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._check(record["identity"])
         self._fill(model, arrays)
         self._history.update(record["history"])
-        epoch = record["epoch"]
+        epoch: int = record["epoch"]
         self.resumed_at = record["resumed_at"] + ([epoch + 1] if epoch < self._epochs else [])
         print(f"checkpoint: {epoch} of {self._epochs} epochs are done, as {self._path} says", flush=True)
         return epoch
@@ -157,7 +157,7 @@ def _variables(model: keras.Model) -> dict[str, keras.Variable]:
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays and their digest; the file appears whole, or the one before stays."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # none of them is called allow_pickle
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
     with beside.open("wb") as file:

@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class Exchange:
     def _send(self, array: np.ndarray, *, to: str) -> None:
         with _explained(to):
             self._sockets[to].sendall(_HEADER.pack(array.nbytes))
-            self._sockets[to].sendall(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            self._sockets[to].sendall(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
     def _receive(self, like: np.ndarray, *, sender: str) -> np.ndarray:
         received = np.empty(like.shape, like.dtype)
@@ -90,7 +91,7 @@ class Exchange:
             (size,) = _HEADER.unpack(_read(self._sockets[sender], bytearray(_HEADER.size)))
             if size != like.nbytes:
                 raise ConnectionError(f"it sent {size} bytes instead of {like.nbytes}; is its script another one?")
-            _read(self._sockets[sender], received.reshape(-1).view(np.uint8))
+            _read(self._sockets[sender], received.reshape(-1).view(np.uint8).data)
         return received
 
 
@@ -178,7 +179,7 @@ def _configure(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _read(connection: socket.socket, target: bytearray | np.ndarray) -> bytearray | np.ndarray:
+def _read(connection: socket.socket, target: bytearray | memoryview) -> bytearray | memoryview:
     """Fill the target with what comes next, and return it."""
     view = memoryview(target)
     while view:
@@ -190,7 +191,7 @@ def _read(connection: socket.socket, target: bytearray | np.ndarray) -> bytearra
 
 
 @contextlib.contextmanager
-def _explained(host: str):
+def _explained(host: str) -> Iterator[None]:
     """Say which host an error is about."""
     try:
         yield

@@ -66,7 +66,8 @@ def fit_heads(
         gradient = _softmax(scores + similarity @ ahead) * present - targets + pull * ahead
         speed = _MOMENTUM * speed - gradient / curvature
         weights += speed
-    return (start + features.transpose(0, 2, 1) @ weights).astype(np.float32)
+    heads: np.ndarray = (start + features.transpose(0, 2, 1) @ weights).astype(np.float32)
+    return heads
 
 
 def classify(embedded: np.ndarray, owners: np.ndarray, heads: np.ndarray) -> np.ndarray:
@@ -121,4 +122,5 @@ def _with_constant(embedded: np.ndarray) -> np.ndarray:
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
     exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+    probabilities: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities

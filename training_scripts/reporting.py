@@ -38,7 +38,7 @@ class EpochReporter(keras.callbacks.Callback):
         """Start the clock."""
         self._started = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Print and keep the numbers of the epoch.
 
         Raises:
@@ -122,7 +122,8 @@ def write_reports(
     for name, split, given in zip(names, parts, probabilities, strict=True):
         evaluation[name] = evaluate(split.labels, given)
         mistakes = most_confident_mistakes(split.images, split.labels, given)
-        np.savez_compressed(folder / "mistakes" / f"{name}.npz", **mistakes)
+        # The type is ignored because none of the arrays is called allow_pickle.
+        np.savez_compressed(folder / "mistakes" / f"{name}.npz", **mistakes)  # type: ignore[arg-type]
     # The test images alone show which classes are mistaken: choices were made by the validation images.
     evaluation["test"]["confusion_matrix"] = confusion_matrix(splits.test.labels, probabilities[1])
     reports = {"history": history, "evaluation": evaluation, "provenance": provenance}

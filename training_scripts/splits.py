@@ -41,12 +41,12 @@ class Splits:
     @property
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the labels."""
-        return self.description["class_names"]
+        return list(self.description["class_names"])
 
     @property
     def image_size(self) -> int:
         """Height and width of every image, in pixels."""
-        return self.description["image_size"]
+        return int(self.description["image_size"])
 
     @property
     def images(self) -> list[np.ndarray]:
@@ -91,7 +91,7 @@ def _existing(folder: Path, name: str) -> Path:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text())
+        description: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} is no JSON file ({error}). Run 01_prepare_data again.") from error
     expected = {"source", "is_real", "class_names", "image_size"}

@@ -39,12 +39,13 @@ class Workers:
 
         It stays the plain optimizer that it is to whoever saves it. A single worker's is not touched.
         """
-        if self.exchange is not None:
+        exchange = self.exchange
+        if exchange is not None:
             apply = optimizer.apply
 
             # Keras clips gradients in `apply`, and it is the mean that must be clipped.
             def apply_mean(gradients: list[tf.Tensor], variables: list[keras.Variable] | None = None) -> None:
-                return apply(self._mean(gradients), variables)
+                apply(_mean(gradients, exchange), variables)
 
             optimizer.apply = apply_mean
         return optimizer
@@ -63,13 +64,14 @@ class Workers:
         if self.exchange is not None:
             self.exchange.close()
 
-    def _mean(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Average all gradients in one exchange, because each exchange costs a round trip."""
-        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in dense], axis=0)
-        mean = tf.ensure_shape(tf.numpy_function(self.exchange.average, [flat], flat.dtype), flat.shape)
-        parts = tf.split(mean, [gradient.shape.num_elements() for gradient in dense])
-        return [tf.reshape(part, gradient.shape) for part, gradient in zip(parts, dense, strict=True)]
+
+def _mean(gradients: list[tf.Tensor], exchange: Exchange) -> list[tf.Tensor]:
+    """Average all gradients in one exchange, because each exchange costs a round trip."""
+    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in dense], axis=0)
+    mean = tf.ensure_shape(tf.numpy_function(exchange.average, [flat], flat.dtype), flat.shape)
+    parts = tf.split(mean, [gradient.shape.num_elements() for gradient in dense])
+    return [tf.reshape(part, gradient.shape) for part, gradient in zip(parts, dense, strict=True)]
 
 
 def connect() -> Workers:
@@ -115,7 +117,7 @@ class KeepEqual(keras.callbacks.Callback):
                 if variable.dtype.startswith("float"):
                     variable.assign(self._exchange.average(variable.numpy()))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Turn loss and metrics of this worker's part into those of all images."""
         names = sorted(name for name in logs if not name.startswith("val_"))
         figures = self._exchange.average(np.array([logs[name] for name in names], np.float64))
