@@ -44,7 +44,7 @@ class Engine(Protocol):
 
     name: str
     reason: str
-    signatures: Mapping[str, Signature]
+    signatures: dict[str, Signature]
     weight_bytes: int
     footprint: int
     is_large: bool
@@ -90,7 +90,7 @@ class OwnEngine:
         self.reason = reason
         self._model = tf.saved_model.load(str(folder), tags=["serve"])
         functions = self._model.signatures
-        self.signatures = {name: _OwnSignature(function) for name, function in functions.items()}
+        self.signatures: dict[str, Signature] = {name: _OwnSignature(function) for name, function in functions.items()}
         variables = {id(variable): variable for function in functions.values() for variable in function.variables}
         self.weight_bytes = sum(value.dtype.size * value.shape.num_elements() for value in variables.values())
         self.footprint = self.weight_bytes + own_graph_bytes(folder)
@@ -127,7 +127,7 @@ class SharedEngine:
             PreparationError: If the weights cannot be prepared.
             RehearsalError: If an architecture does not compute what the model does.
         """
-        self.signatures: dict[str, _SharedSignature] = {}
+        self.signatures: dict[str, Signature] = {}
         self.weight_bytes = self.footprint = 0
         self.is_large = self.was_prepared = False
         self._keys: list[str] = []
@@ -168,8 +168,8 @@ class SharedEngine:
 
 class _SharedSignature:
     def __init__(self, architecture: Architecture, weights: list[np.ndarray]) -> None:
-        self.specifications = architecture.inputs
-        self.outputs = architecture.outputs
+        self.specifications: Mapping[str, tf.TensorSpec] = architecture.inputs
+        self.outputs: Mapping[str, tf.TensorSpec] = architecture.outputs
         self._architecture = architecture
         self._weights = weights
 

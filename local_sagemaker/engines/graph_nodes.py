@@ -1,6 +1,6 @@
 """Nodes of a graph or of a function as protobuf: references between them, and an order that does not need names."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2, types_pb2
 
@@ -64,7 +64,7 @@ def in_order(
         CycleError: If there is no such order.
     """
     finished: set[str] = set()
-    open_nodes: dict[str, Iterable[str]] = {}
+    open_nodes: dict[str, Iterator[str]] = {}
 
     def need(reference: str) -> None:
         reference = shorten(reference.removeprefix("^"))

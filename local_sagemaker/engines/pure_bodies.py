@@ -6,7 +6,7 @@ whose functions are written once more for every choice of arguments that are hel
 
 from dataclasses import dataclass, field
 
-from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2
 from tensorflow.python.framework import op_def_registry
 
 from local_sagemaker.engines.graph_nodes import (
@@ -18,7 +18,7 @@ from local_sagemaker.engines.graph_nodes import (
     split_reference,
 )
 
-Type = types_pb2.DataType
+Type = int  # a number of TensorFlow's enumeration DataType
 Types = tuple[Type | None, ...]  # per argument or output: the type of the variable that it stands for, or None
 
 # Say where a node came from, or how a runtime that is not used here shall run it.

@@ -159,4 +159,4 @@ def _is_fed(node: node_def_pb2.NodeDef) -> bool:
     shape = [dimension.size for dimension in tensor.tensor_shape.dim]
     if tensor.dtype == types_pb2.DT_STRING:
         return bool(shape) and math.prod(shape) <= _MOST_FED_STRINGS
-    return math.prod(shape) * tf.as_dtype(tensor.dtype).size > _SMALL_CONSTANT_BYTES
+    return bool(math.prod(shape) * tf.as_dtype(tensor.dtype).size > _SMALL_CONSTANT_BYTES)

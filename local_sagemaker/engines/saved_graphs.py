@@ -101,7 +101,8 @@ def _restored(function: function_pb2.FunctionDef) -> dict[str, str]:
     nodes = {node.name: node for node in function.node_def}
 
     def strings(reference: str) -> list[bytes]:
-        return tf.make_ndarray(nodes[split_reference(reference)[0]].attr["value"].tensor).tolist()
+        values: list[bytes] = tf.make_ndarray(nodes[split_reference(reference)[0]].attr["value"].tensor).tolist()
+        return values
 
     keys = {}
     for assignment in (node for node in function.node_def if node.op == "AssignVariableOp"):

@@ -45,7 +45,7 @@ class SavedModel:
             ImpureGraphError: If it is a variable that is not restored, or not as one piece.
         """
         if weight.is_constant:
-            return tf.make_ndarray(self.graph.nodes[weight.node].attr["value"].tensor)
+            return np.asarray(tf.make_ndarray(self.graph.nodes[weight.node].attr["value"].tensor))
         key = self.graph.checkpoint_keys.get(weight.node)
         if key is None:
             raise ImpureGraphError(f"The variable {weight.node} is not restored from one tensor of the checkpoint.")
