@@ -91,7 +91,7 @@ class Batcher:
             raise UnloadedError(self._servable.name)
         rows = 0 if request.name in self._alone else _rows(request)
         batch = self._batch(request, rows)
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         batch.calls.append((request, answer))
         batch.rows += rows
         if not 0 < batch.rows < self._options.max_rows:

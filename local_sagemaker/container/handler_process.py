@@ -12,25 +12,30 @@ import struct
 import sys
 import threading
 import traceback
-from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 FRAME = struct.Struct(">IQ")  # length of the JSON header, length of the body
 DEFAULT_CONTENT_TYPE = "application/json"
 
-_FIELDS = (
-    "model_name, model_version, method, rest_uri, grpc_port, channel, "
-    "custom_attributes, request_content_type, accept_header, content_length"
-)
 
-
-class Context(namedtuple("Context", _FIELDS)):
+class Context(NamedTuple):
     """What a handler is told about its call, with the fields of AWS's container; gRPC is not served here."""
 
+    model_name: str
+    model_version: str | None
+    method: str | None
+    rest_uri: str
+    grpc_port: int | None
+    channel: None
+    custom_attributes: str | None
+    request_content_type: str
+    accept_header: str
+    content_length: int
+
     @property
-    def grpc_uri(self) -> None:
+    def grpc_uri(self) -> int | None:
         """The gRPC address under its older name."""
         return self.grpc_port
 
@@ -48,10 +53,11 @@ def load_handler(script: Path) -> Handler:
     if library.exists():
         sys.path.append(str(library))
     specification = importlib.util.spec_from_file_location("inference", script)
+    assert specification and specification.loader, "a path that ends with .py has a loader"
     inference = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(inference)
     if hasattr(inference, "handler"):
-        return inference.handler
+        return cast(Handler, inference.handler)
     if not (hasattr(inference, "input_handler") and hasattr(inference, "output_handler")):
         raise NotImplementedError("Handlers are not implemented correctly in user script.")
     import requests  # only where it is needed: it takes a moment
@@ -118,6 +124,7 @@ def main() -> int:
         connections.append(socket.socket(socket.AF_UNIX))
         connections[-1].connect(path)
     sys.argv = [str(script)]
+    outcome: dict[str, Any]
     try:
         handler = load_handler(script)
         outcome = {"error": None}

@@ -18,6 +18,7 @@ from local_sagemaker.container import handler_process
 from local_sagemaker.processes import Process
 
 CALLS_AT_ONCE = 4  # per model; further calls wait for their turn
+_STANDARD_OUTPUT = 1  # the descriptor, whatever sys.stdout is
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _PROGRAM = [sys.executable, "-P", str(Path(handler_process.__file__).resolve())]  # -P: our modules are not the user's
 
@@ -139,7 +140,7 @@ class Handler:
             [*_PROGRAM, str(path), str(self._script), str(CALLS_AT_ONCE)],
             environment=os.environ | local,
             folder=self._script.parent,
-            output=sys.__stdout__.fileno(),  # what it prints goes to the container's log
+            output=_STANDARD_OUTPUT,  # what it prints goes to the container's log
         )
         running = _Running(process)
         try:

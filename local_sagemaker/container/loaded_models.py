@@ -61,8 +61,11 @@ class LoadedModels:
         self._invocation_seconds = invocation_seconds
         self._load_seconds = load_seconds
         self._batching = batching
-        self._folder = None if sockets else tempfile.TemporaryDirectory(prefix="lsm-")
-        self._sockets = sockets or Path(self._folder.name)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        if sockets is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="lsm-")
+            sockets = Path(self._folder.name)
+        self._sockets = sockets
         self._models: dict[str, _Model] = {}
         self._reserved: dict[str, int] = {}  # models being loaded or unloaded, and their footprint
         self._unloading: set[asyncio.Task[None]] = set()

@@ -9,6 +9,7 @@ or lists of unequal length, is not read here: ``read`` returns None, and the cal
 import math
 import re
 import threading
+from typing import Any
 
 import numpy as np
 import orjson
@@ -48,9 +49,10 @@ class NumberList:
         """Whether all numbers are written as integers."""
         return not any(mark in self._text for mark in (b".", b"e", b"E"))
 
-    def to_list(self) -> list:
+    def to_list(self) -> list[Any]:
         """Return nested lists of Python's numbers."""
-        return orjson.loads(self._text)
+        numbers: list[Any] = orjson.loads(self._text)
+        return numbers
 
 
 def read(body: bytes) -> dict[str, str | NumberList] | None:
@@ -85,7 +87,9 @@ def _read_list(text: bytes) -> NumberList | None:
     if kept:
         _thread.parser = parser
     try:
-        flat = np.frombuffer(parser.parse(text).as_buffer(of_type="d"), np.float64)
+        numbers = parser.parse(text)
+        assert isinstance(numbers, simdjson.Array), "the text begins with a bracket"
+        flat = np.frombuffer(numbers.as_buffer(of_type="d"), np.float64)
     except (ValueError, TypeError, RuntimeError):  # no JSON, or too large a number
         return None
     return NumberList(text, flat.reshape(shape)) if flat.size == math.prod(shape) else None

@@ -32,9 +32,9 @@ def read_document(body: bytes) -> dict[str, Any]:
     """
     if not body:
         raise RequestError("JSON Parse error: The document is empty")
-    document: Any = number_lists.read(body)
-    if document is not None:
-        return document
+    numbers: dict[str, Any] | None = number_lists.read(body)
+    if numbers is not None:
+        return numbers
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -115,9 +115,10 @@ def _cast(array: np.ndarray, dtype: tf.DType) -> np.ndarray | None:
 def _flat(value: Any, rank: int) -> Iterable[Any]:
     if rank == 0:
         return [value]
+    values: Iterable[Any] = value
     for _ in range(rank - 1):
-        value = chain.from_iterable(value)
-    return value
+        values = chain.from_iterable(values)
+    return values
 
 
 def _row_leaves(rows: list[Any], dtype: tf.DType) -> list[Any]:

@@ -9,11 +9,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
 # Computes, and returns how to tell the result: the thread is free again by then, so that who hears of it finds it so.
 Work = Callable[[], Callable[[], object]]
+Result = TypeVar("Result")
 
 
 class Threads:
@@ -49,8 +50,8 @@ class Threads:
                 self._waiting.append(work)
 
     def run(
-        self, function: Callable[..., Any], *arguments: Any, ended: Callable[[], object] = bool
-    ) -> "asyncio.Future[Any]":
+        self, function: Callable[..., Result], *arguments: Any, ended: Callable[[], object] = bool
+    ) -> "asyncio.Future[Result]":
         """Call a function in a thread and return what it returns, or raise what it raises, in the running event loop.
 
         Leaner than ``run_in_executor``, which chains two futures both ways.
@@ -63,7 +64,7 @@ class Threads:
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
 
-        def tell(result: Any, error: Exception | None) -> None:
+        def tell(result: Result | None, error: Exception | None) -> None:
             ended()
             if answer.cancelled():
                 return
