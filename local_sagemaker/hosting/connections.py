@@ -109,7 +109,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.is_open = True
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport  # type: ignore[assignment]  # that of a TCP connection can write
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False

@@ -243,7 +243,7 @@ class Endpoints:
 
     def _fail(self, name: str, reason: str) -> None:
         logger.error("endpoint %s failed: %s", name, reason)
-        changes = {"EndpointStatus": "Failed", "FailureReason": reason, "LastModifiedTime": now()}
+        changes: dict[str, Any] = {"EndpointStatus": "Failed", "FailureReason": reason, "LastModifiedTime": now()}
         self._records.update(ENDPOINT, name, **changes)
 
     def _change(self, name: str, change: Coroutine[Any, Any, None]) -> None:

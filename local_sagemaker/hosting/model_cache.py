@@ -107,9 +107,9 @@ class ModelCache:
             if not self._keep_models:
                 await self._evict(model, delete=True)
         while self._disk.used > self._settings.instance_disk_bytes:  # there was more room then
-            model = self._models.first(lambda model: model.on_disk)
-            assert model is not None
-            await self._evict(model, delete=True)
+            first = self._models.first(lambda model: model.on_disk)
+            assert first is not None
+            await self._evict(first, delete=True)
 
     def holds(self, source: ModelSource) -> bool:
         """Return whether a model is loaded, or being loaded, here."""

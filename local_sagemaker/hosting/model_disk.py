@@ -10,7 +10,7 @@ import contextlib
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from local_sagemaker import archives
 from local_sagemaker.archives import ArchiveSizeError
@@ -19,6 +19,8 @@ from local_sagemaker.hosting.inventory import Inventory
 from local_sagemaker.hosting.models import Model
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
+
+Result = TypeVar("Result")
 
 
 class ModelDisk:
@@ -137,7 +139,7 @@ class ModelDisk:
         self._inventory.remove(model)
         shutil.rmtree(model.folder, ignore_errors=True)
 
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    async def _in_thread(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
         """Run a function in a thread that ``close`` waits for, even if the load that wants it is cancelled."""
         future = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **options))
         self._threads.add(future)
