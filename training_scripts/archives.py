@@ -98,7 +98,9 @@ class _Checkpoint:
     def __init__(self, prefix: Path, head: keras.layers.Dense) -> None:
         reader = tf.train.load_checkpoint(str(prefix))
         self._prefix = str(prefix)
-        self._tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        self._tensors: dict[str, np.ndarray] = {
+            name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+        }
         self._kernel, self._bias = (self._find(weight) for weight in head.get_weights())
 
     def write(self, weights: np.ndarray) -> None:
@@ -115,7 +117,7 @@ class _Checkpoint:
         found = [name for name, value in self._tensors.items() if np.array_equal(value, weight)]
         if len(found) != 1:
             raise ValueError(f"{len(found)} variables of the export hold the head's weights of shape {weight.shape}.")
-        return str(found[0])
+        return found[0]
 
 
 def _name_owner(exported: Path, name: str) -> None:

@@ -109,7 +109,7 @@ def choose_pull(
 def _by_owner(owners: np.ndarray, count: int) -> np.ndarray:
     """Return the places of each person's images, int64 (U, most images of one), filled up with -1."""
     amounts = np.bincount(owners, minlength=count)
-    places = np.full((count, max(1, amounts.max(initial=0))), -1, dtype=np.int64)
+    places = np.full((count, max(1, int(amounts.max(initial=0)))), -1, dtype=np.int64)
     order = np.argsort(owners, kind="stable")
     places[np.arange(places.shape[1]) < amounts[:, None]] = order
     return places

@@ -129,7 +129,7 @@ def draw_cat(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
 def draw_dog(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
     """Draw a dog: standing, or its face with hanging ears (arguments as `draw_bird`)."""
     fur = pick(FURS, rng, unlike=behind, spread=8)
-    ear = shade(fur, rng.choice([0.5, 0.65])) if sum(fur) > 200 else shade(fur, 1.35)
+    ear = shade(fur, float(rng.choice([0.5, 0.65]))) if sum(fur) > 200 else shade(fur, 1.35)
     tongue: Color = (225, 110, 120)
     if rng.random() < 0.45:
         canvas.ellipse((0, 1.0), (0.7, 0.45), shade(fur, 0.85))

@@ -271,7 +271,7 @@ def _paint_wall(student: Student, rng: np.random.Generator) -> Image.Image:
             line = [(x - 2, y - 2 * slope), (x + 2, y + 2 * slope)]
             if rng.random() < 0.5:
                 line = [(v, u) for u, v in line]
-            canvas.stroke(line, 0.015, shade(student.wall, rng.choice([0.93, 1.2])))
+            canvas.stroke(line, 0.015, shade(student.wall, float(rng.choice([0.93, 1.2]))))
     elif student.pattern == 2:
         offset = rng.uniform(0, 0.4)
         for top in np.arange(-1 - offset, 1, 0.4):
