@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from helpers.runs import report
 from helpers import results
+from helpers.runs import report
 
 PNG = base64.b64encode(b"\x89PNG not really").decode()
 STARTED = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)

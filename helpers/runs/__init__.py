@@ -1,0 +1,1 @@
+"""Runs of the series: their parameters, their progress, and what they leave."""
