@@ -23,11 +23,11 @@ lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 lint: $(READY)
-	$(BIN)/ruff check && $(BIN)/ruff format --check
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 
 # Removes the environment, the runs and the caches of the tools; data and the state of local_sagemaker stay.
 clean:
-	rm -rf .venv runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv runs build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Needs uv (pip install uv); keeps the pins that still fit. Delete requirements.lock first to renew all of them.
