@@ -142,11 +142,13 @@ class MultiModelEndpoint:
 
     def describe(self) -> dict[str, Any]:
         """Return what ``DescribeEndpoint`` says."""
-        return self._client.describe_endpoint(EndpointName=self.name)
+        described: dict[str, Any] = self._client.describe_endpoint(EndpointName=self.name)
+        return described
 
     def describe_container(self) -> dict[str, Any]:
         """Return the container definition of the endpoint's model: image, mode and where the archives lie."""
-        return self._client.describe_model(ModelName=self.name)["PrimaryContainer"]
+        container: dict[str, Any] = self._client.describe_model(ModelName=self.name)["PrimaryContainer"]
+        return container
 
     def metric(self, name: str, *, minutes: int = 60) -> dict[str, float]:
         """Read one of the endpoint's CloudWatch metrics.
@@ -232,7 +234,8 @@ class MultiModelEndpoint:
             Period=period,
             Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
         )
-        return answer["Datapoints"]
+        data_points: list[dict[str, Any]] = answer["Datapoints"]
+        return data_points
 
     @property
     def _client(self) -> Any:
@@ -242,12 +245,13 @@ class MultiModelEndpoint:
         deadline = time.monotonic() + 360
         while True:
             try:
-                return self._runtime.invoke_endpoint(
+                answer: dict[str, Any] = self._runtime.invoke_endpoint(
                     EndpointName=self.name,
                     ContentType="application/json",
                     Body=body,
                     TargetModel=target_model,
                 )
+                return answer
             except self._runtime.exceptions.ModelNotReadyException:
                 if time.monotonic() > deadline:
                     raise
@@ -353,7 +357,7 @@ def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelE
 def find(connection: Connection, name: str) -> str | None:
     """Return the status of an endpoint, or None if there is none of that name."""
     try:
-        return connection.boto.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"]
+        return str(connection.boto.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"])
     except ClientError as error:
         if "Could not find" in str(error):
             return None
@@ -364,7 +368,7 @@ def serving_image(connection: Connection, instance_type: str) -> str:
     """Return the address of AWS's TensorFlow inference image."""
     from sagemaker.core import image_uris
 
-    return image_uris.retrieve(
+    image: str = image_uris.retrieve(
         framework="tensorflow",
         region=connection.region,
         version=IMAGE_VERSION,
@@ -372,6 +376,7 @@ def serving_image(connection: Connection, instance_type: str) -> str:
         instance_type=instance_type,
         image_scope="inference",
     )
+    return image
 
 
 def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
@@ -403,9 +408,9 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
 
 def _reason(error: ClientError) -> str:
     """Return what the container said, out of the ``{"error": …}`` that it answers with."""
-    text = error.response.get("OriginalMessage", str(error))
+    text: str = error.response.get("OriginalMessage", str(error))
     try:
-        return json.loads(text)["error"]
+        return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
         return text
 

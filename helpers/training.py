@@ -134,7 +134,7 @@ def training_image(connection: Connection, instance_type: str) -> str:
     """Return the address of AWS's TensorFlow training image."""
     from sagemaker.core import image_uris
 
-    return image_uris.retrieve(
+    image: str = image_uris.retrieve(
         framework="tensorflow",
         region=connection.region,
         version=IMAGE_VERSION,
@@ -142,6 +142,7 @@ def training_image(connection: Connection, instance_type: str) -> str:
         instance_type=instance_type,
         image_scope="training",
     )
+    return image
 
 
 def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str:
@@ -206,7 +207,7 @@ def _follow(connection: Connection, job_name: str) -> dict[str, Any]:
     tail: list[str] = []
     with tqdm(total=None, unit="epoch", desc=f"{job_name}: Starting") as bar:
         while True:
-            description = client.describe_training_job(TrainingJobName=job_name)
+            description: dict[str, Any] = client.describe_training_job(TrainingJobName=job_name)
             for line in log.new_lines():
                 tail = [*tail[-19:], line]
                 match = _EPOCH.fullmatch(line)
