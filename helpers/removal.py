@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from helpers import endpoint, storage
+from helpers import endpoint_status, storage
 from helpers.session import Connection
 
 
@@ -16,21 +16,24 @@ def _stop_training_job(connection: Connection, name: str) -> None:
         time.sleep(connection.poll_seconds)
 
 
-def _delete_endpoint(connection: Connection, name: str) -> None:
+def delete_endpoint(connection: Connection, name: str) -> None:
+    """Delete an endpoint as soon as that is possible, and wait until it is gone; one that is gone is passed over."""
     # SageMaker refuses to delete what is being created.
-    while (status := endpoint.find(connection, name)) in ("Creating", "Updating"):
+    while (status := endpoint_status.find(connection, name)) in ("Creating", "Updating"):
         time.sleep(connection.poll_seconds)
     if status not in (None, "Deleting"):
         connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
-    while endpoint.find(connection, name):
+    while endpoint_status.find(connection, name):
         time.sleep(connection.poll_seconds)
 
 
-def _delete_config(connection: Connection, name: str) -> None:
+def delete_config(connection: Connection, name: str) -> None:
+    """Delete an endpoint configuration."""
     connection.boto.client("sagemaker").delete_endpoint_config(EndpointConfigName=name)
 
 
-def _delete_model(connection: Connection, name: str) -> None:
+def delete_model(connection: Connection, name: str) -> None:
+    """Delete a model; its archives stay."""
     connection.boto.client("sagemaker").delete_model(ModelName=name)
 
 
@@ -62,9 +65,9 @@ REMOVE: dict[str, Callable[[Connection, str], Any]] = {
     "training job": _stop_training_job,
     "scaling": _deregister,
     "alarm": _delete_alarm,
-    "endpoint": _delete_endpoint,
-    "endpoint configuration": _delete_config,
-    "model": _delete_model,
+    "endpoint": delete_endpoint,
+    "endpoint configuration": delete_config,
+    "model": delete_model,
     "unfinished upload": _abort_uploads,
     "objects": storage.delete,
 }

@@ -1,30 +1,22 @@
 """Training jobs through the SDK's ``ModelTrainer``: start, follow, read what they leave, publish."""
 
-import re
 import tarfile
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
-from tqdm.auto import tqdm
 
-from helpers import job_output, storage
+from helpers import job_log, job_output, storage
+from helpers.container_images import training_image
 from helpers.job_output import Mistakes, OutputError
 from helpers.session import Connection
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"
-# AWS's own tests pair this training image with the serving image of helpers.endpoint.
-IMAGE_VERSION, IMAGE_PYTHON = "2.21", "py312"
 # Where a job has its checkpoints; they are kept in S3 while it runs.
 _CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
-_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_EPOCH = re.compile(r"epoch (\d+)/(\d+) (.*)")
-_STEP = re.compile(r"\w+ \d+/\d+")  # progress before the first epoch, such as "features 640/1712"
-_SHELL_TRACE = re.compile(r"\++ |[A-Z_]+=|Traceback \(most recent call last\):$")
 
 
 class TrainingError(RuntimeError):
@@ -123,26 +115,16 @@ def train(
     trainer.train(input_data_config=inputs, wait=False, logs=False)
     job_name = trainer._latest_training_job.training_job_name
     try:
-        description = _follow(connection, job_name)
+        description, log_end = job_log.follow(connection, job_name)
     except KeyboardInterrupt:
         connection.boto.client("sagemaker").stop_training_job(TrainingJobName=job_name)
         raise
+    if description["TrainingJobStatus"] != "Completed":
+        raise TrainingError(
+            f"Training job {job_name} ended as {description['TrainingJobStatus']} ({description['SecondaryStatus']}): "
+            f"{description.get('FailureReason', 'no reason given')}\nThe end of its log:\n{log_end}"
+        )
     return _result(connection, description)
-
-
-def training_image(connection: Connection, instance_type: str) -> str:
-    """Return the address of AWS's TensorFlow training image."""
-    from sagemaker.core import image_uris
-
-    image: str = image_uris.retrieve(
-        framework="tensorflow",
-        region=connection.region,
-        version=IMAGE_VERSION,
-        py_version=IMAGE_PYTHON,
-        instance_type=instance_type,
-        image_scope="training",
-    )
-    return image
 
 
 def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str:
@@ -199,65 +181,6 @@ def _checkpoint_config(connection: Connection, checkpoint: str | None) -> Any:
         return None
     uri = f"{connection.base_uri}checkpoints/{checkpoint}/"
     return CheckpointConfig(s3_uri=uri, local_path=_CHECKPOINT_FOLDER)
-
-
-def _follow(connection: Connection, job_name: str) -> dict[str, Any]:
-    client = connection.boto.client("sagemaker")
-    log = _LogReader(connection, job_name)
-    tail: list[str] = []
-    with tqdm(total=None, unit="epoch", desc=f"{job_name}: Starting") as bar:
-        while True:
-            description: dict[str, Any] = client.describe_training_job(TrainingJobName=job_name)
-            for line in log.new_lines():
-                tail = [*tail[-19:], line]
-                match = _EPOCH.fullmatch(line)
-                if match:
-                    bar.total = int(match[2])
-                    bar.update(int(match[1]) - bar.n)
-                    bar.set_postfix_str(match[3])
-                elif _STEP.fullmatch(line):
-                    bar.set_postfix_str(line)
-            bar.set_description(f"{job_name}: {description['SecondaryStatus']}")
-            if description["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
-                break
-            time.sleep(connection.poll_seconds)
-    if description["TrainingJobStatus"] != "Completed":
-        tail += log.new_lines()
-        reason = description.get("FailureReason", "no reason given")
-        end = "\n".join(line for line in tail[-20:] if not _SHELL_TRACE.match(line))
-        raise TrainingError(
-            f"Training job {job_name} ended as {description['TrainingJobStatus']} "
-            f"({description['SecondaryStatus']}): {reason}\nThe end of its log:\n{end}"
-        )
-    return description
-
-
-class _LogReader:
-    """Reads what a job newly wrote to CloudWatch Logs."""
-
-    def __init__(self, connection: Connection, job_name: str) -> None:
-        self._client = connection.boto.client("logs")
-        self._prefix = f"{job_name}/"
-        self._tokens: dict[str, str] = {}
-
-    def new_lines(self) -> Iterator[str]:
-        try:
-            streams = self._client.describe_log_streams(logGroupName=_LOG_GROUP, logStreamNamePrefix=self._prefix)
-        except self._client.exceptions.ResourceNotFoundException:
-            return  # the group appears with the account's first line
-        for stream in streams["logStreams"]:
-            yield from self._stream_lines(stream["logStreamName"])
-
-    def _stream_lines(self, name: str) -> Iterator[str]:
-        while True:
-            position = {"nextToken": self._tokens[name]} if name in self._tokens else {}
-            page = self._client.get_log_events(
-                logGroupName=_LOG_GROUP, logStreamName=name, startFromHead=True, **position
-            )
-            self._tokens[name] = page["nextForwardToken"]
-            if not page["events"]:
-                return
-            yield from (event["message"] for event in page["events"])
 
 
 def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:

@@ -1,6 +1,4 @@
-import base64
 import io
-import json
 import uuid
 from datetime import UTC, datetime
 
@@ -11,6 +9,7 @@ from PIL import Image
 
 from helpers import endpoint, storage
 from helpers.endpoint import EndpointError
+from helpers.endpoint_metrics import METRICS
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 
@@ -94,20 +93,13 @@ def test_metrics_tell_what_happened(deployed):
     assert (after["SampleCount"] - before["SampleCount"], after["Sum"] - before["Sum"]) == (1, 1)
     latency = deployed.metric("ModelLatency")
     assert 0 < latency["Minimum"] <= latency["Average"] <= latency["Maximum"]
-    assert all(isinstance(deployed.metric(name), dict) for name in endpoint.METRICS)
+    assert all(isinstance(deployed.metric(name), dict) for name in METRICS)
 
 
-def test_the_number_of_loaded_models_is_waited_for(deployed, monkeypatch):
+def test_the_loaded_models_are_counted(deployed):
     since = datetime.now(UTC)
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
     assert deployed.loaded_models(since=since) >= 1
-    answers = [[], [{"Maximum": 7.0}, {"Maximum": 5.0}]]
-    monkeypatch.setattr(deployed, "_data_points", lambda *_, **__: answers.pop(0))
-    monkeypatch.setattr(endpoint.time, "sleep", lambda _: None)
-    assert deployed.loaded_models(since=since) == 7
-    monkeypatch.setattr(deployed, "_data_points", lambda *_, **__: [])
-    with pytest.raises(EndpointError, match="does not know yet how many models"):
-        deployed.loaded_models(since=since, seconds=0)
 
 
 def test_a_metric_is_read_over_time(deployed):
@@ -142,24 +134,6 @@ def test_the_environment_of_the_container_is_passed_on(connection):
         small.delete()
 
 
-def test_a_model_that_is_not_ready_is_waited_for(deployed, monkeypatch):
-    waits = []
-    monkeypatch.setattr(endpoint.time, "sleep", waits.append)
-    runtime = deployed._runtime
-    answer = runtime.invoke_endpoint
-    error = {"Error": {"Code": "ModelNotReadyException", "Message": "Model is not ready for inference yet."}}
-    refusals = [runtime.exceptions.ModelNotReadyException(error, "InvokeEndpoint")] * 2
-
-    def invoke(**arguments):
-        if refusals:
-            raise refusals.pop()
-        return answer(**arguments)
-
-    monkeypatch.setattr(runtime, "invoke_endpoint", invoke)
-    assert deployed.predict(BRIGHT, target_model="dense.tar.gz").labels == ["bright", "bright"]
-    assert len(waits) == 2
-
-
 @pytest.mark.aws
 def test_an_endpoint_that_does_not_exist_names_the_notebook(connection):
     with pytest.raises(EndpointError, match=r"nobody does not exist. Run 04_deploy_multi_model_endpoint first"):
@@ -173,7 +147,7 @@ def test_a_deployment_that_fails_leaves_nothing(connection, monkeypatch):
     def fail(*arguments):
         raise EndpointError("no capacity")
 
-    monkeypatch.setattr(endpoint, "_wait_in_service", fail)
+    monkeypatch.setattr(endpoint, "wait_in_service", fail)
     with pytest.raises(EndpointError, match="no capacity"):
         endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
     client = connection.boto.client("sagemaker")
@@ -193,13 +167,6 @@ def test_a_deployment_that_fails_deletes_nothing_that_was_there_before(connectio
     client.delete_model(ModelName=name)
 
 
-def test_an_answer_without_label_and_probabilities_is_explained(deployed, monkeypatch):
-    answer = {"Body": io.BytesIO(b'{"predictions": [[0.5, 0.5]]}')}
-    monkeypatch.setattr(deployed._runtime, "invoke_endpoint", lambda **_: answer)
-    with pytest.raises(EndpointError, match="answers without label and probabilities"):
-        deployed.predict(BRIGHT, target_model="dense.tar.gz")
-
-
 def test_an_image_that_the_target_cannot_run_is_named_and_leaves_nothing(connection):
     name = f"foreign-{uuid.uuid4().hex[:8]}"
     with pytest.raises(ClientError, match="cannot run the image 'me/mine:1'"):
@@ -213,32 +180,3 @@ def test_an_image_that_the_target_cannot_run_is_named_and_leaves_nothing(connect
 def test_deleting_twice_is_no_error(connection):
     gone = endpoint.MultiModelEndpoint(connection, "never-was", models_uri=connection.models_uri)
     gone.delete()
-
-
-def test_the_body_of_pixels_and_of_files():
-    assert json.loads(endpoint.request_body(BRIGHT[:1]))["instances"] == BRIGHT[:1].tolist()
-    body = json.loads(endpoint.request_body([b"\xff\xd8"]))
-    assert body["signature_name"] == "serving_bytes"
-    assert base64.b64decode(body["instances"][0]["b64"]) == b"\xff\xd8"
-
-
-@pytest.mark.parametrize(
-    ("images", "words"),
-    [
-        (np.zeros((4, 4, 3)), r"shape \(N, height, width, 3\) with N ≥ 1, not \(4, 4, 3\)"),
-        (np.zeros((1, 4, 4, 1)), "not"),
-        (np.zeros((0, 4, 4, 3)), "N ≥ 1"),
-        ([], "array of pixels, or a sequence"),
-        (["file.jpg"], "encoded files as bytes"),
-        (np.zeros((10, 400, 400, 3)), "one call may carry 6,291,456. Send fewer images, or send them as JPEG"),
-        ([bytes(5 * 1024 * 1024)], "one call may carry"),
-    ],
-)
-def test_images_that_cannot_be_sent_are_refused_before_the_call(images, words):
-    with pytest.raises(ValueError, match=words):
-        endpoint.request_body(images)
-
-
-def test_the_serving_image_fits_the_instance(connection):
-    assert "/tensorflow-inference:2.20" in endpoint.serving_image(connection, "ml.c5.xlarge")
-    assert "gpu" in endpoint.serving_image(connection, "ml.g4dn.xlarge")

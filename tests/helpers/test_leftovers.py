@@ -4,7 +4,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
 
-from helpers import endpoint, leftovers, permissions, removal, session, storage, training
+from helpers import endpoint, job_log, leftovers, permissions, removal, session, storage, training
 from helpers.session import Connection
 from local_sagemaker.gateway import authorization
 
@@ -41,7 +41,7 @@ def abandoned(place, classifiers, monkeypatch):
     )
     _put_alarm(place, name)
     monkeypatch.setattr(training, "SCRIPTS", training.SCRIPTS.parent / "tests" / "helpers" / "job_scripts")
-    monkeypatch.setattr(training, "_follow", _die)
+    monkeypatch.setattr(job_log, "follow", _die)
     with pytest.raises(ConnectionError):
         training.train(
             place, "left", entry_script="wait.py", channels={}, hyperparameters={}, instance_type="ml.c5.xlarge"

@@ -44,7 +44,7 @@ def test_what_takes_its_time_is_waited_for(connection, monkeypatch, kind, states
         calls.append(left[0])
         return left.pop(0)
 
-    monkeypatch.setattr(removal.endpoint, "find", find)
+    monkeypatch.setattr(removal.endpoint_status, "find", find)
     monkeypatch.setattr(removal.time, "sleep", lambda _: None)
     monkeypatch.setattr(type(connection.boto), "client", lambda *_: Client())
     removal.REMOVE[kind](connection, "left")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import datasets, storage, store, training
+from helpers import datasets, job_log, storage, store, training
 from helpers.training import TrainingError
 
 SERIES_SCRIPTS = training.SCRIPTS
@@ -105,14 +105,13 @@ def test_interrupting_the_wait_stops_the_job(connection, channels, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_follow", interrupt)
+    monkeypatch.setattr(job_log, "follow", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(connection, "interrupted", "wait.py", channels)
     monkeypatch.undo()
     [job] = jobs(connection, "interrupted")
     assert job["TrainingJobStatus"] in ("Stopping", "Stopped")
-    with pytest.raises(TrainingError, match="ended as Stopped"):
-        training._follow(connection, job["TrainingJobName"])
+    assert job_log.follow(connection, job["TrainingJobName"])[0]["TrainingJobStatus"] == "Stopped"
 
 
 def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeypatch):
@@ -132,7 +131,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeyp
     assert result.history["epoch"] == [1, 2, 3]
     assert result.provenance["resumed_at"] == [2]
     assert "checkpoint_dir" not in result.provenance["hyperparameters"]
-    log = list(training._LogReader(connection, result.job_name).new_lines())
+    log = list(job_log.LogReader(connection, result.job_name).new_lines())
     assert [line for line in log if line.startswith("checkpoint: 1 of 3 epochs are done")]
     [job] = jobs(connection, "resumed")
     assert job["EnableManagedSpotTraining"] and job["StoppingCondition"]["MaxWaitTimeInSeconds"] == 4000
@@ -152,14 +151,6 @@ def test_a_job_on_spot_instances_waits_twice_as_long_as_it_may_run(connection, c
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 50, "MaxWaitTimeInSeconds": 100}
     assert job["HyperParameters"]["checkpoint-dir"] == job["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
     assert job["CheckpointConfig"]["S3Uri"] == f"{connection.base_uri}checkpoints/waits/"
-
-
-@pytest.mark.parametrize(("instance", "processor"), [("ml.c5.xlarge", "cpu"), ("ml.g4dn.xlarge", "gpu")])
-def test_the_image_fits_the_instance(connection, instance, processor):
-    image = training.training_image(connection, instance)
-    assert "/tensorflow-training:2.21" in image
-    assert processor in image
-    assert f".{connection.region}." in image
 
 
 def test_a_script_is_shown_as_it_is():

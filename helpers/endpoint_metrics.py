@@ -1,0 +1,101 @@
+"""What CloudWatch knows of an endpoint. On AWS metrics arrive a minute or two after the calls."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from helpers.endpoint_status import EndpointError
+from helpers.session import Connection
+
+# Each metric, and its namespace.
+METRICS = {
+    "ModelLatency": "AWS/SageMaker",
+    "ModelLoadingWaitTime": "AWS/SageMaker",
+    "ModelDownloadingTime": "AWS/SageMaker",
+    "ModelLoadingTime": "AWS/SageMaker",
+    "ModelUnloadingTime": "AWS/SageMaker",
+    "ModelCacheHit": "AWS/SageMaker",
+    "Invocations": "AWS/SageMaker",
+    "Invocation5XXErrors": "AWS/SageMaker",
+    "LoadedModelCount": "/aws/sagemaker/Endpoints",
+}
+
+
+class EndpointMetrics:
+    """The metrics of one endpoint."""
+
+    def __init__(self, connection: Connection, endpoint_name: str) -> None:
+        """Read nothing yet.
+
+        Args:
+            connection: The session.
+            endpoint_name: Name of the endpoint.
+        """
+        self._connection = connection
+        self._endpoint_name = endpoint_name
+
+    def total(self, name: str, *, minutes: int) -> dict[str, float]:
+        """Return SampleCount, Average, Minimum, Maximum and Sum of a metric; empty if there is no data.
+
+        Args:
+            name: One of ``METRICS``; times are in microseconds.
+            minutes: How far back to look.
+        """
+        points = self._data_points(name, since=datetime.now(UTC) - timedelta(minutes=minutes), period=60)
+        if not points:
+            return {}
+        count = sum(point["SampleCount"] for point in points)
+        total = sum(point["Sum"] for point in points)
+        return {
+            "SampleCount": count,
+            "Average": total / count,
+            "Minimum": min(point["Minimum"] for point in points),
+            "Maximum": max(point["Maximum"] for point in points),
+            "Sum": total,
+        }
+
+    def over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
+        """Return a metric's average for each period of ``connection.metric_period``.
+
+        Args:
+            name: One of ``METRICS``; times are in microseconds.
+            since: Where to begin, with a time zone.
+
+        Returns:
+            Seconds since then and the average, in order.
+        """
+        points = self._data_points(name, since=since, period=self._connection.metric_period)
+        averages = {point["Timestamp"]: point["Sum"] / point["SampleCount"] for point in points}
+        return [((moment - since).total_seconds(), averages[moment]) for moment in sorted(averages)]
+
+    def loaded_models(self, *, since: datetime, seconds: float) -> int:
+        """Return the most models that one instance had loaded, once CloudWatch has that number.
+
+        Args:
+            since: From when on, with a time zone.
+            seconds: How long to wait for it.
+
+        Raises:
+            EndpointError: If it does not arrive.
+        """
+        deadline = time.monotonic() + seconds
+        while not (counted := self._data_points("LoadedModelCount", since=since, period=60)):
+            if time.monotonic() > deadline:
+                raise EndpointError(
+                    f"CloudWatch does not know yet how many models {self._endpoint_name} has loaded. Try again."
+                )
+            time.sleep(self._connection.poll_seconds)
+        return int(max(point["Maximum"] for point in counted))
+
+    def _data_points(self, name: str, *, since: datetime, period: int) -> list[dict[str, Any]]:
+        dimensions = {"EndpointName": self._endpoint_name, "VariantName": "AllTraffic"}
+        answer = self._connection.boto.client("cloudwatch").get_metric_statistics(
+            Namespace=METRICS[name],
+            MetricName=name,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=since,
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=period,
+            Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
+        )
+        return answer["Datapoints"]

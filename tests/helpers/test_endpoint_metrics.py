@@ -1,0 +1,53 @@
+"""What is made of CloudWatch's data points; those of a real endpoint are read in test_endpoint.py."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from helpers import endpoint_metrics
+from helpers.endpoint_metrics import EndpointMetrics
+from helpers.endpoint_status import EndpointError
+
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def point(second, count, total, least=0.0, most=0.0):
+    moment = SINCE + timedelta(seconds=second)
+    return {"Timestamp": moment, "SampleCount": count, "Sum": total, "Minimum": least, "Maximum": most}
+
+
+@pytest.fixture
+def metrics(monkeypatch):
+    """A function that returns the metrics of an endpoint for which CloudWatch has these answers, in turn."""
+
+    def make(*answers):
+        left = list(answers)
+        client = SimpleNamespace(get_metric_statistics=lambda **_: {"Datapoints": left.pop(0) if left else []})
+        boto = SimpleNamespace(client=lambda name: {"cloudwatch": client}[name])
+        monkeypatch.setattr(endpoint_metrics.time, "sleep", lambda _: None)
+        return EndpointMetrics(SimpleNamespace(boto=boto, poll_seconds=0.0, metric_period=1), "vision-models")
+
+    return make
+
+
+def test_periods_are_added_up_and_weighted_by_their_samples(metrics):
+    found = metrics([point(0, 1.0, 4.0, 4.0, 4.0), point(60, 3.0, 6.0, 1.0, 3.0)]).total("ModelLatency", minutes=60)
+    assert found == {"SampleCount": 4.0, "Average": 2.5, "Minimum": 1.0, "Maximum": 4.0, "Sum": 10.0}
+    assert metrics([]).total("ModelLatency", minutes=60) == {}
+
+
+def test_averages_over_time_are_in_order(metrics):
+    found = metrics([point(7, 2.0, 1.0), point(3, 1.0, 1.0)]).over_time("ModelCacheHit", since=SINCE)
+    assert found == [(3.0, 1.0), (7.0, 0.5)]
+
+
+def test_the_number_of_loaded_models_is_waited_for(metrics):
+    late = metrics([], [], [point(0, 1.0, 7.0, 7.0, 7.0), point(1, 1.0, 5.0, 5.0, 5.0)])
+    assert late.loaded_models(since=SINCE, seconds=60) == 7
+    with pytest.raises(EndpointError, match="does not know yet how many models vision-models has loaded"):
+        metrics().loaded_models(since=SINCE, seconds=0)
+
+
+def test_every_metric_has_a_namespace_of_sagemaker():
+    assert set(endpoint_metrics.METRICS.values()) == {"AWS/SageMaker", "/aws/sagemaker/Endpoints"}
