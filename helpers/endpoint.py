@@ -176,6 +176,7 @@ def deploy(
 ) -> MultiModelEndpoint:
     """Create a multi-model endpoint and wait until it is in service.
 
+    Its instances are in the VPC of the connection's account, and their volumes are encrypted with its key.
     An endpoint of that name that is in service already is returned as it is. If the deployment fails or is
     interrupted, what it created is deleted again.
 
@@ -185,7 +186,7 @@ def deploy(
         models_uri: S3 prefix of the model archives; may be empty at this time.
         instance_type: Such as ``"ml.c5.xlarge"``.
         initial_instance_count: Number of instances.
-        image: Serving image; by default AWS's TensorFlow inference image for the instance type.
+        image: Serving image; by default that of the account, or AWS's TensorFlow inference image for the instance type.
         environment: Variables of the container.
 
     Raises:
@@ -194,7 +195,7 @@ def deploy(
             ``MultiModelEndpoint(…).delete()``.
     """
     from sagemaker.core.resources import Endpoint, EndpointConfig, Model
-    from sagemaker.core.shapes import ContainerDefinition, ProductionVariant
+    from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
 
     multi_model_endpoint = MultiModelEndpoint(connection, name, models_uri=models_uri)
     status = find(connection, name)
@@ -202,7 +203,7 @@ def deploy(
         return multi_model_endpoint
     if status:
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
-    session = {"session": connection.boto, "region": connection.region}
+    account, session = connection.account, {"session": connection.boto, "region": connection.region}
     with contextlib.ExitStack() as undo:
         Model.create(
             model_name=name,
@@ -213,6 +214,7 @@ def deploy(
                 environment=dict(environment or {}),
             ),
             execution_role_arn=connection.role_arn,
+            vpc_config=VpcConfig(**account.vpc) if account.vpc else None,
             **session,
         )
         undo.callback(removal.delete_model, connection, name)
@@ -226,6 +228,7 @@ def deploy(
                     initial_instance_count=initial_instance_count,
                 )
             ],
+            kms_key_id=account.kms_key or None,
             **session,
         )
         undo.callback(removal.delete_config, connection, name)

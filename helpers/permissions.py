@@ -18,6 +18,7 @@ POLICIES = {
     "notebook_user": "for you, or for whatever role runs the notebooks",
     "execution_role": "for the role that SageMaker assumes to run training jobs and endpoints",
     "execution_role_trust": "says that SageMaker may assume that role",
+    "kms_key": "for both of them, if the parameter ACCOUNT names a kms_key",
 }
 # How the values look; what else would be typed there by mistake ends in a policy that allows too much or nothing.
 _VALUES = {
@@ -26,11 +27,19 @@ _VALUES = {
     "BUCKET": r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "PREFIX": r"[\w!.'()/-]*[\w!.'()-]",
     "ROLE": r"[\w+=,.@/-]+",
+    "KEY": r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[A-Za-z0-9-]+",
 }
 
 
 def fill_in(
-    name: str, *, account: str, region: str, role: str, bucket: str | None = None, prefix: str = "multi-model-endpoint"
+    name: str,
+    *,
+    account: str,
+    region: str,
+    role: str,
+    bucket: str | None = None,
+    prefix: str = "multi-model-endpoint",
+    key: str | None = None,
 ) -> dict[str, Any]:
     """Return a policy with the values of an account in the places for them.
 
@@ -41,18 +50,23 @@ def fill_in(
         role: Name of the execution role, with its path if it has one.
         bucket: S3 bucket; by default the one that the SageMaker SDK uses.
         prefix: S3 key prefix of the series, its parameter ``PREFIX``.
+        key: ARN of a KMS key, for the policy that names one.
 
     Raises:
-        ValueError: If there is no such policy, or a value cannot be what it should be.
+        ValueError: If there is no such policy, it needs a key, or a value cannot be what it should be.
     """
     if name not in POLICIES:
         raise ValueError(f"There is no policy {name!r}. There are: {', '.join(POLICIES)}.")
     bucket = bucket or f"sagemaker-{region}-{account}"
     values = {"ACCOUNT": account, "REGION": region, "BUCKET": bucket, "PREFIX": prefix.strip("/"), "ROLE": role}
+    values |= {"KEY": key} if key else {}
     for place, value in values.items():
         if not re.fullmatch(_VALUES[place], value, re.ASCII):
             raise ValueError(f"{value!r} cannot be the {place.lower()}: it must match {_VALUES[place]}.")
-    policy: dict[str, Any] = _filled(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")), values)
+    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    if "<KEY>" in text and not key:
+        raise ValueError(f"The policy {name} is about a KMS key. Name its ARN with --key.")
+    policy: dict[str, Any] = _filled(json.loads(text), values)
     return policy
 
 
@@ -78,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--role", required=True, help="name of the execution role")
     parser.add_argument("--bucket", help="default: sagemaker-<region>-<account>, as the SageMaker SDK has it")
     parser.add_argument("--prefix", default="multi-model-endpoint", help="S3 key prefix of the series")
+    parser.add_argument("--key", help="ARN of the KMS key, for the policy kms_key")
     arguments = vars(parser.parse_args(argv))
     try:
         document = fill_in(arguments.pop("policy"), **arguments)

@@ -6,13 +6,22 @@ This is the only module that knows whether the target is Amazon SageMaker or the
 import contextlib
 import logging
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from helpers.account import Account
+
 TARGETS = ("local", "aws")
+_IN_STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
+_IMPATIENT = Config(connect_timeout=10, retries={"total_max_attempts": 2})
+_ROLE = "a role that SageMaker may assume (SAGEMAKER_ROLE_ARN)"
 _connected_to: str | None = None
 
 
@@ -26,6 +35,7 @@ class Connection:
         bucket: S3 bucket for everything the series stores.
         prefix: Key prefix in that bucket.
         role_arn: Execution role of jobs and models.
+        account: What the account asks of them.
         boto: boto3 session.
         sagemaker: SageMaker Python SDK session.
     """
@@ -35,6 +45,7 @@ class Connection:
     bucket: str
     prefix: str
     role_arn: str
+    account: Account = field(repr=False)
     boto: Any = field(repr=False)
     sagemaker: Any = field(repr=False)
 
@@ -87,7 +98,9 @@ class Connection:
         return "on this machine (local_sagemaker)" if self.target == "local" else f"on Amazon SageMaker ({self.region})"
 
 
-def connect(target: str = "local", *, prefix: str = "multi-model-endpoint") -> Connection:
+def connect(
+    target: str = "local", *, prefix: str = "multi-model-endpoint", account: Mapping[str, Any] | None = None
+) -> Connection:
     """Connect to SageMaker.
 
     ``"local"`` starts the stand-in if it is not running and points the SDK at it. ``"aws"`` uses the account, the
@@ -96,21 +109,24 @@ def connect(target: str = "local", *, prefix: str = "multi-model-endpoint") -> C
     Args:
         target: ``"local"`` or ``"aws"``.
         prefix: Key prefix for everything that is stored in S3.
+        account: What the account asks of jobs and endpoints, as ``Account`` has it; by default nothing.
 
     Raises:
-        ValueError: If the target is unknown, or this process is connected to the other one.
-        RuntimeError: If there is no Region or no role to use.
+        ValueError: If the target or a setting of the account is unknown, or this process is connected to the other
+            target.
+        RuntimeError: If there are no credentials, no Region or no role to use, or AWS does not take the credentials.
     """
     global _connected_to
     _check_target(target)
+    settings = Account.read(account or {})
     if _connected_to not in (None, target):
         raise ValueError(
             f"This kernel is connected to {_connected_to!r}, and AWS clients keep their address. "
             f"Restart the kernel to use {target!r}."
         )
-    role_arn, bucket = _point_at_local() if target == "local" else (os.environ.get("SAGEMAKER_ROLE_ARN"), None)
+    role_arn, bucket = _point_at_local() if target == "local" else (_find_role(), None)
     _connected_to = target
-    return _open(target, prefix.strip("/"), role_arn, bucket)
+    return _open(target, prefix.strip("/"), settings, role_arn, bucket)
 
 
 @contextlib.contextmanager
@@ -136,13 +152,10 @@ def missing_on_aws() -> list[str]:
     import boto3
 
     boto = boto3.Session()
-    in_studio = Path("/opt/ml/metadata/resource-metadata.json").exists()
     lacks = {
         "credentials of an AWS account (aws configure, or AWS_PROFILE)": boto.get_credentials() is None,
         "an AWS Region (AWS_DEFAULT_REGION)": boto.region_name is None,
-        "a role that SageMaker may assume (SAGEMAKER_ROLE_ARN)": not (
-            in_studio or os.environ.get("SAGEMAKER_ROLE_ARN")
-        ),
+        _ROLE: not (_IN_STUDIO.exists() or os.environ.get("SAGEMAKER_ROLE_ARN")),
     }
     return [what for what, is_missing in lacks.items() if is_missing]
 
@@ -168,14 +181,44 @@ def _point_at_local() -> tuple[str, str]:
     return server.role_arn, f"sagemaker-{server.environment['AWS_REGION']}-{account}"
 
 
-def _open(target: str, prefix: str, role_arn: str | None, bucket: str | None) -> Connection:
+def _find_role() -> str | None:
+    """Return the role of jobs and models on AWS, or None if the SDK knows it: in Studio, or if it is one's own.
+
+    This asks AWS who the credentials belong to, before anything else does: later, a token that has expired would be an
+    error of whatever was tried first.
+    """
+    import boto3
+
+    missing = missing_on_aws()
+    if missing not in ([], [_ROLE]):  # a role of one's own will do, and who that is can be asked now
+        raise RuntimeError(f"The target 'aws' needs {', and '.join(missing)}. Without them, set TARGET to 'local'.")
+    try:
+        identity = boto3.client("sts", config=_IMPATIENT).get_caller_identity()["Arn"]
+    except (BotoCoreError, ClientError) as error:
+        raise RuntimeError(
+            f"AWS did not confirm your credentials: {str(error).rstrip('.')}. If they have expired, renew them "
+            "(aws sso login, or aws configure) and run this again."
+        ) from error
+    role_arn = os.environ.get("SAGEMAKER_ROLE_ARN")
+    if role_arn and not re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:role/.+", role_arn):
+        raise RuntimeError(
+            f"SAGEMAKER_ROLE_ARN is {role_arn!r}, which is not the ARN of a role (arn:aws:iam::…:role/…)."
+        )
+    # Roles of IAM Identity Center are assumed by people, not by SageMaker.
+    is_role = ":assumed-role/" in identity and ":assumed-role/AWSReservedSSO_" not in identity
+    if not (role_arn or is_role or _IN_STUDIO.exists()):
+        raise RuntimeError(
+            f"The target 'aws' needs {_ROLE}; {identity} is none. notebooks/permissions/README.md creates one."
+        )
+    return role_arn
+
+
+def _open(target: str, prefix: str, account: Account, role_arn: str | None, bucket: str | None) -> Connection:
     # Imported after the environment is set, because the SDK's clients keep the address they first see; and quietly,
     # because the SDK's progress messages drown a notebook's own.
     import boto3
 
     boto = boto3.Session()
-    if boto.region_name is None:
-        raise RuntimeError("No AWS Region is set. Run `aws configure`, or set AWS_DEFAULT_REGION.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sagemaker.core.helper.session_helper import Session, get_execution_role
@@ -183,11 +226,5 @@ def _open(target: str, prefix: str, role_arn: str | None, bucket: str | None) ->
         for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.config"):
             logging.getLogger(name).setLevel(logging.WARNING)
         sdk = Session(boto_session=boto, default_bucket=bucket)
-    if role_arn is None:
-        try:
-            role_arn = get_execution_role(sdk)
-        except ValueError as error:
-            raise RuntimeError(
-                "The AWS profile is not an execution role. Set SAGEMAKER_ROLE_ARN to a role that SageMaker may assume."
-            ) from error
-    return Connection(target, boto.region_name, sdk.default_bucket(), prefix, role_arn, boto, sdk)
+    role_arn = role_arn or get_execution_role(sdk)
+    return Connection(target, boto.region_name, sdk.default_bucket(), prefix, role_arn, account, boto, sdk)

@@ -1,4 +1,4 @@
-"""Files to and from S3, with progress where it takes long."""
+"""Files to and from S3, encrypted with the account's key if it has one, with progress where it takes long."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,7 +31,9 @@ def upload(connection: Connection, folder: Path, uri: str) -> str:
     with tqdm(total=total, unit="B", unit_scale=True, desc=f"upload {prefix}") as bar:
         for path in paths:
             key = prefix.rstrip("/") + "/" + path.relative_to(folder).as_posix()
-            client.upload_file(str(path), bucket, key, Callback=bar.update)
+            client.upload_file(
+                str(path), bucket, key, ExtraArgs=connection.account.object_encryption, Callback=bar.update
+            )
     return uri
 
 
@@ -40,7 +42,7 @@ def upload_file(connection: Connection, path: Path, uri: str) -> str:
     bucket, key = split_uri(uri)
     client = connection.boto.client("s3")
     with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"upload {Path(key).name}") as bar:
-        client.upload_file(str(path), bucket, key, Callback=bar.update)
+        client.upload_file(str(path), bucket, key, ExtraArgs=connection.account.object_encryption, Callback=bar.update)
     return uri
 
 
@@ -63,7 +65,8 @@ def copy(connection: Connection, source: str, target: str) -> str:
     """Copy an object inside S3 and return the target's URI."""
     source_bucket, source_key = split_uri(source)
     bucket, key = split_uri(target)
-    connection.boto.client("s3").copy({"Bucket": source_bucket, "Key": source_key}, bucket, key)
+    place = {"Bucket": source_bucket, "Key": source_key}
+    connection.boto.client("s3").copy(place, bucket, key, ExtraArgs=connection.account.object_encryption)
     return target
 
 

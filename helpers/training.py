@@ -66,6 +66,7 @@ def train(
 ) -> TrainingResult:
     """Run a training script as a SageMaker training job and wait for it, with a progress bar of its epochs.
 
+    The job runs in the VPC of the connection's account, and its volumes and output are encrypted with its key.
     Interrupting the wait stops the job.
 
     Args:
@@ -76,7 +77,7 @@ def train(
         hyperparameters: Passed to the script as ``--name value``.
         instance_type: Such as ``"ml.c5.2xlarge"``.
         instance_count: Number of instances.
-        image: Training image; by default AWS's TensorFlow training image for the instance type.
+        image: Training image; by default that of the account, or AWS's TensorFlow training image for the instance type.
         max_run_seconds: The job is stopped after this time, in seconds.
         checkpoint: Name of the training among its checkpoints in S3. A job that was interrupted goes on from its last
             epoch when it is started again under the same name, and a finished one trains no more. Training with
@@ -91,21 +92,26 @@ def train(
         ValueError: If spot instances are to be used without a checkpoint, or to be waited for without being used.
     """
     from sagemaker.core.shapes import OutputDataConfig
-    from sagemaker.core.training.configs import Compute, InputData, SourceCode
+    from sagemaker.core.training.configs import Compute, InputData, Networking, SourceCode
     from sagemaker.train import ModelTrainer
 
     if use_spot and not checkpoint:
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
+    account = connection.account
     trainer = ModelTrainer(
         training_image=image or training_image(connection, instance_type),
         source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
         compute=Compute(
-            instance_type=instance_type, instance_count=instance_count, enable_managed_spot_training=use_spot
+            instance_type=instance_type,
+            instance_count=instance_count,
+            enable_managed_spot_training=use_spot,
+            volume_kms_key_id=account.kms_key or None,
         ),
+        networking=Networking(**account.vpc),
         hyperparameters=dict(hyperparameters) | ({"checkpoint-dir": _CHECKPOINT_FOLDER} if checkpoint else {}),
         base_job_name=slug,
         input_s3_key_prefix=f"{connection.prefix}/jobs",
-        output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri),
+        output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri, kms_key_id=account.kms_key or None),
         stopping_condition=_stopping_condition(max_run_seconds, use_spot=use_spot, max_wait_seconds=max_wait_seconds),
         checkpoint_config=_checkpoint_config(connection, checkpoint),
         role=connection.role_arn,

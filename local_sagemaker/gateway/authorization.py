@@ -83,6 +83,10 @@ def _s3(operation: str, parameters: Mapping[str, Any]) -> Iterator[Permission]:
             case _:
                 resource = _s3_arn(parameters["Bucket"], parameters["Key"] if part == _OBJECT else "")
         yield f"s3:{action}", resource
+    if "SSEKMSKeyId" in parameters:
+        yield "kms:GenerateDataKey", parameters["SSEKMSKeyId"]
+        if operation == "CreateMultipartUpload":  # the parts are put together again
+            yield "kms:Decrypt", parameters["SSEKMSKeyId"]
 
 
 def _s3_arn(bucket: str, key: str = "") -> str:
@@ -102,6 +106,9 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any], region: str) -> It
         yield from (("iam:PassRole", parameters[key]) for key in _ROLES if key in parameters)
         if parameters.get("Tags"):
             yield "sagemaker:AddTags", resources[0]
+        # So that the volumes of instances can be encrypted; for an endpoint IAM asks once CreateEndpoint names it.
+        keys = (parameters.get("ResourceConfig", {}).get("VolumeKmsKeyId"), parameters.get("KmsKeyId"))
+        yield from (("kms:CreateGrant", key) for key in keys if key)
 
 
 def _role(parameters: Mapping[str, Any]) -> str:

@@ -3,11 +3,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from helpers import session
+from helpers.account import Account
 from local_sagemaker import daemon
 
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/SeriesExecutionRole"
 PROJECT = Path(__file__).parents[2]
 
 
@@ -92,20 +97,87 @@ def test_running_on_aws_starts_nothing(tmp_path, monkeypatch):
         assert daemon.status() is None
 
 
-def test_what_is_missing_on_aws_is_said_without_asking_aws(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A process that is connected to nothing and knows nothing of AWS."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "SAGEMAKER_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.delenv("SAGEMAKER_ROLE_ARN", raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(session, "_IN_STUDIO", tmp_path / "none")
+    monkeypatch.setattr(session, "_connected_to", None)
+
+
+@pytest.fixture
+def sts(stranger, monkeypatch):
+    """AWS's answers to who somebody is that has credentials and a Region; beyond that nothing is asked of AWS."""
+    values = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("sts")
+    monkeypatch.setattr(boto3, "client", lambda name, **_: {"sts": client}[name])
+    monkeypatch.setattr(session, "_open", lambda *arguments: arguments)
+    with Stubber(client) as answers:
+        yield answers
+
+
+def identity(sts, arn):
+    sts.add_response("get_caller_identity", {"Arn": arn, "Account": ACCOUNT, "UserId": "AIDA1234567890123456"})
+
+
+def test_what_is_missing_on_aws_is_said_without_asking_aws(stranger, monkeypatch):
     credentials, region, role = session.missing_on_aws()
     assert "aws configure" in credentials and "AWS_DEFAULT_REGION" in region and "SAGEMAKER_ROLE_ARN" in role
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("SAGEMAKER_ROLE_ARN", "arn:aws:iam::123456789012:role/Me")
+    monkeypatch.setenv("SAGEMAKER_ROLE_ARN", ROLE)
     assert session.missing_on_aws() == []
+
+
+def test_connecting_to_aws_with_nothing_says_all_that_is_missing_and_leaves_the_choice(stranger, monkeypatch):
+    with pytest.raises(RuntimeError, match=r"needs credentials .*aws configure.* an AWS Region .* a role ") as error:
+        session.connect("aws")
+    assert "set TARGET to 'local'" in str(error.value)
+    assert session._connected_to is None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(RuntimeError, match=r"^The target 'aws' needs an AWS Region \(AWS_DEFAULT_REGION\)"):
+        session.connect("aws")
+
+
+def test_credentials_that_have_expired_are_named_at_once(sts):
+    sts.add_client_error("get_caller_identity", "ExpiredToken", "The security token in the request is expired")
+    with pytest.raises(RuntimeError, match=r"did not confirm your credentials: .*is expired\. .*aws sso login"):
+        session.connect("aws")
+    assert session._connected_to is None
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        f"arn:aws:iam::{ACCOUNT}:user/me",
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Developer_0123456789abcdef/me@example.com",
+    ],
+    ids=["user", "identity center"],
+)
+def test_who_is_no_execution_role_is_asked_for_one(sts, arn, monkeypatch):
+    identity(sts, arn)
+    with pytest.raises(RuntimeError, match=f"a role that SageMaker may assume .SAGEMAKER_ROLE_ARN.; {arn} is none"):
+        session.connect("aws")
+    monkeypatch.setenv("SAGEMAKER_ROLE_ARN", "SeriesExecutionRole")
+    identity(sts, arn)
+    with pytest.raises(RuntimeError, match="is 'SeriesExecutionRole', which is not the ARN of a role"):
+        session.connect("aws")
+    monkeypatch.setenv("SAGEMAKER_ROLE_ARN", ROLE)
+    identity(sts, arn)
+    assert session.connect("aws", prefix="mine/") == ("aws", "mine", Account(), ROLE, None)
+
+
+def test_a_role_that_somebody_has_assumed_is_left_to_the_sdk(sts):
+    identity(sts, f"arn:aws:sts::{ACCOUNT}:assumed-role/SeriesExecutionRole/SageMaker")
+    assert session.connect("aws") == ("aws", "multi-model-endpoint", Account(), None, None)
 
 
 @pytest.mark.parametrize("collect", [True, False], ids=["collect", "run"])

@@ -22,9 +22,7 @@ SMALL = {
     "MODELS": 12,
     "MODELS_THAT_FIT": 4,
     "CALLS": 80,
-    "ROUNDS": 1,
     "USER_LIMIT": 6,
-    "PERSONAL_EPOCHS": 2,
 }
 
 
