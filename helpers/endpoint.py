@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from botocore.exceptions import ClientError
 
-from helpers import invocation, removal, storage
-from helpers.container_images import serving_image
-from helpers.endpoint_metrics import EndpointMetrics
-from helpers.endpoint_status import EndpointError, find, wait_in_service
-from helpers.invocation import Predictions, request_body
+from helpers import storage
+from helpers.platform import invocation, removal
+from helpers.platform.container_images import serving_image
+from helpers.platform.endpoint_metrics import EndpointMetrics
+from helpers.platform.endpoint_status import EndpointError, find, wait_in_service
+from helpers.platform.invocation import Predictions, request_body
 from helpers.session import Connection
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from helpers import removal, session
+from helpers import session
+from helpers.platform import removal
 from helpers.session import Connection
 
 # What each kind costs on AWS while it exists.

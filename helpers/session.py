@@ -16,7 +16,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from helpers.account import Account
+from helpers.platform.account import Account
 
 TARGETS = ("local", "aws")
 _IN_STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
@@ -197,7 +197,7 @@ def _find_role() -> str | None:
     except (BotoCoreError, ClientError) as error:
         raise RuntimeError(
             f"AWS did not confirm your credentials: {str(error).rstrip('.')}. If they have expired, renew them "
-            "(aws sso login, or aws configure) and run this again."
+            "(aws sso login, or aws configure); if AWS is out of reach, see to the network. Then run this again."
         ) from error
     role_arn = os.environ.get("SAGEMAKER_ROLE_ARN")
     if role_arn and not re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:role/.+", role_arn):

@@ -9,9 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from helpers import job_log, job_output, storage
-from helpers.container_images import training_image
-from helpers.job_output import Mistakes, OutputError
+from helpers import storage
+from helpers.platform import job_log, job_output
+from helpers.platform.container_images import training_image
+from helpers.platform.job_output import Mistakes, OutputError
 from helpers.session import Connection
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"

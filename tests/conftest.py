@@ -10,7 +10,8 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from helpers import leftovers, removal, session
+from helpers import leftovers, session
+from helpers.platform import removal
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
 

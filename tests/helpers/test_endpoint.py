@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers import endpoint, storage
 from helpers.endpoint import EndpointError
-from helpers.endpoint_metrics import METRICS
+from helpers.platform.endpoint_metrics import METRICS
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 

@@ -4,7 +4,8 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
 
-from helpers import endpoint, job_log, leftovers, permissions, removal, session, storage, training
+from helpers import endpoint, leftovers, permissions, session, storage, training
+from helpers.platform import job_log, removal
 from helpers.session import Connection
 from local_sagemaker.gateway import authorization
 

@@ -11,6 +11,7 @@ from local_sagemaker.gateway import transcript
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME
 
 ACCOUNT = {"account": ACCOUNT_ID, "region": DEFAULT_REGION, "role": ROLE_NAME}
+KEY = f"arn:aws:kms:{DEFAULT_REGION}:{ACCOUNT_ID}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SESSION = get_session()
 BOTO_NAMES = {"monitoring": "cloudwatch"}
 # Actions of IAM that are no operations of the API.
@@ -62,7 +63,7 @@ def actions(policy):
 
 @pytest.mark.parametrize("name", permissions.POLICIES)
 def test_a_policy_is_one_that_iam_accepts(name):
-    policy = permissions.fill_in(name, **ACCOUNT)
+    policy = permissions.fill_in(name, **ACCOUNT, key=KEY)
     kind = IAMTrustPolicyDocumentValidator if name.endswith("trust") else IAMPolicyDocumentValidator
     kind(json.dumps(policy)).validate()
     assert policy["Version"] == "2012-10-17"
@@ -77,9 +78,9 @@ def test_there_are_no_files_besides():
     assert {path.stem for path in permissions.FOLDER.glob("*.json")} == set(permissions.POLICIES)
 
 
-@pytest.mark.parametrize("name", ["notebook_user", "execution_role"])
+@pytest.mark.parametrize("name", ["notebook_user", "execution_role", "kms_key"])
 def test_every_action_exists_and_none_is_a_wildcard(name):
-    for action in actions(permissions.fill_in(name, **ACCOUNT)) - NO_OPERATIONS:
+    for action in actions(permissions.fill_in(name, **ACCOUNT, key=KEY)) - NO_OPERATIONS:
         service, operation = action.split(":")
         model = SESSION.get_service_model(BOTO_NAMES.get(service, service))
         assert operation in model.operation_names, f"{action} is no action"
@@ -171,6 +172,23 @@ def _pulls(role, allowed, image):
     return all(allowed(role, f"ecr:{action}", arn) for action in ("BatchGetImage", "GetDownloadUrlForLayer"))
 
 
+def test_the_role_reaches_the_network_of_a_vpc(role):
+    """The actions on a VPC that the SDK's own policy for training jobs has."""
+    interface = {f"{verb}NetworkInterface{what}" for verb in ("Create", "Delete") for what in ("", "Permission")}
+    described = {
+        f"Describe{what}" for what in ("NetworkInterfaces", "Vpcs", "DhcpOptions", "Subnets", "SecurityGroups")
+    }
+    assert {f"ec2:{action}" for action in interface | described} <= actions(role)
+
+
+def test_the_policy_on_a_key_reaches_that_key_only():
+    policy = permissions.fill_in("kms_key", **ACCOUNT, key=KEY)
+    assert {statement["Resource"] for statement in policy["Statement"]} == {KEY}
+    assert actions(policy) >= {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:CreateGrant"}
+    with pytest.raises(ValueError, match=r"kms_key is about a KMS key. Name its ARN with --key"):
+        permissions.fill_in("kms_key", **ACCOUNT)
+
+
 def test_the_role_writes_the_logs_that_the_series_reads(entries, role, allowed):
     logs = {resource for entry in entries for action, resource in entry.needs if action.startswith("logs:")}
     assert logs
@@ -199,7 +217,16 @@ def test_the_values_go_where_they_belong():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"account": "123"}, {"region": "*"}, {"role": ""}, {"bucket": "*"}, {"prefix": ""}, {"prefix": "a*"}],
+    [
+        {"account": "123"},
+        {"region": "*"},
+        {"role": ""},
+        {"bucket": "*"},
+        {"prefix": ""},
+        {"prefix": "a*"},
+        {"key": "alias/ours"},
+        {"key": KEY.replace("1234abcd-12ab-34cd-56ef-1234567890ab", "*")},
+    ],
     ids=lambda wrong: "=".join(*wrong.items()),
 )
 def test_a_value_that_would_allow_too_much_is_refused(wrong):

@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from helpers import session
-from helpers.account import Account
+from helpers.platform.account import Account
 from local_sagemaker import daemon
 
 ACCOUNT = "123456789012"

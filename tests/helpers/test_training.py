@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import datasets, job_log, storage, store, training
+from helpers import datasets, storage, store, training
+from helpers.platform import job_log
 from helpers.training import TrainingError
 
 SERIES_SCRIPTS = training.SCRIPTS

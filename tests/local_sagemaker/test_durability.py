@@ -84,7 +84,8 @@ def write_everything(service, eventually):
         ACL="public-read",
         CacheControl="no-cache",
         Metadata={"m": "1"},
-        ServerSideEncryption="AES256",
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId="1234",
     )
     s3.put_object(Bucket="west", Key="tagged", Body=b"x")
     s3.put_object_tagging(Bucket="west", Key="tagged", Tagging={"TagSet": [{"Key": "late", "Value": "1"}]})
@@ -162,7 +163,7 @@ def test_all_that_an_object_was_given_survives_a_kill(killed):
     s3 = killed[0].s3
     head = s3.head_object(Bucket="west", Key="full")
     assert (head["StorageClass"], head["CacheControl"], head["Metadata"]) == ("STANDARD_IA", "no-cache", {"m": "1"})
-    assert head["ServerSideEncryption"] == "AES256"
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "1234")
     tags = {item["Key"]: item["Value"] for item in s3.get_object_tagging(Bucket="west", Key="full")["TagSet"]}
     assert tags == {"k": "v", "l": "w"}
     assert s3.get_object_tagging(Bucket="west", Key="tagged")["TagSet"] == [{"Key": "late", "Value": "1"}]

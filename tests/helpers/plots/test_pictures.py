@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from helpers import plots
-from helpers.job_output import Mistakes
+from helpers.platform.job_output import Mistakes
 from helpers.plots import canvas
 
 NAMES = ["airplane", "automobile", "cat"]

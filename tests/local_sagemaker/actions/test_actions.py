@@ -1,10 +1,11 @@
 import uuid
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 ACCOUNT = "123456789012"
 TRAINING_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training:2.21-cpu-py312"
+SERVING_IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.20-cpu"
 
 
 @pytest.fixture
@@ -84,6 +85,26 @@ def test_an_endpoint_configuration_is_created_described_listed_and_deleted(servi
     assert [item["EndpointConfigName"] for item in client.list_endpoint_configs(NameContains=name)["EndpointConfigs"]]
     client.delete_endpoint_config(EndpointConfigName=name)
     assert "Could not find endpoint configuration" in refusal(client.describe_endpoint_config, EndpointConfigName=name)
+
+
+def test_the_vpc_and_the_keys_of_a_request_are_recorded_and_both_halves_of_a_vpc_are_asked_for(service, client, name):
+    vpc = {"Subnets": ["subnet-0a"], "SecurityGroupIds": ["sg-0b"]}
+    container = {"Image": SERVING_IMAGE, "ModelDataUrl": "s3://bucket/models/", "Mode": "MultiModel"}
+    model = {"ModelName": name, "ExecutionRoleArn": service.status.role_arn, "PrimaryContainer": container}
+    client.create_model(**model, VpcConfig=vpc)
+    assert client.describe_model(ModelName=name)["VpcConfig"] == vpc
+    variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.c5.xlarge", "InitialInstanceCount": 1}
+    client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], KmsKeyId="alias/ours")
+    assert client.describe_endpoint_config(EndpointConfigName=name)["KmsKeyId"] == "alias/ours"
+    job = service.job_request("true", VpcConfig=vpc)
+    job["ResourceConfig"]["VolumeKmsKeyId"] = job["OutputDataConfig"]["KmsKeyId"] = "1234"
+    client.create_training_job(**job)
+    described = client.describe_training_job(TrainingJobName=job["TrainingJobName"])
+    assert described["VpcConfig"] == vpc
+    assert described["ResourceConfig"]["VolumeKmsKeyId"] == described["OutputDataConfig"]["KmsKeyId"] == "1234"
+    with pytest.raises(ParamValidationError, match='Missing required parameter in VpcConfig: "SecurityGroupIds"'):
+        client.create_model(**model, VpcConfig={"Subnets": ["subnet-0a"]})
+    assert "regular expression" in refusal(client.create_model, **model, VpcConfig=vpc | {"Subnets": ["no subnet"]})
 
 
 def test_an_endpoint_configuration_needs_its_model(service, name):

@@ -4,6 +4,7 @@ from local_sagemaker.gateway.authorization import permissions
 
 ACCOUNT = "us-east-1:123456789012"
 ROLE = "arn:aws:iam::123456789012:role/Me"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,12 @@ ROLE = "arn:aws:iam::123456789012:role/Me"
             {"Bucket": "b", "Delete": {"Objects": [{"Key": "k"}, {"Key": "l"}]}},
             {("s3:DeleteObject", "arn:aws:s3:::b/k"), ("s3:DeleteObject", "arn:aws:s3:::b/l")},
         ),
+        (
+            "s3",
+            "CreateMultipartUpload",
+            {"Bucket": "b", "Key": "k", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KEY},
+            {("s3:PutObject", "arn:aws:s3:::b/k"), ("kms:GenerateDataKey", KEY), ("kms:Decrypt", KEY)},
+        ),
         ("s3", "GetBucketTagging", {"Bucket": "b"}, {("s3:GetBucketTagging", "arn:aws:s3:::b")}),
         (
             "sagemaker",
@@ -39,6 +46,21 @@ ROLE = "arn:aws:iam::123456789012:role/Me"
                 ("sagemaker:CreateModel", f"arn:aws:sagemaker:{ACCOUNT}:model/vision"),
                 ("sagemaker:AddTags", f"arn:aws:sagemaker:{ACCOUNT}:model/vision"),
                 ("iam:PassRole", ROLE),
+            },
+        ),
+        (
+            "sagemaker",
+            "CreateTrainingJob",
+            {"TrainingJobName": "j", "ResourceConfig": {"VolumeKmsKeyId": KEY}, "OutputDataConfig": {"KmsKeyId": KEY}},
+            {("sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{ACCOUNT}:training-job/j"), ("kms:CreateGrant", KEY)},
+        ),
+        (
+            "sagemaker",
+            "CreateEndpointConfig",
+            {"EndpointConfigName": "c", "KmsKeyId": KEY},
+            {
+                ("sagemaker:CreateEndpointConfig", f"arn:aws:sagemaker:{ACCOUNT}:endpoint-config/c"),
+                ("kms:CreateGrant", KEY),
             },
         ),
         (

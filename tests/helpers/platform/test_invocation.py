@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from helpers import invocation
-from helpers.endpoint_status import EndpointError
+from helpers.platform import invocation
+from helpers.platform.endpoint_status import EndpointError
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from helpers import job_log
+from helpers.platform import job_log
 
 LINES = [
     "+ python train.py",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from botocore.exceptions import ClientError
 
-from helpers.endpoint_status import EndpointError
+from helpers.platform.endpoint_status import EndpointError
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
 # The platform goes on loading a model for so long after the first call for it.

@@ -1,6 +1,7 @@
 import pytest
 
-from helpers import leftovers, removal
+from helpers import leftovers
+from helpers.platform import removal
 
 
 def test_whatever_is_found_can_be_removed():

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from helpers import endpoint_status, storage
+from helpers import storage
+from helpers.platform import endpoint_status
 from helpers.session import Connection
 
 

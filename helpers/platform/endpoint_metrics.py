@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from helpers.endpoint_status import EndpointError
+from helpers.platform.endpoint_status import EndpointError
 from helpers.session import Connection
 
 # Each metric, and its namespace.

@@ -8,8 +8,9 @@ from botocore.client import BaseClient
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from helpers import endpoint, parameters, permissions, series, session, storage, training
-from helpers.account import Account
+from helpers import endpoint, permissions, series, session, storage, training
+from helpers.platform.account import Account
+from helpers.runs import parameters
 from local_sagemaker.actions.service_model import validate
 from local_sagemaker.gateway import authorization
 
@@ -37,7 +38,7 @@ def requests(connection, tmp_path_factory):
     (folder / "a.txt").write_text("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", listen)
-        patch.setattr(training, "SCRIPTS", Path(__file__).parent / "job_scripts")
+        patch.setattr(training, "SCRIPTS", Path(__file__).parents[1] / "job_scripts")
         data_uri = storage.upload(company, folder, company.dataset_uri("company"))
         storage.upload_file(company, folder / "a.txt", f"{data_uri}b.txt")
         result = training.train(
