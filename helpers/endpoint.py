@@ -107,7 +107,9 @@ class MultiModelEndpoint:
 
     def describe_container(self) -> dict[str, Any]:
         """Return the container definition of the endpoint's model: image, mode and where the archives lie."""
-        return self._client.describe_model(ModelName=self.name)["PrimaryContainer"]
+        config = self._client.describe_endpoint_config(EndpointConfigName=self.describe()["EndpointConfigName"])
+        model = config["ProductionVariants"][0]["ModelName"]  # of another name where others deployed it
+        return self._client.describe_model(ModelName=model)["PrimaryContainer"]
 
     def metric(self, name: str, *, minutes: int = 60) -> dict[str, float]:
         """Read one of the endpoint's CloudWatch metrics.
@@ -178,7 +180,7 @@ def deploy(
     """Create a multi-model endpoint and wait until it is in service.
 
     Its instances are in the VPC of the connection's account, and their volumes are encrypted with its key.
-    An endpoint of that name that is in service already is returned as it is. If the deployment fails or is
+    An endpoint of that name that serves these archives already is returned as it is. If the deployment fails or is
     interrupted, what it created is deleted again.
 
     Args:
@@ -191,7 +193,8 @@ def deploy(
         environment: Variables of the container.
 
     Raises:
-        EndpointError: If an endpoint of that name exists in another state, or the deployment fails.
+        EndpointError: If an endpoint of that name exists in another state or serves other archives, or the deployment
+            fails.
         ClientError: If a model or an endpoint configuration of that name exists without an endpoint; delete them with
             ``MultiModelEndpoint(…).delete()``.
     """
@@ -201,7 +204,7 @@ def deploy(
     multi_model_endpoint = MultiModelEndpoint(connection, name, models_uri=models_uri)
     status = find(connection, name)
     if status == "InService":
-        return multi_model_endpoint
+        return _own(multi_model_endpoint)
     if status:
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
     account, session = connection.account, {"session": connection.boto, "region": connection.region}
@@ -244,10 +247,21 @@ def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelE
     """Return an endpoint that an earlier notebook deployed.
 
     Raises:
-        EndpointError: If it is not in service.
+        EndpointError: If it is not in service, or serves other archives.
     """
     status = find(connection, name)
     if status != "InService":
         state = f"is {status}" if status else "does not exist"
         raise EndpointError(f"The endpoint {name} {state}. Run 04_deploy_multi_model_endpoint first.")
-    return MultiModelEndpoint(connection, name, models_uri=models_uri)
+    return _own(MultiModelEndpoint(connection, name, models_uri=models_uri))
+
+
+def _own(endpoint: MultiModelEndpoint) -> MultiModelEndpoint:
+    """Return an endpoint in service, unless it serves other archives: it is a colleague's, and not to be deleted."""
+    serves = endpoint.describe_container().get("ModelDataUrl", "nothing in S3")
+    if serves.rstrip("/") != endpoint.models_uri.rstrip("/"):
+        raise EndpointError(
+            f"The endpoint {endpoint.name} serves {serves}, not {endpoint.models_uri}. It may be somebody else's: "
+            "choose another name."
+        )
+    return endpoint

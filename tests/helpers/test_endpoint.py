@@ -1,6 +1,7 @@
 import io
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,6 +37,15 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
     assert again.describe()["CreationTime"] == deployed.describe()["CreationTime"]
     assert endpoint.attach(connection, deployed.name, models_uri=deployed.models_uri).name == deployed.name
     assert deployed.describe_container()["Mode"] == "MultiModel"
+
+
+@pytest.mark.aws
+def test_a_colleagues_endpoint_of_the_same_name_is_not_taken_for_ones_own(connection, deployed):
+    mine = f"{connection.base_uri}mine/"
+    for take in (endpoint.attach, partial(endpoint.deploy, instance_type="ml.c5.xlarge")):
+        with pytest.raises(EndpointError, match=f"serves {deployed.models_uri}, not {mine}. .* choose another name"):
+            take(connection, deployed.name, models_uri=mine)
+    assert endpoint.find(connection, deployed.name) == "InService"
 
 
 @pytest.mark.aws
