@@ -20,6 +20,7 @@ from helpers.platform.account import Account
 
 TARGETS = ("local", "aws")
 _IN_STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
+# Who cannot reach AWS is to learn it in seconds.
 _IMPATIENT = Config(connect_timeout=10, retries={"total_max_attempts": 2})
 _ROLE = "a role that SageMaker may assume (SAGEMAKER_ROLE_ARN)"
 _connected_to: str | None = None

@@ -172,7 +172,9 @@ def test_who_is_no_execution_role_is_asked_for_one(sts, arn, monkeypatch):
         session.connect("aws")
     monkeypatch.setenv("SAGEMAKER_ROLE_ARN", ROLE)
     identity(sts, arn)
-    assert session.connect("aws", prefix="mine/") == ("aws", "mine", Account(), ROLE, None)
+    account = {"kms_key": "1234"}
+    found = session.connect("aws", prefix="mine/", account=account)
+    assert found == ("aws", "mine", Account(**account), ROLE, None)
 
 
 def test_a_role_that_somebody_has_assumed_is_left_to_the_sdk(sts):

@@ -106,6 +106,10 @@ def test_the_second_code_cell_imports_and_later_cells_do_not(code):
         assert imports == [], f"Imports belong in the second code cell:\n{cell.source}"
 
 
+def test_it_connects_below_its_prefix_and_with_what_the_account_asks_for(code):
+    assert "connection = session.connect(TARGET, prefix=PREFIX, account=ACCOUNT)\n" in code[1].source
+
+
 def test_it_checks_cleans_up_and_leads_on_in_this_order(texts, code):
     sections = headings(texts, 2)
     # Parameters, Connect, four to six of the lesson, Check, Clean up, What you learned, Next.
