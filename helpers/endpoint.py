@@ -103,13 +103,15 @@ class MultiModelEndpoint:
 
     def describe(self) -> dict[str, Any]:
         """Return what ``DescribeEndpoint`` says."""
-        return self._client.describe_endpoint(EndpointName=self.name)
+        described: dict[str, Any] = self._client.describe_endpoint(EndpointName=self.name)
+        return described
 
     def describe_container(self) -> dict[str, Any]:
         """Return the container definition of the endpoint's model: image, mode and where the archives lie."""
         config = self._client.describe_endpoint_config(EndpointConfigName=self.describe()["EndpointConfigName"])
         model = config["ProductionVariants"][0]["ModelName"]  # of another name where others deployed it
-        return self._client.describe_model(ModelName=model)["PrimaryContainer"]
+        container: dict[str, Any] = self._client.describe_model(ModelName=model)["PrimaryContainer"]
+        return container
 
     def metric(self, name: str, *, minutes: int = 60) -> dict[str, float]:
         """Read one of the endpoint's CloudWatch metrics.

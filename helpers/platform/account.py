@@ -67,7 +67,10 @@ class Account:
                 isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
             ):
                 raise ValueError(f"{name} of ACCOUNT takes a list of ids, not {value!r}.")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        given: dict[str, Any] = {
+            name: value if isinstance(value, str) else tuple(value) for name, value in settings.items()
+        }
+        return cls(**given)
 
     @property
     def vpc(self) -> dict[str, list[str]]:

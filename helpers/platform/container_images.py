@@ -19,7 +19,7 @@ def serving_image(connection: Connection, instance_type: str) -> str:
 def _retrieve(connection: Connection, instance_type: str, *, scope: str) -> str:
     from sagemaker.core import image_uris
 
-    return image_uris.retrieve(
+    image: str = image_uris.retrieve(
         framework="tensorflow",
         region=connection.region,
         version=_VERSIONS[scope],
@@ -27,3 +27,4 @@ def _retrieve(connection: Connection, instance_type: str, *, scope: str) -> str:
         instance_type=instance_type,
         image_scope=scope,
     )
+    return image

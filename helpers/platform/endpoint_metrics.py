@@ -98,4 +98,5 @@ class EndpointMetrics:
             Period=period,
             Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
         )
-        return answer["Datapoints"]
+        data_points: list[dict[str, Any]] = answer["Datapoints"]
+        return data_points

@@ -14,7 +14,7 @@ class EndpointError(RuntimeError):
 def find(connection: Connection, name: str) -> str | None:
     """Return the status of an endpoint, or None if there is none of that name."""
     try:
-        return connection.boto.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"]
+        return str(connection.boto.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"])
     except ClientError as error:
         if "Could not find" in str(error):
             return None

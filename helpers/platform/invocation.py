@@ -95,9 +95,10 @@ def _invoke(runtime: Any, endpoint_name: str, body: bytes, target_model: str) ->
     deadline = time.monotonic() + _LOADING_SECONDS
     while True:
         try:
-            return runtime.invoke_endpoint(
+            answer: dict[str, Any] = runtime.invoke_endpoint(
                 EndpointName=endpoint_name, ContentType="application/json", Body=body, TargetModel=target_model
             )
+            return answer
         except runtime.exceptions.ModelNotReadyException:
             if time.monotonic() > deadline:
                 raise
@@ -112,8 +113,8 @@ def _invoke(runtime: Any, endpoint_name: str, body: bytes, target_model: str) ->
 
 def _reason(error: ClientError) -> str:
     """Return what the container said, out of the ``{"error": …}`` that it answers with."""
-    text = error.response.get("OriginalMessage", str(error))
+    text: str = error.response.get("OriginalMessage", str(error))
     try:
-        return json.loads(text)["error"]
+        return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
         return text
