@@ -56,20 +56,22 @@ class Account:
             ValueError: If there is no such setting, or its value cannot be what it should be.
         """
         defaults = {field.name: field.default for field in fields(cls)}
+        given: dict[str, Any] = {}
         for name, value in settings.items():
             if name not in defaults:
                 close = difflib.get_close_matches(name, defaults, n=1)
                 hint = f"Did you mean {close[0]}?" if close else f"It takes {', '.join(defaults)}."
                 raise ValueError(f"ACCOUNT takes no setting {name!r}. {hint}")
-            if isinstance(defaults[name], str) and not isinstance(value, str):
-                raise ValueError(f"{name} of ACCOUNT takes a text, not {value!r}.")
-            if isinstance(defaults[name], tuple) and not (
-                isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-            ):
-                raise ValueError(f"{name} of ACCOUNT takes a list of ids, not {value!r}.")
-        given: dict[str, Any] = {
-            name: value if isinstance(value, str) else tuple(value) for name, value in settings.items()
-        }
+            if value is None:  # a name in a YAML file with nothing behind it
+                continue
+            if isinstance(defaults[name], str):
+                if not isinstance(value, str):
+                    raise ValueError(f"{name} of ACCOUNT takes a text, not {value!r}.")
+                given[name] = value
+            else:
+                if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+                    raise ValueError(f"{name} of ACCOUNT takes a list of ids, not {value!r}.")
+                given[name] = tuple(value)
         return cls(**given)
 
     @property

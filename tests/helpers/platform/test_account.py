@@ -113,8 +113,9 @@ def test_the_policies_allow_what_they_need(requests, connection, allowed):
 # Settings
 
 
-def test_without_settings_nothing_is_asked_for():
-    nothing = Account.read({})
+@pytest.mark.parametrize("settings", [{}, {"subnets": [], "kms_key": ""}, {"subnets": None, "kms_key": None}])
+def test_without_settings_nothing_is_asked_for(settings):
+    nothing = Account.read(settings)
     assert (nothing.vpc, nothing.object_encryption, nothing.training_image) == ({}, {}, "")
 
 
