@@ -11,7 +11,8 @@ from IPython import get_ipython
 from PIL import Image
 
 from helpers import images, plots
-from helpers.endpoint import EndpointError, MultiModelEndpoint
+from helpers.endpoint import MultiModelEndpoint
+from helpers.platform.endpoint_status import EndpointError
 from helpers.plots import canvas
 
 _UPLOADED = "uploaded image"

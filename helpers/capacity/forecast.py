@@ -19,7 +19,8 @@ from helpers.capacity import popularity, service_times, simulator, traffic
 from helpers.capacity.service_times import WARM, ServiceTimes
 from helpers.capacity.simulator import Fleet
 from helpers.capacity.traffic import Trace
-from helpers.endpoint import EndpointError, MultiModelEndpoint
+from helpers.endpoint import MultiModelEndpoint
+from helpers.platform.endpoint_status import EndpointError
 
 CALIBRATION_EXPONENT, FORECAST_EXPONENT = 0.3, 1.1  # of Zipf's law
 _REPETITIONS = 10  # of the draws, so that chance moves the forecast little
