@@ -108,7 +108,8 @@ def _cast(array: np.ndarray, dtype: tf.DType) -> np.ndarray | None:
     if dtype.is_integer:
         fits = array.min() >= dtype.min and array.max() <= dtype.max
     else:
-        fits = np.abs(array).max() <= _exact_integers(dtype)  # false for NaN and infinities
+        # Of Python's floats, as the absolute value of the least int64 is negative; false for NaN and infinities.
+        fits = max(-float(array.min()), float(array.max())) <= _exact_integers(dtype)
     return array.astype(dtype.as_numpy_dtype) if fits else None
 
 
