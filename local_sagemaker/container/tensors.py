@@ -176,10 +176,10 @@ def _leaf(value: Any, dtype: tf.DType) -> Any:
     elif dtype.is_floating:
         if kind is int or kind is float:
             too_large = abs(value) > _exact_integers(dtype) if kind is int else _overflows(value, dtype)
-            if math.isfinite(value) and too_large:
+            if too_large and (kind is int or math.isfinite(value)):
                 message = f"Cannot convert JSON value: {quote(value)} to {dtype.name} without loss of precision."
                 raise RequestError(message)
-            return value
+            return float(value)  # bfloat16 does not take Python's integers of more than 63 bits
     else:
         raise RequestError(f"Conversion of JSON Value: {quote(value)} to type: {dtype.name}", status=501)
     written = str(value) if kind is bool else _KINDS.get(kind, "Null")

@@ -119,20 +119,21 @@ number_arrays = st.tuples(shapes, st.sampled_from([numbers, st.integers(0, 255),
 ragged = st.recursive(numbers, lambda inner: st.lists(inner, max_size=3), max_leaves=8)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(number_arrays | ragged, dtypes, st.sampled_from(["instances", "inputs"]))
 @example([2**24 - 1, 0.1], tf.float32, "instances")
 @example([2**24], tf.float32, "instances")
 @example([2**53, 1], tf.int64, "instances")
 @example([[1, 1.0]], tf.int32, "inputs")
 @example([3.4028235e38], tf.float32, "inputs")
+@example([2**63, float("inf")], tf.bfloat16, "instances")
 def test_any_numbers_are_read_as_they_are_value_by_value(value, dtype, key):
     body = json.dumps({key: value}).encode()
     assert repr(read_inputs(body, dtype)) == repr(read_value_by_value(body, dtype))
     assert repr(read_inputs(body, dtype, (None, 2))) == repr(read_value_by_value(body, dtype, (None, 2)))
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(number_arrays, st.data())
 def test_a_damaged_text_is_read_as_it_is_value_by_value(value, data):
     body = bytearray(json.dumps({"instances": value}).encode())
