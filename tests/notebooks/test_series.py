@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
+from nbval.plugin import IPyNbFile
 
 from helpers import results
 from helpers.runs import report
@@ -151,6 +153,36 @@ def test_the_requests_are_those_of_the_kept_transcript(run, kept_requests, reque
         transcript.write(made, kept_requests)
     kept = {entry.form: entry.needs for entry in transcript.read(kept_requests)}
     assert {entry.form: entry.needs for entry in made} == kept
+
+
+def test_kept_outputs_are_current(run, notebook_paths, request):
+    """Of the cells tagged for it; nbval compares them with those of the run, as a run of its own would take as long."""
+    output, _, _ = run
+    for path in notebook_paths:
+        fresh = {cell.id: cell.outputs for cell in nbformat.read(output / path.name, as_version=4).cells}
+        assert _changes(request.session, path, fresh) == []
+
+
+def test_a_kept_output_that_is_not_current_is_noticed(notebook_paths, request):
+    kept = {path: nbformat.read(path, as_version=4).cells for path in notebook_paths}
+    outputs = {path: {cell.id: cell.get("outputs") for cell in cells} for path, cells in kept.items()}
+    assert [_changes(request.session, path, outputs[path]) for path in notebook_paths] == [[]] * len(notebook_paths)
+    checked = [
+        cell for cells in kept.values() for cell in cells if "nbval-check-output" in cell.metadata.get("tags", [])
+    ]
+    for cell in checked:
+        cell.outputs[0].data["text/plain"] += "?"
+    changes = [change for path in notebook_paths for change in _changes(request.session, path, outputs[path])]
+    assert len(changes) == len(checked) > 0
+
+
+def _changes(session, path, fresh):
+    """How the outputs that nbval is to check differ from fresh ones, which are given by the ids of their cells."""
+    notebook = IPyNbFile.from_parent(session, path=path)
+    notebook.compare_outputs = False  # as with --nbval-lax: none but the cells that are tagged for it
+    checked = [item for item in notebook.collect() if item.options["check"]]
+    differ = [item for item in checked if not item.compare_outputs(fresh[item.cell.id], item.cell.outputs)]
+    return ["\n".join([path.name, *item.comparison_traceback]) for item in differ]
 
 
 def test_the_page_has_the_pictures(run, notebook_paths):
