@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import nbformat
 import pytest
+from hypothesis import HealthCheck, settings
 from nbformat import v4
 
 from helpers import leftovers, session
@@ -16,6 +17,9 @@ from local_sagemaker import daemon
 from local_sagemaker.archives import pack
 
 matplotlib.use("Agg")
+# How long an example takes, or takes to make, tells how busy the machine is and nothing of the property.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

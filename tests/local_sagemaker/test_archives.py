@@ -166,7 +166,7 @@ kinds = st.sampled_from(
 members = st.tuples(names, kinds, st.binary(max_size=40), names, st.integers(0, 0o7777))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(members, max_size=6))
 def test_whatever_an_archive_holds_nothing_is_written_elsewhere(entries):
     with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +180,7 @@ def test_whatever_an_archive_holds_nothing_is_written_elsewhere(entries):
         unpack_or_refuse(root)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data())
 def test_a_tar_file_with_altered_bytes_is_unpacked_or_refused(data):
     target = io.BytesIO()

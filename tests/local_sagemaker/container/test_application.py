@@ -163,7 +163,7 @@ def test_nan_and_infinities_go_in_and_come_back(loaded):
 
 
 @given(st.from_regex(r"\w[\w.-]{0,254}", fullmatch=True))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_valid_name_is_one_model_of_its_own(loaded, name):
     assert loaded.call("GET", f"/models/{name}")[0] == (200 if name == "m" else 404)
     error = {"error": f"Could not find valid base path /nowhere for servable {name}"}
@@ -171,7 +171,7 @@ def test_any_valid_name_is_one_model_of_its_own(loaded, name):
 
 
 @given(st.text() | st.none() | st.integers() | st.lists(st.text()))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_other_name_is_refused(loaded, name):
     assume(not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]{0,254}", name)))
     status, answer = loaded.load(name, "/nowhere")

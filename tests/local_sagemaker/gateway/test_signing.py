@@ -177,14 +177,14 @@ def sign(request):
     return parts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(requests)
 def test_whatever_botocore_signs_is_accepted(request):
     scope = signing.verify(**sign(request), credentials=KEYS)
     assert scope == signing.Scope(request["service"], "us-east-1")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(requests, st.data())
 def test_with_any_bit_flipped_it_is_refused(request, data):
     parts = sign(request)
@@ -200,7 +200,7 @@ def test_with_any_bit_flipped_it_is_refused(request, data):
     assert failure.value.status in (403, 405)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_with_any_bit_of_a_presigned_url_flipped_it_is_refused(data):
     parts = presigned(key="/bucket/a%20key?versionId=1")
