@@ -12,8 +12,11 @@ READY := .venv/.ready
 run: $(READY)
 	$(BIN)/python -m helpers.series run --parameters $(PARAMETERS)
 
+# First what measures time or memory, alone on the machine; then the rest, two files at a time. More would not be quicker
+# on two cores, and needs more memory: the tests start servers, containers and jobs of their own.
 test: lint
-	$(BIN)/python -m pytest
+	@status=0; $(BIN)/python -m pytest -m alone || status=$$?; \
+	  $(BIN)/python -m pytest -m "not alone" --numprocesses 2 || status=$$?; exit $$status
 
 # The tests marked aws once more, on Amazon SageMaker, in the account of your credentials. They bill about $0.10.
 test-aws: $(READY)
