@@ -24,9 +24,10 @@ ALLOWED_CLOCK_SKEW = timedelta(minutes=15)
 MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request,\s*"
-    r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
+    r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request, *"
+    r"SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{64})"
 )
+_PATH = re.compile(r"/[^?#\s]*")  # of another one, botocore would take a part for the host, the query or nothing
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def verify(
     """
     if method != method.upper():  # botocore signs any method in upper case
         raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)
+    if not _PATH.fullmatch(path):
+        raise ServiceError("AccessDenied", f"The path {path!r} is none of a signed request.", status=403)
     if "AWSAccessKeyId=" in query:
         signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
         return Scope("s3", DEFAULT_REGION)
