@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -20,10 +21,12 @@ pytestmark = pytest.mark.series
 ROOT = Path(__file__).parents[2]
 
 
-def _run(environment, output, *arguments, **parameters):
+@contextmanager
+def _running(environment, output, *arguments, **parameters):
+    """The process of a run, which is not left to itself whatever becomes of the test."""
     words = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
     command = [sys.executable, "-m", "helpers.series", "run", "--output", str(output), *arguments, *words]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
@@ -33,6 +36,11 @@ def _run(environment, output, *arguments, **parameters):
         # Whoever starts the tests in the background may have Ctrl-C ignored by all that they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _status(environment):
@@ -53,8 +61,8 @@ def run(environment, small, tmp_path_factory):
     """One run of the whole series: its folder, its output, its summary."""
     output = tmp_path_factory.mktemp("run")
     recording = environment | {"LOCAL_SAGEMAKER_TRANSCRIPT": str(output / "requests.jsonl")}
-    process = _run(recording, output, **small)
-    printed, errors = process.communicate(timeout=800)
+    with _running(recording, output, **small) as process:
+        printed, errors = process.communicate(timeout=800)
     assert process.returncode == 0, printed[-2000:] + errors[-4000:]
     return output, printed, json.loads((output / "summary.json").read_text(encoding="utf-8"))
 
@@ -195,8 +203,8 @@ def test_the_page_has_the_pictures(run, notebook_paths):
 
 
 def test_a_missing_earlier_step_is_named(environment, tmp_path):
-    process = _run(environment, tmp_path, "--only", "04", PREFIX="nobody-was-here")
-    _, errors = process.communicate(timeout=300)
+    with _running(environment, tmp_path, "--only", "04", PREFIX="nobody-was-here") as process:
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "Run 02_train_cifar10 first." in errors
     assert "--only 04" in errors
@@ -204,12 +212,13 @@ def test_a_missing_earlier_step_is_named(environment, tmp_path):
 
 
 def test_interrupting_a_run_leaves_nothing_behind(environment, home, tmp_path):
-    process = _run(environment, tmp_path, "--only", "01", CIFAR_SOURCE="sample", SIGN_LANGUAGE_SOURCE="sample")
-    for line in process.stdout:
-        if "Load CIFAR-10" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    sources = {"CIFAR_SOURCE": "sample", "SIGN_LANGUAGE_SOURCE": "sample"}
+    with _running(environment, tmp_path, "--only", "01", **sources) as process:
+        for line in process.stdout:
+            if "Load CIFAR-10" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
     assert process.returncode == 130
     assert _status(environment) == 1
     assert _processes_of(home) == []

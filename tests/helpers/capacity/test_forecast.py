@@ -12,6 +12,7 @@ from helpers.capacity.simulator import Fleet
 from helpers.endpoint import EndpointError
 
 MOST_ROUNDS = 9
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")

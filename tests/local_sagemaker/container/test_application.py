@@ -201,6 +201,7 @@ def load_over(connection, name, model):
     connection.request("POST", "/models", json.dumps({"model_name": name, "url": str(model)}))
 
 
+@pytest.mark.alone
 def test_ping_is_answered_while_models_are_loaded(models, tmp_path_factory, eventually):
     path = tmp_path_factory.mktemp("s") / "c"
     with running(path) as (_, connect):
