@@ -226,9 +226,12 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
     output = tmp_path / "out"
     command = [sys.executable, "-c", SCRIPT, "run", "--notebooks", str(folder), "--output", str(output)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        kernel = int(fifo.read_text())
-        process.send_signal(number)
-        _, message = process.communicate(timeout=120)
+        try:
+            kernel = int(fifo.read_text())
+            process.send_signal(number)
+            _, message = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130, message
     with pytest.raises(ProcessLookupError):
         os.kill(kernel, 0)

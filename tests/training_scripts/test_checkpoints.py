@@ -227,7 +227,11 @@ def run_workers(folder, data, checkpoint_folder, *, end_in=None):
         subprocess.Popen([sys.executable, *script, *arguments], env=environment | {"SM_CURRENT_HOST": host})
         for host in hosts
     ]
-    return [worker.wait(300) for worker in workers]
+    try:
+        return [worker.wait(300) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 def test_two_workers_go_on_with_their_own_noise(cifar_data, tmp_path):
