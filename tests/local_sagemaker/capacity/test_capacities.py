@@ -125,6 +125,7 @@ def test_as_many_copies_with_graphs_of_their_own_as_predicted_are_really_held(ta
     assert really_held(table_archive, tmp_path, limited)[0] == limited.copies_in_memory
 
 
+@pytest.mark.alone
 def test_a_copy_with_a_shared_graph_takes_its_weights_as_mapped_files(heavy):
     measured = heavy.measured
     assert (measured["engine"], measured["reason"]) == ("shared graph", "")
