@@ -47,6 +47,11 @@ def test_arguments_are_checked(arguments, capsys):
     assert "usage: python -m local_sagemaker" in capsys.readouterr().err
 
 
+def accept_ctrl_c():
+    """Whoever starts the tests in the background may have Ctrl-C ignored by all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
     command = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path / "home"), "serve"]
     with subprocess.Popen(
@@ -54,8 +59,7 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
         cwd=Path(__file__).parents[2],
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever starts the tests in the background may have Ctrl-C ignored by all that they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=accept_ctrl_c,
     ) as server:
         eventually(lambda: daemon.status(tmp_path / "home"))
         server.send_signal(signal.SIGINT)
@@ -83,7 +87,7 @@ def test_fit_names_what_is_wrong_with_an_archive(tmp_path, capsys):
 def test_an_interrupted_fit_leaves_nothing_behind(model_archives, tmp_path, eventually, number):
     command = [sys.executable, "-m", "local_sagemaker", "fit", str(model_archives["heavy"])]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as fit:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=accept_ctrl_c) as fit:
         children = eventually(lambda: _measuring(fit.pid))
         fit.send_signal(number)
         _, said = fit.communicate(timeout=120)
