@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker import daemon
-from local_sagemaker.capacity import capacities
+from local_sagemaker.capacity import capacities, tables
 from local_sagemaker.settings import Settings, default_home
 
 
@@ -102,7 +102,7 @@ def _fit(options: argparse.Namespace) -> int:
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
-    print(json.dumps(capacity.document(), indent=2) if options.json else capacities.table(capacity))
+    print(json.dumps(capacity.document(), indent=2) if options.json else tables.write(capacity))
     return 0
 
 

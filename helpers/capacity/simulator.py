@@ -2,7 +2,8 @@
 
 Each instance drops its least recently used model when its memory is full, keeps files on its disk, and loads a few
 models at a time. A call goes to an instance that holds its model, unless the model is hot, else to the one with the
-fewest models: the rules of ``local_sagemaker``, which AWS does not publish for its own.
+fewest models, and among equals to the one whose last call is longest ago: the rules of ``local_sagemaker``, which AWS
+does not publish for its own.
 """
 
 import heapq
@@ -100,6 +101,7 @@ class _Simulation:
         self.holders: defaultdict[int, list[int]] = defaultdict(list)  # instances by model
         self.loaded = np.zeros(fleet.instances, dtype=np.int64)
         self.under_way = np.zeros(fleet.instances, dtype=np.int64)
+        self.last_calls = np.full(fleet.instances, -np.inf)
         self.calls: Counter[tuple[int, int]] = Counter()  # under way, by instance and model
         self.ends: list[tuple[float, int, int]] = []
 
@@ -140,6 +142,7 @@ class _Simulation:
         heapq.heappush(self.ends, (end, index, model))
         self.calls[index, model] += 1
         self.under_way[index] += 1
+        self.last_calls[index] = now
         return state, end, index
 
     def _end_calls(self, now: float) -> None:
@@ -152,15 +155,16 @@ class _Simulation:
         """Return the instance for a call: one that holds the model, unless it is hot, else the one with most room."""
         holding = self.holders[model]
         if holding:
-            best = min(holding, key=lambda index: self.calls[index, model])
+            best = min(holding, key=lambda index: (self.calls[index, model], self.last_calls[index]))
             if self.calls[best, model] < self.fleet.hot_model_calls or len(holding) == len(self.instances):
                 return best
         if len(self.instances) == 1:
             return 0
-        # The fewest models first, and among equals the fewest calls under way.
+        # The fewest models first, and among equals the fewest calls under way, then the last call longest ago.
         rank = self.loaded * 1_000_000 + self.under_way
         rank[holding] = np.iinfo(np.int64).max
-        return int(np.argmin(rank))
+        equals = np.flatnonzero(rank == rank.min())
+        return int(equals[np.argmin(self.last_calls[equals])])
 
     def _hold(self, index: int, model: int, loading: tuple[float, int]) -> None:
         memory = self.instances[index].memory

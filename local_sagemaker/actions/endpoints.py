@@ -7,7 +7,7 @@ from local_sagemaker.errors import validation
 from local_sagemaker.hosting.endpoints import CONFIG, ENDPOINT, MODEL, Endpoints
 from local_sagemaker.records import now
 
-_RETAINED = ("DesiredWeight", "DesiredInstanceCount")  # by RetainAllVariantProperties
+_CHANGEABLE = ("DesiredWeight", "DesiredInstanceCount")  # of a variant, and kept by RetainAllVariantProperties
 
 
 class EndpointActions:
@@ -55,13 +55,9 @@ class EndpointActions:
             current = {plan["VariantName"]: plan for plan in endpoint["Fleet"]}
             for plan in plans:
                 kept = current.get(plan["VariantName"], plan)
-                plan |= {member: kept[member] for member in _RETAINED if member not in excluded}
-        self._resources.records.update(
-            ENDPOINT,
+                plan |= {member: kept[member] for member in _CHANGEABLE if member not in excluded}
+        self._begin_update(
             name,
-            EndpointStatus="Updating",
-            LastModifiedTime=now(),
-            FailureReason=None,
             PendingConfigName=request["EndpointConfigName"],
             PendingFleet=plans,
             UpdateStartTime=now(),
@@ -84,15 +80,8 @@ class EndpointActions:
                 )
             if desired.get("DesiredInstanceCount", 1) < 1:
                 raise validation("DesiredInstanceCount must be at least 1.")
-            plan |= {key: desired[key] for key in ("DesiredWeight", "DesiredInstanceCount") if key in desired}
-        self._resources.records.update(
-            ENDPOINT,
-            name,
-            EndpointStatus="Updating",
-            LastModifiedTime=now(),
-            FailureReason=None,
-            Fleet=list(plans.values()),
-        )
+            plan |= {key: desired[key] for key in _CHANGEABLE if key in desired}
+        self._begin_update(name, Fleet=list(plans.values()))
         self._endpoints.rescale(name, endpoint["Fleet"])
         return {"EndpointArn": endpoint["EndpointArn"]}
 
@@ -113,6 +102,10 @@ class EndpointActions:
                 "Delete it, and create it again."
             )
         return endpoint
+
+    def _begin_update(self, name: str, **changes: Any) -> None:
+        changes |= {"EndpointStatus": "Updating", "LastModifiedTime": now(), "FailureReason": None}
+        self._resources.records.update(ENDPOINT, name, **changes)
 
     def _refuse_while_in_progress(self, endpoint: dict[str, Any]) -> None:
         if endpoint["EndpointStatus"] in ("Creating", "Updating"):

@@ -18,6 +18,7 @@ import orjson
 
 from local_sagemaker import archives
 from local_sagemaker.archives import ArchiveError
+from local_sagemaker.container.versions import BasePathError, saved_bytes
 from local_sagemaker.hosting.model_disk import with_prepared
 from local_sagemaker.processes import Process
 from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
@@ -124,46 +125,6 @@ def measure(model: Path, settings: Settings, *, copies: int = COPIES) -> Capacit
         )
 
 
-def table(capacity: Capacity) -> str:
-    """Return what was measured, for a terminal."""
-    measured = capacity.measured
-    first, further = measured["first"], measured["further"]
-    unpack, source = capacity.unpack_seconds, "folder" if Path(capacity.model).is_dir() else "archive"
-    rows = [
-        ("", "first copy", "each further copy"),
-        ("memory, anonymous", _size(first["anonymous"]), _size(further["anonymous"])),
-        ("memory, mapped files", _size(first["mapped"]), _size(further["mapped"])),
-        (f"load, from the {source}", _time(unpack + measured["first_load"]), _time(unpack + measured["further_load"])),
-        ("load, once prepared", "", _time(measured["prepared_load"])),
-        ("memory, left after unloading all", _size(measured["left"]["anonymous"]), ""),
-        ("disk", _size(capacity.disk_bytes), _size(capacity.disk_bytes)),
-    ]
-    lines = [f"{capacity.model}: {_size(measured['weight_bytes'])} of weights, {measured['engine']}"]
-    lines += [f"It shares no graph: {measured['reason']}"] if measured["reason"] else []
-    lines += ["", *(f"{what:32}{first:>12}{further:>20}" for what, first, further in rows), ""]
-    for name, seconds in measured["calls"].items():
-        answer = "the model refuses a made-up instance" if seconds is None else f"p50 {_time(seconds)}"
-        lines.append(f"warm call, one made-up instance, {name}: {answer}")
-    if measured["has_handler"]:
-        lines.append("inference.py was loaded, and its process is in the memory; the calls went to the model itself.")
-    return "\n".join([*lines, "", *_verdict(capacity)])
-
-
-def _verdict(capacity: Capacity) -> list[str]:
-    memory, disk = _size(capacity.memory_limit), _size(capacity.disk_limit)
-    in_memory = "any number" if capacity.copies_in_memory is None else f"{capacity.copies_in_memory:,}"
-    counted = _size(capacity.measured["counted_bytes"])
-    lines = [
-        f"{capacity.copies:,} copies fit on an instance.",
-        f"  memory: {in_memory}, as {memory} are for models and each counts {counted}",
-        f"  disk: {capacity.copies_on_disk:,}, as {disk} are for models and each takes {_size(capacity.disk_bytes)}",
-    ]
-    if not capacity.copies:
-        return [*lines, "Give the instance more: --memory-bytes, --disk-bytes."]
-    anonymous, mapped = capacity.memory_of(capacity.copies)
-    return [*lines, f"The container then takes about {_size(anonymous)}, and maps {_size(mapped)} of files."]
-
-
 def _write(model: Path, folder: Path, settings: Settings) -> float:
     """Unpack or copy the model and return how long it took, in seconds."""
     started = time.perf_counter()
@@ -180,14 +141,13 @@ def _write(model: Path, folder: Path, settings: Settings) -> float:
 
 def _check(model: Path, folder: Path) -> int:
     """Return the size of the weights' files of the highest version, in bytes."""
-    versions = [path.parent for path in folder.glob("*/saved_model.pb") if path.parent.name.isdecimal()]
-    if not versions:
+    try:
+        return saved_bytes(folder, str(model))
+    except BasePathError as error:
         raise ModelError(
             f"{model} holds no model: at its top must be a folder named by a number, such as 1, with a saved_model.pb "
             f"in it. {_EXPORT}"
-        )
-    best = max(versions, key=lambda path: int(path.name))
-    return sum(path.stat().st_size for path in best.glob("variables/variables.data-*"))
+        ) from error
 
 
 def _measure(folders: list[Path], workplace: Path) -> dict[str, Any]:
@@ -209,15 +169,3 @@ def _measure(folders: list[Path], workplace: Path) -> dict[str, Any]:
     if "error" in document:
         raise ModelError(f"{document['error'].removesuffix('.')}. Export the model again.")
     return document
-
-
-def _size(count: int) -> str:
-    size, units = float(count), iter(("B", "KiB", "MiB", "GiB"))
-    unit = next(units)
-    while abs(size) >= 1024 and unit != "GiB":
-        size, unit = size / 1024, next(units)
-    return f"{size:.0f} B" if unit == "B" else f"{size:,.1f} {unit}"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"

@@ -86,6 +86,7 @@ async def measure(copies: list[Path]) -> Footprint:
         calls: dict[str, float | None] = {}
         for number, folder in enumerate(copies):
             seconds.append(await _load(models, str(number), folder))
+            await models.settle()
             calls = await _call(models, str(number), often=number == 0) | calls
             used.append(_usage())
         servable = models.servable("0")
@@ -172,11 +173,11 @@ async def _median(models: LoadedModels, name: str, body: bytes, *, calls: int) -
 
 def _describe(servable: Servable, *, has_handler: bool) -> dict[str, Any]:
     return {
-        "engine": servable.engine,
-        "reason": servable.reason,
+        "engine": servable.engine.name,
+        "reason": servable.engine.reason,
         "has_handler": has_handler,
-        "weight_bytes": servable.weight_bytes,
-        "counted_bytes": servable.footprint,
+        "weight_bytes": servable.engine.weight_bytes,
+        "counted_bytes": servable.engine.footprint,
     }
 
 

@@ -1,39 +1,30 @@
 """The models that a container holds, and what it answers to the calls of its contract."""
 
 import asyncio
+import contextlib
 import logging
 import re
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from local_sagemaker import memory
-from local_sagemaker.container import servables
-from local_sagemaker.container.batches import Batcher, BatchingOptions
-from local_sagemaker.container.handlers import Handler, HandlerError
+from local_sagemaker.container.batches import BatchingOptions
+from local_sagemaker.container.handlers import HandlerError
 from local_sagemaker.container.invocations import Answer, Invocation, error_answer
-from local_sagemaker.container.servables import BasePathError, Servable, UnloadedError
+from local_sagemaker.container.loaded_model import LoadedModel
+from local_sagemaker.container.loader import Loader
+from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError
+from local_sagemaker.container.servables import Servable, UnloadedError
 from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.tensors import RequestError
-from local_sagemaker.container.threads import Threads
+from local_sagemaker.container.versions import BasePathError, saved_bytes
+from local_sagemaker.engines.engine import Engine
 from local_sagemaker.settings import GIBIBYTE
 
 logger = logging.getLogger(__name__)
 _MODEL_NAME = re.compile(r"\w[\w.-]{0,254}")
-_PREDICTIONS_AT_ONCE = 4  # of one model, so that a model that never ends leaves threads to the others
-_THREADS = 16  # of large models, and as many of the others, which need not wait until a large one has ended
-
-
-@dataclass
-class _Model:
-    servable: Servable
-    handler: Handler | None = None
-    batcher: Batcher | None = None
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PREDICTIONS_AT_ONCE))
+_FIRST_CALL_SECONDS = 1  # for so long, the first call of a model need not share the cores with its replacement
 
 
 class LoadedModels:
@@ -57,22 +48,17 @@ class LoadedModels:
             sockets: Folder for the sockets of handlers, which the owner alone can enter; by default a new one.
             batching: How concurrent calls of a model are computed as one; by default each is computed alone.
         """
-        self._memory_bytes = memory_bytes
         self._invocation_seconds = invocation_seconds
-        self._load_seconds = load_seconds
-        self._batching = batching
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        if sockets is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="lsm-")
-            sockets = Path(self._folder.name)
-        self._sockets = sockets
-        self._models: dict[str, _Model] = {}
-        self._reserved: dict[str, int] = {}  # models being loaded or unloaded, and their footprint
-        self._unloading: set[asyncio.Task[None]] = set()
+        self._models: dict[str, LoadedModel] = {}
+        self._budget = MemoryBudget(memory_bytes)
         self._api = ServingApi(self._predict_for_handler, self.describe)
-        self._predictions = Threads(_THREADS, name="predict")
-        self._large = Threads(_THREADS, name="predict-large")
-        self._loads = ThreadPoolExecutor(2, thread_name_prefix="load")  # loading never blocks predictions
+        self._loader = Loader(
+            self._api,
+            invocation_seconds=invocation_seconds,
+            load_seconds=load_seconds,
+            sockets=sockets,
+            batching=batching,
+        )
 
     async def load(self, body: bytes) -> Answer:
         """``POST /models``: load ``{"model_name": …, "url": …}``."""
@@ -85,25 +71,18 @@ class LoadedModels:
             return error_answer(400, f"invalid model_name: {name!r}")
         if not isinstance(url, str) or "\0" in url:
             return error_answer(400, "The url must be the path of the model's folder.")
-        if name in self._models or name in self._reserved:
+        if name in self._budget:
             return error_answer(409, f"Model {name} is already loaded.")
         try:
-            size = servables.saved_bytes(Path(url), name)
+            size = saved_bytes(Path(url), name)
         except BasePathError as error:
             return error_answer(404, str(error))
         except OSError as error:
             return error_answer(404, f"Could not find valid base path {url} for servable {name}: {error.strerror}")
-        self._reserved[name] = 0
         try:
-            if not await self._has_room(size):
-                return self._memory_exhausted(name, size)
-            self._reserved[name] = size
-            model = await self._load(name, Path(url))
-            size, self._reserved[name] = model.servable.footprint, 0
-            if not await self._has_room(size):  # it is larger than its files said, such as with a graph of its own
-                await self._end(model)
-                return self._memory_exhausted(name, size)
-            self._models[name] = model
+            model = await self._load(name, Path(url), size)
+        except NoRoomError as error:
+            return error_answer(507, f"Memory exhausted: {error}")
         except MemoryError:
             return error_answer(507, f"Memory exhausted: not enough memory to load {name}")
         except HandlerError as error:
@@ -111,14 +90,8 @@ class LoadedModels:
         except Exception as error:  # TensorFlow raises many kinds for a damaged SavedModel
             logger.warning("loading %s failed: %s", name, error)
             return error_answer(500, f"Failed to load model {name}: {type(error).__name__}: {error}")
-        finally:
-            del self._reserved[name]
-        servable = model.servable
-        if servable.was_prepared:
-            self._loads.submit(memory.return_freed)  # what that took; no call waits for it
-        details = (servable.version, servable.footprint, servable.engine)
-        logger.info("loaded %s, version %s, %d bytes of memory, %s", name, *details)
-        return _success(f"Successfully loaded model {name}, version {servable.version}.")
+        self._enter(name, model)
+        return _success(f"Successfully loaded model {name}, version {model.servable.version}.")
 
     async def unload(self, name: str) -> Answer:
         """``DELETE /models/{name}``: its memory is free when the answer leaves."""
@@ -126,9 +99,7 @@ class LoadedModels:
         if model is None:
             return _not_loaded(name)
         task = asyncio.create_task(self._unload(name, model))
-        self._unloading.add(task)
-        task.add_done_callback(self._unloading.discard)
-        self._reserved[name] = model.servable.footprint  # until it is free
+        self._budget.expect(task)
         await task
         logger.info("unloaded %s", name)
         return _success(f"Successfully unloaded model {name}.")
@@ -179,11 +150,12 @@ class LoadedModels:
             return error_answer(501, f"The method {method!r} is not supported here. Use predict.")
         try:
             async with asyncio.timeout(self._invocation_seconds):
-                predicted = model.batcher.predict(body) if model.batcher else self._predict(model, body)
-                return Answer(200, await predicted)
+                return Answer(200, await model.predict(body))
         except RequestError as error:
             return error_answer(error.status, str(error))
         except UnloadedError:
+            if self._models.get(name, model) is not model:  # another has taken its place
+                return await self.predict(name, version, method, body)
             return _not_loaded(name)
         except TimeoutError:
             return error_answer(504, f"Model {name} did not answer within {self._invocation_seconds:g} seconds.")
@@ -198,88 +170,105 @@ class LoadedModels:
             return _not_loaded(name)
         return await self.predict(name, version, method, body)
 
+    async def settle(self) -> None:
+        """Wait until every model has the engine that it keeps."""
+        replacements = [model.replacement for model in self._models.values() if model.replacement]
+        if replacements:
+            await asyncio.wait(replacements)
+
     async def close(self) -> None:
         """End the handlers and close the port of the REST API."""
-        for model in self._models.values():
+        models = list(self._models.values())
+        self._models.clear()
+        for model in models:
+            await self._end_replacement(model)
             if model.handler:
                 await model.handler.close()
         await self._api.close()
-        if self._folder:
-            self._folder.cleanup()
+        self._loader.close()
 
-    async def _load(self, name: str, base_path: Path) -> _Model:
-        loop = asyncio.get_running_loop()
-        servable = await loop.run_in_executor(self._loads, Servable, name, base_path)
-        model = _Model(servable)
-        if self._batching:
-            model.batcher = Batcher(servable, self._batching, threads=self._threads(model), turns=model.turns)
-        script = base_path / "code" / "inference.py"
-        if not script.is_file():
-            return model
-        handler = Handler(
-            script.resolve(),
-            sockets=self._sockets,
-            start_seconds=self._load_seconds,
-            call_seconds=self._invocation_seconds,
-        )
+    async def _load(self, name: str, base_path: Path, size: int) -> LoadedModel:
+        """Load a model, which counts first what its files say, then what it takes."""
+        self._budget.enter(name)
         try:
-            await self._api.start()
-            await handler.start()
+            await self._budget.take(name, size)
+            model = await self._loader.load(name, base_path, at_once=True)
+            try:
+                return await self._count(name, model)
+            except NoRoomError:
+                if not model.servable.engine.is_provisional:
+                    raise
+            return await self._count(name, await self._loader.load(name, base_path, at_once=False))
         except BaseException:
-            await loop.run_in_executor(self._loads, servable.unload)
+            self._budget.leave(name)
             raise
-        model.handler = handler
-        return model
 
-    async def _unload(self, name: str, model: _Model) -> None:
+    async def _count(self, name: str, model: LoadedModel) -> LoadedModel:
+        """Have a model count what it takes; end it if that is too much, such as with a graph of its own."""
         try:
+            await self._budget.take(name, model.servable.engine.footprint)
+        except NoRoomError:
             if model.handler:
                 await model.handler.close()
-            async with asyncio.timeout(self._invocation_seconds):
-                if model.batcher:
-                    await model.batcher.close()
-                for _ in range(_PREDICTIONS_AT_ONCE):  # the calls under way still hold the weights
-                    await model.turns.acquire()
-        except TimeoutError:
-            logger.warning("unloading %s although a call of it has not ended", name)
+            await self._loader.release(model)
+            raise
+        return model
+
+    def _enter(self, name: str, model: LoadedModel) -> None:
+        """Have a model answer calls from now on."""
+        self._models[name] = model
+        engine = model.servable.engine
+        if engine.was_prepared and not engine.is_provisional:
+            self._loader.return_freed()  # what that took
+        logger.info("loaded %s, version %s, %s", name, model.servable.version, _describe(engine))
+        if engine.is_provisional:
+            model.replacement = asyncio.create_task(self._replace(name, model))
+            self._budget.expect(model.replacement)
+
+    async def _replace(self, name: str, model: LoadedModel) -> None:
+        """Put the same model with a faster engine in the place of one, unless it is unloaded meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(model.answered.wait(), _FIRST_CALL_SECONDS)
+        if self._models.get(name) is not model:
+            return
+        successor = await self._loader.load_successor(model)
+        if self._models.get(name) is not model:
+            if successor is not model:
+                await self._loader.release(successor)
+            return
+        if successor is not model:
+            successor.replacement = model.replacement  # an unload waits for its end
+            self._models[name] = successor
+            await self._loader.release(model)
+        engine = successor.servable.engine
+        self._budget.shrink(name, engine.footprint)
+        logger.info("%s stays with %s", name, _describe(engine))
+
+    async def _end_replacement(self, model: LoadedModel) -> None:
+        """Wait until nothing is put in the place of a model that is not there any more."""
+        model.answered.set()
+        if model.replacement:
+            await asyncio.wait([model.replacement])
+
+    async def _unload(self, name: str, model: LoadedModel) -> None:
+        try:
+            await self._end_replacement(model)
+            if model.handler:
+                await model.handler.close()
         finally:
-            await asyncio.get_running_loop().run_in_executor(self._loads, model.servable.unload)
-            del self._reserved[name]
-            self._loads.submit(memory.return_freed)
-
-    def _used(self) -> int:
-        return sum(self._reserved.values()) + sum(model.servable.footprint for model in self._models.values())
-
-    async def _end(self, model: _Model) -> None:
-        """End a model that nobody calls."""
-        if model.handler:
-            await model.handler.close()
-        await asyncio.get_running_loop().run_in_executor(self._loads, model.servable.unload)
-
-    def _memory_exhausted(self, name: str, size: int) -> Answer:
-        message = f"{name} needs {size:,} bytes, {self._used():,} of {self._memory_bytes:,} are in use."
-        return error_answer(507, f"Memory exhausted: {message}")
-
-    async def _has_room(self, size: int) -> bool:
-        """Tell whether so many bytes are free, or will be when the unloads under way end."""
-        while self._used() + size > self._memory_bytes:
-            if not self._unloading:
-                return False
-            await asyncio.wait(self._unloading, return_when=asyncio.FIRST_COMPLETED)
-        return True
-
-    async def _predict(self, model: _Model, body: bytes) -> bytes:
-        await model.turns.acquire()
-        # The turn ends with the computation, which no timeout can end.
-        return await self._threads(model).run(model.servable.predict, body, ended=model.turns.release)
-
-    def _threads(self, model: _Model) -> Threads:
-        return self._large if model.servable.is_large else self._predictions
+            await self._loader.release(model)
+            self._budget.leave(name)
+            self._loader.return_freed()
 
 
-def _status(model: _Model) -> dict[str, Any]:
+def _status(model: LoadedModel) -> dict[str, Any]:
     status = {"error_code": "OK", "error_message": ""}
     return {"model_version_status": [{"version": model.servable.version, "state": "AVAILABLE", "status": status}]}
+
+
+def _describe(engine: Engine) -> str:
+    why = f": {engine.reason}" if engine.reason else ""
+    return f"{engine.footprint} bytes of memory, {engine.name}{why}"
 
 
 def _not_loaded(name: str) -> Answer:

@@ -1,5 +1,6 @@
 """SavedModels in memory: load, signatures, predict, footprint, unload."""
 
+import copy
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ import tensorflow as tf
 
 from local_sagemaker.container import predict_requests, predict_responses
 from local_sagemaker.container.tensors import RequestError
-from local_sagemaker.engines.engine import open_engine
+from local_sagemaker.container.versions import highest_version
+from local_sagemaker.engines.engine import Engine, open_engine, succeed
 from local_sagemaker.engines.rehearsals import Arrays, Signature
 
 # Where this process built the failing node; of no use to the caller.
@@ -35,10 +37,6 @@ _STATUSES = {
 }
 
 
-class BasePathError(FileNotFoundError):
-    """There is no numeric version folder with a SavedModel."""
-
-
 class UnloadedError(RuntimeError):
     """The model was unloaded while the call was on its way."""
 
@@ -60,24 +58,42 @@ class Request(NamedTuple):
 
 
 class Servable:
-    """One loaded SavedModel: the highest version below its base path."""
+    """One loaded SavedModel: the highest version below its base path.
 
-    def __init__(self, name: str, base_path: Path) -> None:
+    Attributes:
+        name: Name of the model.
+        version: Its version, without leading zeros.
+        engine: What holds it in memory.
+    """
+
+    _signatures: Mapping[str, Signature] | None  # None once it is unloaded
+
+    def __init__(self, name: str, base_path: Path, *, at_once: bool = False) -> None:
         """Load the model.
+
+        Args:
+            name: Name of the model.
+            base_path: Folder with numeric version folders.
+            at_once: Whether to answer as soon as possible, if need be by a provisional engine (see ``successor``).
 
         Raises:
             BasePathError: If no numeric version folder lies below the base path.
         """
         self.name = name
-        self.version, folder = highest_version(name, base_path)
-        self._engine = open_engine(folder)
-        self.engine = self._engine.name
-        self.reason = self._engine.reason
-        self.weight_bytes = self._engine.weight_bytes
-        self.footprint = self._engine.footprint
-        self.is_large = self._engine.is_large
-        self.was_prepared = self._engine.was_prepared
-        self._signatures: Mapping[str, Signature] | None = self._engine.signatures
+        self.version, self._folder = highest_version(name, base_path)
+        self._hold(open_engine(self._folder, at_once=at_once))
+
+    def successor(self) -> "Servable":
+        """Return the same model with the engine that is faster than its provisional one; itself if there is none.
+
+        The caller unloads this one if it got another.
+        """
+        engine = succeed(self.engine, self._folder)
+        if engine is self.engine:
+            return self
+        other = copy.copy(self)
+        other._hold(engine)
+        return other
 
     @property
     def specifications(self) -> dict[str, Mapping[str, tf.TensorSpec]]:
@@ -131,30 +147,11 @@ class Servable:
     def unload(self) -> None:
         """Release the model's memory; it cannot be used afterwards."""
         self._signatures = None
-        self._engine.close()
+        self.engine.close()
 
-
-def saved_bytes(base_path: Path, name: str) -> int:
-    """Return the size of a SavedModel's weights on disk, a forecast of its footprint, in bytes."""
-    _, folder = highest_version(name, base_path)
-    return sum(path.stat().st_size for path in folder.glob("variables/variables.data-*"))
-
-
-def highest_version(name: str, base_path: Path) -> tuple[str, Path]:
-    """Return the highest version below a base path, without leading zeros, and its folder.
-
-    Raises:
-        BasePathError: If there is none.
-    """
-    candidates = [
-        path
-        for path in (base_path.iterdir() if base_path.is_dir() else [])
-        if path.name.isascii() and path.name.isdigit() and (path / "saved_model.pb").is_file()
-    ]
-    if not candidates:
-        raise BasePathError(f"Could not find valid base path {base_path} for servable {name}")
-    best = max(candidates, key=lambda path: int(path.name))
-    return str(int(best.name)), best
+    def _hold(self, engine: Engine) -> None:
+        self.engine = engine
+        self._signatures = engine.signatures
 
 
 def _serving_message(text: str) -> str:

@@ -101,6 +101,10 @@ class Architectures:
         """Return how many there are."""
         return len(self._entries)
 
+    def __contains__(self, key: str) -> bool:
+        """Tell whether there is one of this key, or it is being built."""
+        return key in self._entries
+
     def take(self, key: str, build: Callable[[], Architecture]) -> Architecture:
         """Return an architecture for one more model, which gives it back with ``release``.
 

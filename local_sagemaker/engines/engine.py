@@ -3,6 +3,7 @@
 ``SharedEngine`` is the fast one: an architecture that the model shares with others, and the model's own weights, mapped
 from a file. ``OwnEngine`` is ``tf.saved_model.load``, which serves everything. ``open_engine`` takes the first that
 serves the model exactly; before a new architecture serves anyone, its answers are compared with those of the second.
+That takes longer than the second takes to load: a model that shall answer at once is served by it until then.
 """
 
 import logging
@@ -40,6 +41,7 @@ class Engine(Protocol):
         footprint: Bytes that the model takes for itself: its weights, and its graph if it shares none.
         is_large: Whether a call may keep all cores busy for long.
         was_prepared: Whether loading it took more than mapping what was prepared before.
+        is_provisional: Whether ``succeed`` finds a faster one.
     """
 
     name: str
@@ -49,28 +51,66 @@ class Engine(Protocol):
     footprint: int
     is_large: bool
     was_prepared: bool
+    is_provisional: bool
 
     def close(self) -> None:
         """Release the memory; the caller has forgotten the signatures by then."""
 
 
-def open_engine(folder: Path) -> Engine:
+class NewArchitectureError(RuntimeError):
+    """No model in memory is of the architecture, which must be built and rehearsed first.
+
+    Attributes:
+        weight_bytes: What the model will take when that is done.
+    """
+
+    def __init__(self, weight_bytes: int) -> None:
+        """Create the error."""
+        super().__init__("The graph of its architecture is being built.")
+        self.weight_bytes = weight_bytes
+
+
+def open_engine(folder: Path, *, at_once: bool = False) -> Engine:
     """Load a version of a model by the fastest engine that serves it exactly.
 
     Args:
         folder: The version's folder. Prepared weights are kept beside it.
+        at_once: Whether to return a provisional engine rather than to wait until a new architecture is built.
     """
     if not settings.shares_architectures():
         return OwnEngine(folder, reason="LOCAL_SAGEMAKER_ENGINE says so.")
     try:
-        return SharedEngine(folder)
+        shared, reason = _share(folder, known_only=at_once)
+    except NewArchitectureError as error:
+        return OwnEngine(folder, reason=str(error), successor_bytes=error.weight_bytes)
+    return shared or OwnEngine(folder, reason=reason)
+
+
+def succeed(provisional: Engine, folder: Path) -> Engine:
+    """Return what takes the place of a provisional engine of the same model: that one itself if nothing serves better.
+
+    The caller closes the provisional engine if it got another.
+    """
+    assert isinstance(provisional, OwnEngine)
+    shared, reason = _share(folder, reference=provisional)
+    if shared is None:
+        provisional.keep(reason)
+    return shared or provisional
+
+
+def _share(folder: Path, **options: Any) -> "tuple[SharedEngine | None, str]":
+    """Return the fast engine of a model, or why it has none."""
+    try:
+        return SharedEngine(folder, **options), ""
+    except NewArchitectureError:
+        raise
     except (ImpureGraphError, PreparationError, RehearsalError) as error:
         reason = str(error)
         logger.info("%s gets a graph of its own: %s", folder, reason)
     except Exception as error:  # tf.saved_model.load serves the model, or says what is wrong with it
         reason = f"{type(error).__name__}: {error}"
         logger.warning("%s gets a graph of its own: %s", folder, reason)
-    return OwnEngine(folder, reason=reason)
+    return None, reason
 
 
 class OwnEngine:
@@ -80,20 +120,35 @@ class OwnEngine:
     is_large = True  # nothing tells how long a call takes
     was_prepared = True
 
-    def __init__(self, folder: Path, *, reason: str = "") -> None:
+    def __init__(self, folder: Path, *, reason: str = "", successor_bytes: int | None = None) -> None:
         """Load the model.
 
         Args:
             folder: The version's folder.
             reason: Why it shares no graph.
+            successor_bytes: What its successor will take if it may share one later: both are in memory for a while, so
+                both count.
         """
         self.reason = reason
+        self.is_provisional = successor_bytes is not None
+        self._successor_bytes = successor_bytes or 0
         self._model = tf.saved_model.load(str(folder), tags=["serve"])
         functions = self._model.signatures
         self.signatures: dict[str, Signature] = {name: _OwnSignature(function) for name, function in functions.items()}
         variables = {id(variable): variable for function in functions.values() for variable in function.variables}
         self.weight_bytes = sum(value.dtype.size * value.shape.num_elements() for value in variables.values())
-        self.footprint = self.weight_bytes + own_graph_bytes(folder)
+        self.footprint = self.weight_bytes + own_graph_bytes(folder) + self._successor_bytes
+
+    def keep(self, reason: str) -> None:
+        """Let the model keep its own graph for good.
+
+        Args:
+            reason: Why it shares none.
+        """
+        self.reason = reason
+        self.footprint -= self._successor_bytes
+        self._successor_bytes = 0
+        self.is_provisional = False
 
     def close(self) -> None:
         """Release the model."""
@@ -118,11 +173,19 @@ class SharedEngine:
 
     name = "shared graph"
     reason = ""
+    is_provisional = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, known_only: bool = False, reference: OwnEngine | None = None) -> None:
         """Load the model, and prepare its weights unless that was done before.
 
+        Args:
+            folder: The version's folder.
+            known_only: Whether to refuse a model whose architecture would have to be rehearsed first. Its weights are
+                prepared nevertheless: all that a load writes is on the disk when it ends.
+            reference: The same model, for the rehearsal; else it is loaded when it is needed.
+
         Raises:
+            NewArchitectureError: If the model is refused.
             ImpureGraphError: If a signature is no pure function of inputs and weights.
             PreparationError: If the weights cannot be prepared.
             RehearsalError: If an architecture does not compute what the model does.
@@ -131,14 +194,15 @@ class SharedEngine:
         self.weight_bytes = self.footprint = 0
         self.is_large = self.was_prepared = False
         self._keys: list[str] = []
+        self._known_only = known_only
         source = SavedModel(folder)
         path = prepared_weights.path_of(folder)
         try:
-            self._attach(prepared_weights.open_prepared(path, source.digest), source)
+            self._attach(prepared_weights.open_prepared(path, source.digest), source, reference)
         except (PreparationError, OSError):
             self.was_prepared = True
             try:
-                self._attach(_prepare(path, source), source)
+                self._attach(_prepare(path, source), source, reference)
             except RehearsalError:
                 path.unlink(missing_ok=True)  # nothing will use it
                 raise
@@ -149,9 +213,12 @@ class SharedEngine:
         while self._keys:
             ARCHITECTURES.release(self._keys.pop())
 
-    def _attach(self, prepared: PreparedWeights, source: SavedModel) -> None:
+    def _attach(self, prepared: PreparedWeights, source: SavedModel, own: OwnEngine | None) -> None:
+        is_known = all(key in ARCHITECTURES for key, _ in prepared.signatures.values())
+        if self._known_only and not is_known and prepared.size <= _LARGEST_REHEARSAL:
+            raise NewArchitectureError(prepared.size)
         self.weight_bytes = self.footprint = prepared.size
-        with _Reference(source.folder) as reference:
+        with _Reference(source.folder, own) as reference:
             try:
                 for name, (key, weights) in prepared.signatures.items():
                     build = partial(_build, source, name, key, weights, reference)
@@ -180,20 +247,22 @@ class _SharedSignature:
 class _Reference:
     """The model as ``tf.saved_model.load`` makes it, loaded when the first new architecture is compared with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: OwnEngine | None) -> None:
         self._folder = folder
-        self._engine: OwnEngine | None = None
+        self._given = own
+        self._loaded: OwnEngine | None = None
 
     def __enter__(self) -> "_Reference":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._engine:
-            self._engine.close()
+        if self._loaded:
+            self._loaded.close()
 
     def signature(self, name: str) -> Signature:
-        self._engine = self._engine or OwnEngine(self._folder)
-        return self._engine.signatures[name]
+        if not self._given:
+            self._given = self._loaded = OwnEngine(self._folder)
+        return self._given.signatures[name]
 
 
 def _prepare(path: Path, source: SavedModel) -> PreparedWeights:

@@ -57,6 +57,7 @@ class Instance:
         """
         self.name = name
         self.in_flight = 0  # calls under way, waiting ones included
+        self.last_call = 0.0  # when the last one came, on a clock of the process
         self.models = ModelCache(
             name,
             folder / "models",
@@ -125,6 +126,7 @@ class Instance:
         if self.in_flight >= self._settings.max_queued_calls:
             raise unavailable(f"Instance {self.name} has too many calls under way. Try again.")
         self.in_flight += 1
+        self.last_call = time.monotonic()
         try:
             await self._until_ready()
             async with self.models.use(source) as container:

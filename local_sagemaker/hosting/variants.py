@@ -96,15 +96,19 @@ class Variant:
         return ModelSource(self._bucket, self._prefix + target_model, target_model)
 
     def instance(self, source: ModelSource) -> Instance:
-        """Choose an instance: one that holds the model, unless the model is hot, else the one with the most room."""
+        """Choose an instance: one that holds the model, unless the model is hot, else the one with the most room.
+
+        Among equals it is the one whose last call is longest ago, or else, with little traffic, the first would get
+        most of the loads.
+        """
         running = [instance for instance in self.instances if instance.ready] or self.instances
         holding = [instance for instance in running if instance.models.holds(source)]
         others = [instance for instance in running if instance not in holding]
         if holding:
-            chosen = min(holding, key=lambda instance: instance.models.calls(source))
+            chosen = min(holding, key=lambda instance: (instance.models.calls(source), instance.last_call))
             if not others or chosen.models.calls(source) < self._host.settings.hot_model_calls:
                 return chosen
-        return min(others, key=lambda instance: (instance.models.loaded_count, instance.in_flight))
+        return min(others, key=lambda each: (each.models.loaded_count, each.in_flight, each.last_call))
 
     def adopt(self, count: int) -> None:
         """Let the first instances, so many at most, have the names and disks of those that an earlier server left.

@@ -27,18 +27,40 @@ _UNITS = {
 
 
 class Metrics:
-    """Collects values and hands them to CloudWatch when someone is about to look."""
+    """Collects values and hands them to CloudWatch when someone is about to look.
+
+    moto keeps every item for good, and looks through all of them for each answer. So the values of a metric within a
+    second, the finest that CloudWatch tells apart, are one item: however many calls there are, memory grows no faster.
+    """
 
     def __init__(self) -> None:
         """Start with nothing collected."""
-        self._pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._pending: dict[
+            tuple[str, ...], dict[tuple[Any, ...], dict[str, Any]]
+        ] = {}  # items by region and namespace
         self._lock = threading.Lock()
         self.before_flush: Callable[[], None] = lambda: None
 
-    def add(self, region: str, namespace: str, datum: dict[str, Any]) -> None:
-        """Collect one item in the form of ``PutMetricData``."""
+    def add(self, region: str, namespace: str, datum: dict[str, Any], value: float) -> None:
+        """Collect one value.
+
+        Args:
+            region: AWS Region.
+            namespace: CloudWatch namespace.
+            datum: What ``PutMetricData`` is told of the value, with its time in whole seconds.
+            value: The value.
+        """
+        key = (datum["MetricName"], datum["Timestamp"], *(each["Value"] for each in datum["Dimensions"]))
         with self._lock:
-            self._pending.setdefault((region, namespace), []).append(datum)
+            items = self._pending.setdefault((region, namespace), {})
+            if key not in items:
+                items[key] = datum | {"StatisticValues": _statistics(value)}
+                return
+            statistics = items[key]["StatisticValues"]
+            statistics["SampleCount"] += 1
+            statistics["Sum"] += value
+            statistics["Minimum"] = min(value, statistics["Minimum"])
+            statistics["Maximum"] = max(value, statistics["Maximum"])
 
     def flush(self) -> None:
         """Hand everything collected to CloudWatch, what is measured only now included."""
@@ -46,7 +68,7 @@ class Metrics:
         with self._lock:
             pending, self._pending = self._pending, {}
         for (region, namespace), data in pending.items():
-            aws_services.put_metrics(namespace, data, region=region)
+            aws_services.put_metrics(namespace, list(data.values()), region=region)
 
 
 class VariantMetrics:
@@ -72,12 +94,15 @@ class VariantMetrics:
         datum = {
             "MetricName": name,
             "Dimensions": self._dimensions,
-            "Timestamp": datetime.now(UTC).replace(tzinfo=None),
-            "Value": value,
+            "Timestamp": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
             "Unit": _UNITS.get(name, "None"),
         }
-        self._metrics.add(self._region, namespace, datum)
+        self._metrics.add(self._region, namespace, datum, value)
 
     def record_seconds(self, name: str, seconds: float) -> None:
         """Record a time, in microseconds as SageMaker does."""
         self.record(name, seconds * 1e6)
+
+
+def _statistics(value: float) -> dict[str, float]:
+    return {"SampleCount": 1, "Sum": value, "Minimum": value, "Maximum": value}

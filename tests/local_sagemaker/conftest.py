@@ -216,7 +216,13 @@ class ContainerClient:
         return self._runner.run(gather())
 
     def load(self, name: str, url: Path) -> tuple[int, Any]:
-        return self.call("POST", "/models", json.dumps({"model_name": name, "url": str(url)}).encode())
+        """Load a model and wait until it has the engine that it keeps."""
+        answer = self.call("POST", "/models", json.dumps({"model_name": name, "url": str(url)}).encode())
+        self.settle()
+        return answer
+
+    def settle(self) -> None:
+        self._runner.run(self.models.settle())
 
     def invoke(self, name: str, document: object, **headers: str) -> tuple[int, Any]:
         headers = {"content_type": "application/json"} | headers

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from servers.server import HttpServer
@@ -21,9 +22,11 @@ class Container(HttpServer):
         return [*command, "--memory-bytes", str(64 * 1024**3)]
 
     def load(self, model: str, folder: Path) -> None:
-        """Load a model."""
+        """Load a model, and wait until it has the engine that it keeps, which the first of its architecture has not."""
         body = json.dumps({"model_name": model, "url": str(folder)}).encode()
         self.connection.exchange(http_request("POST", "/models", body))
+        while (log := self.log.read_text()).count(" is being built.") > log.count(" stays with "):
+            time.sleep(0.05)
 
     def unload(self, model: str) -> None:
         """Unload a model."""

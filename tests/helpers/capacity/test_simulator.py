@@ -59,6 +59,11 @@ def test_a_call_goes_to_the_instance_that_holds_its_model_and_a_new_model_to_the
     assert set(outcome.instances[4:]) == {first, second}
 
 
+def test_loads_are_spread_evenly_over_full_instances_that_have_little_to_do():
+    outcome = run([*range(8), *range(100)], instances=4)  # every call is a miss, and none meets another
+    assert np.bincount(outcome.instances[8:]).tolist() == [25] * 4
+
+
 def test_a_hot_model_spreads_to_another_instance():
     outcome = run([1] * 6, every=0.01, instances=2, hot_model_calls=3)
     assert outcome.instances.tolist() == [0, 0, 0, 1, 1, 1]
@@ -119,18 +124,19 @@ def test_calls_are_routed_as_the_stand_in_routes_them():
         count = int(generator.integers(1, 5))
         holds, calls = generator.random(count) < 0.4, generator.integers(0, 12, count)
         loaded, in_flight = generator.integers(0, 3, count), generator.integers(0, 3, count)
+        last_calls = generator.random(count)
         simulation = simulator._Simulation(Fleet(count, 9))
-        simulation.loaded, simulation.under_way = loaded, in_flight
+        simulation.loaded, simulation.under_way, simulation.last_calls = loaded, in_flight, last_calls
         simulation.holders[7] = np.flatnonzero(holds).tolist()
         simulation.calls.update({(index, 7): int(calls[index]) for index in simulation.holders[7]})
         variant = SimpleNamespace(
-            instances=[stood_in(*values) for values in zip(holds, calls, loaded, in_flight, strict=True)],
+            instances=[stood_in(*values) for values in zip(holds, calls, loaded, in_flight, last_calls, strict=True)],
             _host=SimpleNamespace(settings=SimpleNamespace(hot_model_calls=8)),
         )
         assert Variant.instance(variant, None) is variant.instances[simulation._choose(7)]
 
 
-def stood_in(holds, calls, loaded, in_flight):
+def stood_in(holds, calls, loaded, in_flight, last_call):
     """An instance of local_sagemaker, as far as its routing looks."""
     models = SimpleNamespace(holds=lambda _: holds, calls=lambda _: calls, loaded_count=loaded)
-    return SimpleNamespace(ready=True, models=models, in_flight=in_flight)
+    return SimpleNamespace(ready=True, models=models, in_flight=in_flight, last_call=last_call)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local_sagemaker.archives import pack
-from local_sagemaker.capacity import capacities
+from local_sagemaker.capacity import capacities, tables
 from local_sagemaker.capacity.capacities import Capacity, ModelError
 from local_sagemaker.hosting.model_cache import ModelCache
 from local_sagemaker.hosting.models import ModelSource
@@ -152,13 +152,13 @@ def test_the_table_and_the_document_tell_the_same(heavy):
     measured = document["measured"]
     parts = [measured["container"], measured["first"], measured["further"], measured["further"]]
     assert anonymous == sum(part["anonymous"] for part in parts)
-    said = capacities.table(limited)
+    said = tables.write(limited)
     assert "3 copies fit on an instance." in said
     assert f"about {anonymous / MEBIBYTE:,.1f} MiB" in said
 
 
 def test_a_model_that_does_not_fit_is_told_with_what_to_do(heavy):
-    said = capacities.table(replace(heavy, memory_limit=1000))
+    said = tables.write(replace(heavy, memory_limit=1000))
     assert "0 copies fit" in said
     assert "--memory-bytes" in said
 
@@ -170,7 +170,7 @@ def test_a_folder_stays_as_it_is_and_its_inference_script_takes_the_memory_of_a_
     assert sorted(tmp_path.rglob("*")) == before
     assert capacity.measured["has_handler"]
     assert capacity.measured["further"]["anonymous"] > MEBIBYTE
-    said = capacities.table(capacity)
+    said = tables.write(capacity)
     assert "load, from the folder" in said
     assert "inference.py was loaded" in said
 

@@ -1,13 +1,18 @@
 import asyncio
 import json
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from local_sagemaker.container.batches import BatchingOptions
+from local_sagemaker.container.invocations import Answer
 from local_sagemaker.container.loaded_models import LoadedModels
+from local_sagemaker.container.servables import UnloadedError
+from local_sagemaker.engines.saved_graphs import own_graph_bytes
 from local_sagemaker.settings import MEBIBYTE
 
 SCRIPTS = Path(__file__).parents[1] / "inference_scripts"
@@ -64,6 +69,7 @@ def loading(name: str, url: Path) -> tuple:
 
 GOOD = request("good", {"instances": [[1, 2]]})
 ANSWER = (200, "application/json", b'{"predictions":[[10.0,20.0]]}')
+ANSWER_OF_MODEL = Answer(200, ANSWER[2])
 
 
 def test_a_model_that_fails_prints_or_wants_too_much_memory_does_not_disturb_another(start_container, models, odd):
@@ -97,7 +103,8 @@ def test_a_small_model_answers_while_large_ones_take_all_the_threads_that_they_m
     container = start_container(invocation_seconds=3)
     names = [f"large-{number}" for number in range(5)]
     container.together(loading("good", models / "linear"), *(loading(name, odd) for name in names))
-    assert [container.models.servable(name).is_large for name in ("good", *names)] == [False] + [True] * 5
+    container.settle()
+    assert [container.models.servable(name).engine.is_large for name in ("good", *names)] == [False] + [True] * 5
     assert container.together(GOOD) == [ANSWER]
     *slow_answers, good = container.together(*(request(name, working) for name in names for _ in range(4)), GOOD)
     assert good == ANSWER
@@ -177,7 +184,7 @@ def check(name: str, call: tuple, answer: tuple) -> None:
 
 def test_the_rest_api_of_handlers_does_not_reach_a_model_without_one(models):
     async def ask() -> tuple[int, int]:
-        loaded = LoadedModels(memory_bytes=MEBIBYTE)
+        loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
         try:
             await loaded.load(json.dumps({"model_name": "plain", "url": str(models / "linear")}).encode())
             body = b'{"instances": [[1, 2]]}'
@@ -187,3 +194,112 @@ def test_the_rest_api_of_handlers_does_not_reach_a_model_without_one(models):
             await loaded.close()
 
     assert asyncio.run(ask()) == (404, 200)
+
+
+class Gate:
+    """Holds rehearsals of new architectures back until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+
+@pytest.fixture
+def gate(monkeypatch) -> Gate:
+    from local_sagemaker.engines import engine
+
+    gate, rehearse = Gate(), engine.rehearse
+
+    def wait_and_rehearse(expected, found):
+        gate.reached.set()
+        assert gate.opened.wait(60)
+        return rehearse(expected, found)
+
+    monkeypatch.setattr(engine, "rehearse", wait_and_rehearse)
+    monkeypatch.setattr(engine, "ARCHITECTURES", engine.Architectures())  # other tests may have models in memory
+    return gate
+
+
+def counted(models: LoadedModels) -> int:
+    return sum(models._budget._taken.values())
+
+
+@pytest.mark.parametrize("batching", [None, BatchingOptions()], ids=["alone", "batched"])
+def test_the_first_model_of_an_architecture_answers_while_that_is_built_and_then_by_it(models, gate, batching):
+    async def ask() -> None:
+        loaded = LoadedModels(batching=batching)
+        body = b'{"instances": [[1, 2]]}'
+        await loaded.load(loading("m", models / "linear")[2])
+        first = loaded.servable("m")
+        assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
+        assert await asyncio.to_thread(gate.reached.wait, 60)
+        assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
+        assert first.engine.is_provisional
+        assert counted(loaded) == first.engine.footprint  # with the weights of its successor
+        settled = asyncio.create_task(loaded.settle())
+        gate.opened.set()
+        while not settled.done():  # no call is lost when the engines change
+            answers = await asyncio.gather(*(loaded.predict("m", None, "predict", body) for _ in range(8)))
+            assert answers == [ANSWER_OF_MODEL] * 8
+        assert loaded.servable("m").engine.name == "shared graph"
+        assert counted(loaded) == loaded.servable("m").engine.footprint == first.engine.weight_bytes
+        with pytest.raises(UnloadedError):  # its memory is free
+            first.predict(body)
+        assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
+        await loaded.unload("m")
+        await loaded.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_an_unload_while_the_architecture_is_built_leaves_nothing(models, gate, called):
+    from local_sagemaker.engines import engine
+
+    async def load_and_unload() -> None:
+        loaded = LoadedModels()
+        await loaded.load(loading("m", models / "linear")[2])
+        if called:
+            await loaded.predict("m", None, "predict", b'{"instances": [[1, 2]]}')
+            assert await asyncio.to_thread(gate.reached.wait, 60)
+        unload = asyncio.create_task(loaded.unload("m"))
+        await asyncio.sleep(0)
+        assert (await loaded.predict("m", None, "predict", b"{}")).status == 404
+        gate.opened.set()
+        assert (await unload).status == 200
+        assert gate.reached.is_set() == called  # what nobody called is not built
+        assert (len(engine.ARCHITECTURES), counted(loaded)) == (0, 0)
+        assert (await loaded.load(loading("m", models / "linear")[2])).status == 200
+        await loaded.unload("m")
+        await loaded.close()
+
+    asyncio.run(load_and_unload())
+
+
+def test_where_there_is_no_room_for_a_second_graph_the_first_model_waits_for_its_architecture(models, gate):
+    async def load() -> None:
+        gate.opened.set()
+        loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
+        answer = await loaded.load(loading("m", models / "heavy")[2])
+        assert answer.status == 200, answer
+        assert loaded.servable("m").engine.name == "shared graph"
+        assert counted(loaded) == MEBIBYTE
+        await loaded.close()
+
+    asyncio.run(load())
+
+
+def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_back(models, gate):
+    async def load() -> None:
+        graph = own_graph_bytes(models / "heavy" / "1")
+        loaded = LoadedModels(memory_bytes=2 * MEBIBYTE + graph)  # for two, or for one and its provisional engine
+        await loaded.load(loading("a", models / "heavy")[2])
+        assert loaded.servable("a").engine.is_provisional
+        second = asyncio.create_task(loaded.load(loading("b", models / "heavy")[2]))
+        assert await asyncio.to_thread(gate.reached.wait, 60)
+        assert not second.done()
+        gate.opened.set()
+        assert (await second).status == 200
+        assert counted(loaded) == 2 * MEBIBYTE
+        await loaded.close()
+
+    asyncio.run(load())

@@ -277,3 +277,65 @@ def test_two_processes_export_one_architecture(kinds, open_engine, engines, tmp_
     for name in "ab":
         open_engine(tmp_path / name / "1")
     assert len(engines.ARCHITECTURES) == 1
+
+
+def test_the_first_model_of_an_architecture_answers_at_once_and_then_by_it(linear_models, engines):
+    folders = [linear_models / name / "1" for name in ("1-0", "2-5")]
+    prepared = folders[0].with_suffix(".weights")
+    prepared.unlink(missing_ok=True)
+    provisional = engines.open_engine(folders[0], at_once=True)
+    weights = 3 * 600 * 4
+    own = engines.OwnEngine(folders[0])
+    assert (provisional.name, provisional.is_provisional, len(engines.ARCHITECTURES)) == ("own graph", True, 0)
+    assert provisional.footprint == own.footprint + weights  # they will be in memory twice
+    assert ask(provisional, 1, 2) == 3
+    assert prepared.exists()  # the platform counts the files when the load ends
+    successor = engines.succeed(provisional, folders[0])
+    assert (successor.name, successor.footprint, ask(successor, 1, 2)) == ("shared graph", weights, 3)
+    second = engines.open_engine(folders[1], at_once=True)
+    assert (second.name, second.is_provisional, ask(second, 1, 2)) == ("shared graph", False, 11)
+    for engine in (own, provisional, successor, second):
+        engine.close()
+
+
+def test_a_successor_is_compared_with_the_provisional_engine_and_loads_no_other(linear_models, engines, monkeypatch):
+    folder = linear_models / "2-0" / "1"
+    provisional = engines.open_engine(folder, at_once=True)
+    compared = []
+    rehearse = engines.rehearse
+    monkeypatch.setattr(
+        engines, "rehearse", lambda expected, found: compared.append(expected) or rehearse(expected, found)
+    )
+    monkeypatch.setattr(engines.tf.saved_model, "load", None)
+    successor = engines.succeed(provisional, folder)
+    assert compared == [provisional.signatures["s"]]
+    for engine in (provisional, successor):
+        engine.close()
+
+
+def test_a_provisional_engine_stays_if_the_architecture_fails_its_rehearsal(linear_models, engines, monkeypatch):
+    def refuse(*_):
+        raise engines.RehearsalError("The answers differ.")
+
+    monkeypatch.setattr(engines, "rehearse", refuse)
+    folder = linear_models / "2-5" / "1"
+    engine = engines.open_engine(folder, at_once=True)
+    assert engines.succeed(engine, folder) is engine
+    own = engines.OwnEngine(folder)
+    assert (engine.reason, engine.is_provisional) == ("The answers differ.", False)
+    assert engine.footprint == own.footprint
+    assert ask(engine, 1, 2) == 11
+    assert len(engines.ARCHITECTURES) == 0
+    for each in (engine, own):
+        each.close()
+
+
+def test_an_engine_is_provisional_only_where_there_is_something_to_wait_for(
+    kinds, linear_models, engines, open_engine, monkeypatch, tmp_path
+):
+    kinds.save("written_variable", tmp_path / "1")
+    impure = open_engine(tmp_path / "1", lambda folder: engines.open_engine(folder, at_once=True))
+    assert (impure.name, impure.is_provisional) == ("own graph", False)
+    monkeypatch.setattr(engines, "_LARGEST_REHEARSAL", 0)
+    unrehearsed = open_engine(linear_models / "1-0" / "1", lambda folder: engines.open_engine(folder, at_once=True))
+    assert (unrehearsed.name, unrehearsed.is_provisional) == ("shared graph", False)

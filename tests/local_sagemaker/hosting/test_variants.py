@@ -10,9 +10,9 @@ from local_sagemaker.settings import Settings
 SOURCE = ModelSource("bucket", "models/a.tar.gz", "a.tar.gz")
 
 
-def instance(*, calls=0, loaded=0, holds=True, ready=True, in_flight=0):
+def instance(*, calls=0, loaded=0, holds=True, ready=True, in_flight=0, last_call=0.0):
     models = SimpleNamespace(holds=lambda _: holds, calls=lambda _: calls, loaded_count=loaded)
-    return SimpleNamespace(models=models, ready=ready, in_flight=in_flight)
+    return SimpleNamespace(models=models, ready=ready, in_flight=in_flight, last_call=last_call)
 
 
 @pytest.fixture
@@ -35,6 +35,9 @@ def variant(tmp_path, monkeypatch):
         ([instance(holds=False), instance(holds=True, loaded=5)], 1),  # where the model is
         ([instance(holds=False, loaded=3), instance(holds=False, loaded=2)], 1),  # else where there is most room
         ([instance(holds=False, in_flight=1), instance(holds=False)], 1),
+        ([instance(holds=False, last_call=2.0), instance(holds=False, last_call=1.0)], 1),  # which waits the longest
+        ([instance(last_call=2.0), instance(last_call=1.0)], 1),
+        ([instance(holds=False, last_call=1.0), instance(holds=False, in_flight=1)], 0),
         ([instance(calls=3), instance(holds=False)], 0),  # not yet hot
         ([instance(calls=4), instance(holds=False)], 1),  # hot: it spreads
         ([instance(calls=4), instance(calls=2), instance(holds=False)], 1),  # not as long as a holder has time

@@ -1,10 +1,12 @@
 import uuid
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.services import aws_services
+from local_sagemaker.services import metrics as metrics_module
 from local_sagemaker.services.metrics import INSTANCES, INVOCATIONS, Metrics, VariantMetrics
 
 UNITS = {
@@ -45,8 +47,8 @@ def test_values_reach_cloudwatch_once_with_their_units_and_dimensions(monkeypatc
     assert len(sent) == 2
     assert all(options == {"region": "eu-west-1"} for _, options in sent)
     hit, latency = by_namespace[INVOCATIONS]
-    assert (hit["MetricName"], hit["Value"], hit["Unit"]) == ("ModelCacheHit", 1, "None")
-    assert (latency["Value"], latency["Unit"]) == (250_000, "Microseconds")
+    assert (hit["MetricName"], hit["StatisticValues"]["Sum"], hit["Unit"]) == ("ModelCacheHit", 1, "None")
+    assert (latency["StatisticValues"]["Sum"], latency["Unit"]) == (250_000, "Microseconds")
     assert by_namespace[INSTANCES][0]["Unit"] == "Percent"
     assert {item["Name"]: item["Value"] for item in hit["Dimensions"]} == {
         "EndpointName": "e",
@@ -61,7 +63,23 @@ def test_what_is_measured_when_somebody_looks_is_included(monkeypatch):
     recorder = VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1")
     metrics.before_flush = lambda: recorder.record("LoadedModelCount", 3, namespace=INSTANCES)
     metrics.flush()
-    assert [(datum["MetricName"], datum["Value"]) for datum in sent] == [("LoadedModelCount", 3)]
+    assert [(datum["MetricName"], datum["StatisticValues"]["Sum"]) for datum in sent] == [("LoadedModelCount", 3)]
+
+
+def test_values_of_one_second_are_one_item_which_tells_all_their_statistics(monkeypatch):
+    sent, seconds = [], iter([1.2, 1.9, 1.999, 2.0])
+    monkeypatch.setattr(aws_services, "put_metrics", lambda namespace, data, **_: sent.extend(data))
+    monkeypatch.setattr(metrics_module, "datetime", Mock(now=lambda zone: datetime.fromtimestamp(next(seconds), zone)))
+    metrics = Metrics()
+    recorders = [VariantMetrics(metrics, endpoint, "AllTraffic", region="eu-west-1") for endpoint in ("e", "other")]
+    for number, value in ((0, 5), (0, 1), (1, 7), (0, 3)):
+        recorders[number].record("ModelCacheHit", value)
+    metrics.flush()
+    found = [
+        (datum["Dimensions"][0]["Value"], datum["Timestamp"].second, *datum["StatisticValues"].values())
+        for datum in sent
+    ]
+    assert found == [("e", 1, 2, 6, 1, 5), ("other", 1, 1, 7, 7, 7), ("e", 2, 1, 3, 3, 3)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,58 @@
+"""One loaded model: what answers its calls, and the turns that they take."""
+
+import asyncio
+
+from local_sagemaker.container.batches import Batcher, BatchingOptions
+from local_sagemaker.container.handlers import Handler
+from local_sagemaker.container.servables import Servable
+from local_sagemaker.container.threads import Threads
+
+_PREDICTIONS_AT_ONCE = 4  # so that a model that never ends leaves threads to the others
+
+
+class LoadedModel:
+    """A servable, with the model's own handler or open batches if it has any.
+
+    Attributes:
+        servable: The model.
+        handler: The process of its ``inference.py``, or None.
+        answered: Set when a first call of it has ended.
+        replacement: Puts a faster engine in its place, if one is to be had.
+    """
+
+    def __init__(
+        self, servable: Servable, *, threads: Threads, batching: BatchingOptions | None, handler: Handler | None
+    ) -> None:
+        """Hold a model.
+
+        Args:
+            servable: The model.
+            threads: Where predictions are computed.
+            batching: How concurrent calls are computed as one; None computes each alone.
+            handler: The started process of its ``inference.py``.
+        """
+        self.servable = servable
+        self.handler = handler
+        self.answered = asyncio.Event()
+        self.replacement: asyncio.Task[None] | None = None
+        self._threads = threads
+        self._turns = asyncio.Semaphore(_PREDICTIONS_AT_ONCE)
+        self._batcher = Batcher(servable, batching, threads=threads, turns=self._turns) if batching else None
+
+    async def predict(self, body: bytes) -> bytes:
+        """Answer a predict request; result and errors are those of ``Servable.predict``."""
+        try:
+            if self._batcher:
+                return await self._batcher.predict(body)
+            await self._turns.acquire()
+            # The turn ends with the computation, which no timeout can end.
+            return await self._threads.run(self.servable.predict, body, ended=self._turns.release)
+        finally:
+            self.answered.set()
+
+    async def drain(self) -> None:
+        """Wait until the calls under way, which still hold the weights, have ended; there must be no later ones."""
+        if self._batcher:
+            await self._batcher.close()
+        for _ in range(_PREDICTIONS_AT_ONCE):
+            await self._turns.acquire()

@@ -1,0 +1,53 @@
+"""The memory of a container: what each of its models counts, and whether there is room for another."""
+
+import asyncio
+
+
+class NoRoomError(MemoryError):
+    """So much memory is not free; the message tells how much is."""
+
+
+class MemoryBudget:
+    """Bytes that models may take, and those that each takes, by name.
+
+    A model counts from the moment when its load begins until its memory is free again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Create a budget of so many bytes."""
+        self._limit = limit
+        self._taken: dict[str, int] = {}
+        self._returning: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a model counts."""
+        return name in self._taken
+
+    def enter(self, name: str) -> None:
+        """Begin to count a model that takes nothing yet."""
+        self._taken[name] = 0
+
+    async def take(self, name: str, size: int) -> None:
+        """Count so many bytes for a model from now on, as soon as tasks that return memory have made room.
+
+        Raises:
+            NoRoomError: If there is no room, and no task that returns any. The model counts what it did.
+        """
+        while (others := sum(self._taken.values()) - self._taken[name]) + size > self._limit:
+            if not self._returning:
+                raise NoRoomError(f"{name} needs {size:,} bytes, {others:,} of {self._limit:,} are in use.")
+            await asyncio.wait(self._returning, return_when=asyncio.FIRST_COMPLETED)
+        self._taken[name] = size
+
+    def shrink(self, name: str, size: int) -> None:
+        """Count less for a model."""
+        self._taken[name] = size
+
+    def leave(self, name: str) -> None:
+        """Stop counting a model, whose memory is free."""
+        del self._taken[name]
+
+    def expect(self, task: "asyncio.Task[None]") -> None:
+        """Have loads that lack room wait for a task that returns memory."""
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
