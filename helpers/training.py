@@ -49,6 +49,11 @@ class TrainingResult:
     training_seconds: int
     billable_seconds: int
 
+    @property
+    def origin(self) -> str:
+        """Sentences that say which data and which initial weights the model comes from, for figures."""
+        return f"{self.provenance['data']['source']} Weights: {self.provenance['weights']['description']}"
+
 
 def train(
     connection: Connection,

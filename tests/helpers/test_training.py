@@ -52,6 +52,7 @@ def test_a_job_returns_what_its_script_left_and_is_published(connection, channel
     assert set(result.mistakes) == {"validation", "test"}
     assert (result.mistakes["test"].images == 7).all() and result.mistakes["test"].image_count == 10
     assert result.provenance["hyperparameters"] == ["--epochs", "2"]
+    assert result.origin == "Two texts. Weights: none."
     assert result.training_seconds >= 1
     assert training.publish(connection, result, slug="succeeds") == connection.model_uri("succeeds")
     assert storage.exists(connection, connection.model_uri("succeeds"))

@@ -1,6 +1,7 @@
 """The series as a user runs it, in small form, from a shell."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -201,6 +202,11 @@ def test_the_page_has_the_pictures(run, notebook_paths):
     assert all((output / f"{path.stem}.html").is_file() for path in notebook_paths)
     described = [picture["description"] for path in notebook_paths for picture in report.pictures(output / path.name)]
     assert [text for text in described if ". Source: " not in text] == []
+    of_models = [
+        text for text in described if re.search("learning curves|mistakes on|calibration on|test images", text)
+    ]
+    assert len(of_models) >= 8
+    assert [text for text in of_models if "Weights: " not in text] == []
 
 
 def test_a_missing_earlier_step_is_named(environment, tmp_path):

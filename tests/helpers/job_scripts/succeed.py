@@ -16,7 +16,10 @@ part = {"accuracy": 0.9, "count": 10, "mistake_count": 1}
 for name, document in (
     ("history", {"epoch": [1, 2]}),
     ("evaluation", {"validation": part, "test": {**part, "accuracy": 0.8}, "class_names": ["a", "b"]}),
-    ("provenance", {"hyperparameters": sys.argv[1:]}),
+    (
+        "provenance",
+        {"hyperparameters": sys.argv[1:], "data": {"source": "Two texts."}, "weights": {"description": "none."}},
+    ),
 ):
     (output / f"{name}.json").write_text(json.dumps(document))
 (output / "mistakes").mkdir()
