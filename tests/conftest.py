@@ -21,6 +21,12 @@ matplotlib.use("Agg")
 # How long an example takes, or takes to make, tells how busy the machine is and nothing of the property.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+LONG = (
+    "tests/notebooks/",
+    "tests/training_scripts/",
+    "tests/local_sagemaker/test_load.py",
+    "tests/test_contributing.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +53,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With the target AWS, only what is marked for it runs."""
+    """With the target AWS, only what is marked for it runs. What takes minutes comes first, not alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if config.option.target == "aws":
         there = [item for item in items if item.get_closest_marker("aws")]
         config.hook.pytest_deselected(items=[item for item in items if item not in there])
