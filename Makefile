@@ -40,7 +40,7 @@ lock:
 
 $(READY): requirements.lock
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo 'Python 3.11 or 3.12 is needed and was not found as "$(or $(PYTHON),python3)". Install one, or name it: make PYTHON=/path/to/python3.12' >&2; exit 1; }
-	@echo "Installing the $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock into .venv. The first time takes some minutes."
+	@echo "Installing up to $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock into .venv. The first time takes some minutes, the last of them without a word, while pip unpacks 3.6 GB."
 	"$(PYTHON)" -m venv .venv
 	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock \
 	  | awk '/^(Collecting|Processing)/ { sub(/.*\//, "", $$2); printf "\r\033[K%4d %s", ++n, $$2; fflush() } /^Installing/ { printf "\r\033[K     unpacking"; fflush() } END { print "" }'

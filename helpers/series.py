@@ -7,6 +7,7 @@ ends the run with the cell's error and the command that resumes it. `helpers.run
 import argparse
 import datetime
 import os
+import re
 import shlex
 import signal
 import sys
@@ -165,9 +166,12 @@ def run(
 def resume_command(
     entry: Mapping[str, Any], assigned: Mapping[str, object], output: Path, arguments: argparse.Namespace
 ) -> str:
-    """Return the command that repeats a run from the notebook that stopped it."""
-    names = list(assigned)
+    """Return the command that repeats a run from the notebook that stopped it, or from the one that it asks for."""
+    names, known = list(assigned), list(find(arguments.notebooks))
     left = names[names.index(entry["name"]) :]
+    asked = re.search(r"Run (\w+) first\.", entry["error"]["message"] if entry["error"] else "")
+    if asked and asked[1] in known:
+        left = known[known.index(asked[1]) : known.index(entry["name"])] + left
     # The environment that make builds is often not the active one: name its Python as it can be typed here.
     own = Path(sys.executable)
     python = str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else "python"

@@ -129,6 +129,15 @@ def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
     assert written["data_sources"] == {"cifar": "sample"}
 
 
+def test_a_run_that_lacks_what_an_earlier_notebook_leaves_is_resumed_with_that_one(
+    write_notebook, tmp_path, targets, capfd
+):
+    folder = write_notebook("01_data", ["1"], parameters="SOURCE = 'auto'").parent
+    write_notebook("02_train", ["raise LookupError('No data set. Run 01_data first.')"], parameters="EPOCHS = 1")
+    assert run(folder, tmp_path / "out", "--only", "02", "-p", "EPOCHS", "2") == 1
+    assert "--only 01 02 --output" in capfd.readouterr().err
+
+
 def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, targets, capfd):
     cell = "raise RuntimeError('The endpoint is Failed.')"
     folder = write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'").parent
