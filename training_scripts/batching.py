@@ -96,17 +96,41 @@ def batches(inputs: np.ndarray, labels: np.ndarray, *, class_count: int, batch_s
     return dataset.map(_lookup(inputs, labels, class_count)).prefetch(tf.data.AUTOTUNE)
 
 
+def input_batches(inputs: np.ndarray, *, batch_size: int) -> tf.data.Dataset:
+    """Deliver all inputs once, without labels, in their order; the last batch may be smaller.
+
+    Args:
+        inputs: Array of shape (N, ...): images, or features computed from them; may be a memory map.
+        batch_size: Inputs in a batch.
+
+    Returns:
+        Data set of inputs (B, ...) in their own dtype.
+    """
+    dataset = tf.data.Dataset.range(len(inputs)).batch(batch_size)
+    return dataset.map(_input_lookup(inputs)).prefetch(tf.data.AUTOTUNE)
+
+
 def _lookup(
     inputs: np.ndarray, labels: np.ndarray, class_count: int
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function from indices to inputs and one-hot labels.
+    """Return a function from indices to inputs and one-hot labels."""
+    look_up_inputs = _input_lookup(inputs)
+
+    def look_up(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return look_up_inputs(indices), tf.one_hot(tf.gather(labels, indices), class_count)
+
+    return look_up
+
+
+def _input_lookup(inputs: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function from indices to inputs.
 
     NumPy looks the inputs up, because TensorFlow would copy all of them into memory first.
     """
 
-    def lookup(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def look_up(indices: tf.Tensor) -> tf.Tensor:
         batch = tf.numpy_function(inputs.__getitem__, [indices], inputs.dtype, stateful=False)
         batch.set_shape((indices.shape[0], *inputs.shape[1:]))
-        return batch, tf.one_hot(tf.gather(labels, indices), class_count)
+        return batch
 
-    return lookup
+    return look_up

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from batching import Augmentation, batches, steps_per_epoch, training_batches
+from batching import Augmentation, batches, input_batches, steps_per_epoch, training_batches
 from checkpoints import Checkpoint
 from reporting import EpochReporter
 from splits import Splits
@@ -80,5 +80,5 @@ def fit(
 
 
 def predict(model: keras.Model, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the probabilities (N, C) that a model gives to the inputs of each split."""
-    return [model.predict(array, batch_size=EVALUATION_BATCH, verbose=0) for array in inputs]
+    """Return the probabilities (N, C) that a model gives to the inputs of each split, which may be memory maps."""
+    return [model.predict(input_batches(array, batch_size=EVALUATION_BATCH), verbose=0) for array in inputs]

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import fitting
 from checkpoints import CheckpointError
 from fitting import fit, predict
 from reporting import describe_origin
@@ -57,6 +58,22 @@ def test_a_model_learns_and_tells_how(model, splits, options):
     train, validation, test = predict(model, splits.images)
     assert [len(train), len(validation), len(test)] == [24, 6, 4]
     np.testing.assert_array_equal(test.argmax(axis=1), splits.test.labels)
+
+
+def test_predictions_read_features_batch_by_batch(model, monkeypatch):
+    """Features may be in a file because they do not fit into memory."""
+    read = []
+
+    class Watched(np.ndarray):
+        def __getitem__(self, indices):
+            read.append(len(indices))
+            return np.asarray(self)[indices]
+
+    monkeypatch.setattr(fitting, "EVALUATION_BATCH", 2)
+    images = np.arange(60, dtype=np.uint8).reshape(5, 2, 2, 3)
+    (watched,) = predict(model, [images.view(Watched)])
+    assert read == [2, 2, 1]
+    np.testing.assert_allclose(watched, model.predict(images, verbose=0), rtol=1e-5)
 
 
 def test_every_image_of_an_epoch_passes_the_augmentation_once(model, splits, options):
