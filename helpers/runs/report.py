@@ -16,11 +16,10 @@ import jinja2
 import nbformat
 
 from helpers import results
-from helpers.runs import parameters
+from helpers.runs import kept_outputs, parameters
 from helpers.runs.progress import duration
 
 SUMMARY, PAGE = "summary.json", "index.html"
-KEPT = "keep_output"
 TEMPLATES = Path(__file__).parent / "templates"
 GATHERED = {"data_sources": "_source", "weights": "_weights", "accuracies": "_accuracy", "predictions": "_prediction"}
 PACKAGES = ("tensorflow", "keras", "numpy", "sagemaker", "boto3", "papermill")
@@ -124,7 +123,7 @@ def pictures(executed: Path) -> list[dict[str, str]]:
         heading = re.match(r"#+ (.+)", cell.source) if cell.cell_type == "markdown" else None
         if heading:
             section = heading[1].strip()
-        if cell.cell_type == "code" and KEPT in cell.metadata.get("tags", []):
+        if cell.cell_type == "code" and kept_outputs.TAG in cell.metadata.get("tags", []):
             for output in cell.outputs:
                 image = output.get("data", {}).get("image/png")
                 described = output.get("metadata", {}).get("image/png", {}).get("alt", "")

@@ -13,6 +13,8 @@ from local_sagemaker.services import aws_services
 INVOCATIONS = "AWS/SageMaker"
 INSTANCES = "/aws/sagemaker/Endpoints"
 
+# What PutMetricData is told of each metric in each second, by name, time and dimensions.
+Items = dict[tuple[Any, ...], dict[str, Any]]
 _UNITS = {
     "ModelLatency": "Microseconds",
     "OverheadLatency": "Microseconds",
@@ -35,9 +37,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Start with nothing collected."""
-        self._pending: dict[
-            tuple[str, ...], dict[tuple[Any, ...], dict[str, Any]]
-        ] = {}  # items by region and namespace
+        self._pending: dict[tuple[str, str], Items] = {}  # by region and namespace
         self._lock = threading.Lock()
         self.before_flush: Callable[[], None] = lambda: None
 
@@ -67,8 +67,8 @@ class Metrics:
         self.before_flush()
         with self._lock:
             pending, self._pending = self._pending, {}
-        for (region, namespace), data in pending.items():
-            aws_services.put_metrics(namespace, list(data.values()), region=region)
+        for (region, namespace), items in pending.items():
+            aws_services.put_metrics(namespace, list(items.values()), region=region)
 
 
 class VariantMetrics:
