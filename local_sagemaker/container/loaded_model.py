@@ -1,13 +1,16 @@
 """One loaded model: what answers its calls, and the turns that they take."""
 
 import asyncio
+import os
 
 from local_sagemaker.container.batches import Batcher, BatchingOptions
 from local_sagemaker.container.handlers import Handler
 from local_sagemaker.container.servables import Servable
 from local_sagemaker.container.threads import Threads
 
-_PREDICTIONS_AT_ONCE = 4  # so that a model that never ends leaves threads to the others
+# More than there are cores would only push each other's arrays out of the processor's caches: with twice as many, two
+# cores answered a sixth fewer calls. Never all threads, so that a model that never ends leaves some to the others.
+_PREDICTIONS_AT_ONCE = min(max(os.cpu_count() or 1, 2), 8)
 
 
 class LoadedModel:

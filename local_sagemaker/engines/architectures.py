@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +39,7 @@ class Architecture:
         self.all_cores = all_cores
         self.inputs = pure_graph.inputs
         self.outputs = pure_graph.outputs
-        self.weights = [_specification(node) for node in pure_graph.graph.node if node.name.startswith("weight_")]
+        self._weights = [_Form.of(node) for node in pure_graph.graph.node if node.name.startswith("weight_")]
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(pure_graph.graph, name="")
@@ -46,17 +47,15 @@ class Architecture:
         self._session = tf.compat.v1.Session(graph=graph, config=threads)
         options = config_pb2.CallableOptions()
         options.feed.extend(f"input_{number}:0" for number in range(len(self.inputs)))
-        options.feed.extend(f"weight_{number}:0" for number in range(len(self.weights)))
+        options.feed.extend(f"weight_{number}:0" for number in range(len(self._weights)))
         options.fetch.extend(f"output_{number}:0" for number in range(len(self.outputs)))
         options.run_options.inter_op_thread_pool = _CALLERS_THREAD
         self._call = self._session._make_callable_from_options(options)  # the only way to one; Keras takes it, too
 
     def accepts(self, weights: Sequence[np.ndarray]) -> bool:
         """Tell whether these can be the weights of a model of this architecture."""
-        return len(weights) == len(self.weights) and all(
-            specification.shape.is_compatible_with(weight.shape)
-            and (weight.dtype == object if specification.dtype == tf.string else weight.dtype == specification.dtype)
-            for specification, weight in zip(self.weights, weights, strict=True)
+        return len(weights) == len(self._weights) and all(
+            form.fits(weight) for form, weight in zip(self._weights, weights, strict=True)
         )
 
     def call(self, inputs: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -80,6 +79,27 @@ class Architecture:
         self._session.close()
         self._session = self._call = None
         memory.return_circles()
+
+
+class _Form(NamedTuple):
+    """What a weight must be; every load asks this of all weights, so nothing here is TensorFlow's."""
+
+    dtype: np.dtype
+    sizes: list[int | None] | None  # None are those that may be any, and a shape of which nothing is known
+
+    @classmethod
+    def of(cls, node: node_def_pb2.NodeDef) -> "_Form":
+        dtype, shape = tf.as_dtype(node.attr["dtype"].type), tf.TensorShape(node.attr["shape"].shape)
+        sizes = None if shape.rank is None else shape.as_list()
+        return cls(np.dtype(object if dtype == tf.string else dtype.as_numpy_dtype), sizes)
+
+    def fits(self, weight: np.ndarray) -> bool:
+        if self.dtype != weight.dtype:
+            return False
+        return self.sizes is None or (
+            len(self.sizes) == weight.ndim
+            and all(wanted in (None, size) for wanted, size in zip(self.sizes, weight.shape, strict=True))
+        )
 
 
 @dataclass
@@ -138,7 +158,3 @@ class Architectures:
 def as_array(value: np.ndarray | np.generic | bytes) -> np.ndarray:
     """Return what TensorFlow gave as an array; it gives no array for a single value."""
     return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
-
-
-def _specification(node: node_def_pb2.NodeDef) -> tf.TensorSpec:
-    return tf.TensorSpec(node.attr["shape"].shape, node.attr["dtype"].type)

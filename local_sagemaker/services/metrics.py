@@ -4,17 +4,17 @@ See "Monitor Amazon SageMaker AI with Amazon CloudWatch" in the SageMaker develo
 """
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from local_sagemaker.services import aws_services
 
 INVOCATIONS = "AWS/SageMaker"
 INSTANCES = "/aws/sagemaker/Endpoints"
 
-# What PutMetricData is told of each metric in each second, by name, time and dimensions.
-Items = dict[tuple[Any, ...], dict[str, Any]]
 _UNITS = {
     "ModelLatency": "Microseconds",
     "OverheadLatency": "Microseconds",
@@ -28,6 +28,38 @@ _UNITS = {
 }
 
 
+class Series(NamedTuple):
+    """One metric of one thing.
+
+    Attributes:
+        region: AWS Region.
+        namespace: CloudWatch namespace.
+        name: Metric name.
+        dimensions: Names and values of its dimensions.
+    """
+
+    region: str
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Statistics:
+    """The values of a series within a second."""
+
+    count: int
+    total: float
+    least: float
+    most: float
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+        self.least = min(value, self.least)
+        self.most = max(value, self.most)
+
+
 class Metrics:
     """Collects values and hands them to CloudWatch when someone is about to look.
 
@@ -37,38 +69,30 @@ class Metrics:
 
     def __init__(self) -> None:
         """Start with nothing collected."""
-        self._pending: dict[tuple[str, str], Items] = {}  # by region and namespace
+        self._pending: dict[tuple[Series, int], _Statistics] = {}  # by series and second
         self._lock = threading.Lock()
         self.before_flush: Callable[[], None] = lambda: None
 
-    def add(self, region: str, namespace: str, datum: dict[str, Any], value: float) -> None:
-        """Collect one value.
-
-        Args:
-            region: AWS Region.
-            namespace: CloudWatch namespace.
-            datum: What ``PutMetricData`` is told of the value, with its time in whole seconds.
-            value: The value.
-        """
-        key = (datum["MetricName"], datum["Timestamp"], *(each["Value"] for each in datum["Dimensions"]))
+    def add(self, series: Series, value: float) -> None:
+        """Collect one value, measured now; every call of an endpoint has nine."""
+        key = (series, int(time.time()))
         with self._lock:
-            items = self._pending.setdefault((region, namespace), {})
-            if key not in items:
-                items[key] = datum | {"StatisticValues": _statistics(value)}
-                return
-            statistics = items[key]["StatisticValues"]
-            statistics["SampleCount"] += 1
-            statistics["Sum"] += value
-            statistics["Minimum"] = min(value, statistics["Minimum"])
-            statistics["Maximum"] = max(value, statistics["Maximum"])
+            statistics = self._pending.get(key)
+            if statistics:
+                statistics.add(value)
+            else:
+                self._pending[key] = _Statistics(1, value, value, value)
 
     def flush(self) -> None:
         """Hand everything collected to CloudWatch, what is measured only now included."""
         self.before_flush()
         with self._lock:
             pending, self._pending = self._pending, {}
-        for (region, namespace), items in pending.items():
-            aws_services.put_metrics(namespace, list(items.values()), region=region)
+        items: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for (series, second), statistics in pending.items():
+            items.setdefault((series.region, series.namespace), []).append(_datum(series, second, statistics))
+        for (region, namespace), data in items.items():
+            aws_services.put_metrics(namespace, data, region=region)
 
 
 class VariantMetrics:
@@ -78,10 +102,7 @@ class VariantMetrics:
         """Create the recorder for ``EndpointName`` and ``VariantName``."""
         self._metrics = metrics
         self._region = region
-        self._dimensions = [
-            {"Name": "EndpointName", "Value": endpoint},
-            {"Name": "VariantName", "Value": variant},
-        ]
+        self._dimensions = (("EndpointName", endpoint), ("VariantName", variant))
 
     def record(self, name: str, value: float, *, namespace: str = INVOCATIONS) -> None:
         """Record one value.
@@ -91,18 +112,24 @@ class VariantMetrics:
             value: Microseconds for times, a percentage for utilisation, else a count.
             namespace: CloudWatch namespace.
         """
-        datum = {
-            "MetricName": name,
-            "Dimensions": self._dimensions,
-            "Timestamp": datetime.now(UTC).replace(tzinfo=None, microsecond=0),
-            "Unit": _UNITS.get(name, "None"),
-        }
-        self._metrics.add(self._region, namespace, datum, value)
+        self._metrics.add(Series(self._region, namespace, name, self._dimensions), value)
 
     def record_seconds(self, name: str, seconds: float) -> None:
         """Record a time, in microseconds as SageMaker does."""
         self.record(name, seconds * 1e6)
 
 
-def _statistics(value: float) -> dict[str, float]:
-    return {"SampleCount": 1, "Sum": value, "Minimum": value, "Maximum": value}
+def _datum(series: Series, second: int, statistics: _Statistics) -> dict[str, Any]:
+    """Return an item as ``PutMetricData`` takes it."""
+    return {
+        "MetricName": series.name,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in series.dimensions],
+        "Timestamp": datetime.fromtimestamp(second, UTC).replace(tzinfo=None),
+        "Unit": _UNITS.get(series.name, "None"),
+        "StatisticValues": {
+            "SampleCount": statistics.count,
+            "Sum": statistics.total,
+            "Minimum": statistics.least,
+            "Maximum": statistics.most,
+        },
+    }

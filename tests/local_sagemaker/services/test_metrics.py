@@ -69,7 +69,7 @@ def test_what_is_measured_when_somebody_looks_is_included(monkeypatch):
 def test_values_of_one_second_are_one_item_which_tells_all_their_statistics(monkeypatch):
     sent, seconds = [], iter([1.2, 1.9, 1.999, 2.0])
     monkeypatch.setattr(aws_services, "put_metrics", lambda namespace, data, **_: sent.extend(data))
-    monkeypatch.setattr(metrics_module, "datetime", Mock(now=lambda zone: datetime.fromtimestamp(next(seconds), zone)))
+    monkeypatch.setattr(metrics_module, "time", Mock(time=lambda: next(seconds)))
     metrics = Metrics()
     recorders = [VariantMetrics(metrics, endpoint, "AllTraffic", region="eu-west-1") for endpoint in ("e", "other")]
     for number, value in ((0, 5), (0, 1), (1, 7), (0, 3)):

@@ -1,0 +1,67 @@
+import asyncio
+import os
+import threading
+
+import pytest
+
+from local_sagemaker.container.loaded_model import LoadedModel
+from local_sagemaker.container.threads import Threads
+
+
+class Counted:
+    """A servable that tells how many predictions were computed at the same time."""
+
+    def __init__(self):
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+        self.gate = threading.Event()
+
+    def predict(self, body):
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        assert self.gate.wait(30)
+        with self._lock:
+            self._now -= 1
+        return body
+
+
+@pytest.fixture
+def servable():
+    return Counted()
+
+
+def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads_are_left_to_others(servable):
+    wanted = min(max(os.cpu_count(), 2), 8)
+    threads = Threads(16, name="test")
+
+    async def run():
+        model = LoadedModel(servable, threads=threads, batching=None, handler=None)
+        calls = [asyncio.create_task(model.predict(bytes([number]))) for number in range(2 * wanted)]
+        while servable.most < wanted:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # in which more could begin
+        other = asyncio.Event()
+        threads.run(int, ended=other.set)
+        await asyncio.wait_for(other.wait(), 30)
+        servable.gate.set()
+        return await asyncio.gather(*calls)
+
+    assert asyncio.run(run()) == [bytes([number]) for number in range(2 * wanted)]
+    assert servable.most == wanted
+
+
+def test_a_drained_model_has_answered_the_calls_under_way(servable):
+    async def run():
+        model = LoadedModel(servable, threads=Threads(16, name="test"), batching=None, handler=None)
+        call = asyncio.create_task(model.predict(b"last"))
+        while not servable.most:
+            await asyncio.sleep(0.01)
+        drained = asyncio.create_task(model.drain())
+        await asyncio.sleep(0.05)
+        assert not drained.done()
+        servable.gate.set()
+        await drained
+        assert await call == b"last"
+
+    asyncio.run(run())
