@@ -22,6 +22,7 @@ from serving_requests import Example, copy_model
 CONNECTIONS = 8
 CALLS = {"json": 200, "jpeg": 200, "vgg100": 10, "vgg224": 5}
 WITH_JSON = "in-process TensorFlow and JSON"
+IN_TURN = "static answer and in-process call in turn"
 
 
 def measure_calls(bench: Bench, case: str) -> dict[str, Any]:
@@ -41,7 +42,11 @@ def measure_calls(bench: Bench, case: str) -> dict[str, Any]:
 
 
 def measure_boto3(bench: Bench) -> dict[str, Any]:
-    """Time calls through boto3, of the endpoint and of a server that only answers, and in-process calls."""
+    """Time calls through boto3, of the endpoint and of a server that only answers, and in-process calls.
+
+    The last two are measured again call by call in turn, as whoever does both would make them: what one of them leaves
+    in the processor's caches the other then pushes out, as the client, the server and the container do to each other.
+    """
     example, calls = bench.examples["json"], max(2, round(CALLS["json"] * bench.share))
     endpoint, in_process = bench.servers.get(Endpoint.name), bench.servers[InProcess.name]
     if not isinstance(endpoint, Endpoint):
@@ -68,6 +73,11 @@ def measure_boto3(bench: Bench) -> dict[str, Any]:
                 seconds = time_calls("small", example, calls=calls)
                 cpu = (server.cpu_seconds() + time.process_time() - before) / calls
                 _append(results, name, p50_seconds=statistics.median(seconds), cpu_seconds=cpu)
+            both = [
+                sum(timers[name][1]("small", example, calls=1)[0] for name in (static.name, InProcess.name))
+                for _ in range(calls)
+            ]
+            _append(results, IN_TURN, p50_seconds=statistics.median(both))
     finally:
         static.stop()
     return results
