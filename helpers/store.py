@@ -7,6 +7,7 @@ from typing import Any
 
 from helpers import datasets, storage, users, weights
 from helpers.datasets import Dataset
+from helpers.platform import model_card
 from helpers.session import Connection
 from helpers.users import UserDataset
 
@@ -109,3 +110,14 @@ def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
         MissingInputError: If the notebook that trains it has not run.
     """
     return storage.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
+
+
+def get_model_origin(connection: Connection, slug: str, *, notebook: str) -> str:
+    """Return sentences that say which data and which weights a published model comes from, for figures.
+
+    Raises:
+        MissingInputError: If the notebook that trains it has not run.
+        CardError: If its archive does not say.
+    """
+    archive = storage.read(connection, require_model(connection, slug, notebook=notebook))
+    return model_card.origin(model_card.read(archive)["provenance"])

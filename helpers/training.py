@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from helpers import storage
-from helpers.platform import job_log, job_output
+from helpers.platform import job_log, job_output, model_card
 from helpers.platform.container_images import training_image
 from helpers.platform.job_output import Mistakes, OutputError
 from helpers.session import Connection
@@ -52,7 +52,7 @@ class TrainingResult:
     @property
     def origin(self) -> str:
         """Sentences that say which data and which initial weights the model comes from, for figures."""
-        return f"{self.provenance['data']['source']} Weights: {self.provenance['weights']['description']}"
+        return model_card.origin(self.provenance)
 
 
 def train(

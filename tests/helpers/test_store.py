@@ -1,3 +1,6 @@
+import json
+import tarfile
+
 import numpy as np
 import pytest
 
@@ -52,3 +55,16 @@ def test_a_missing_model_names_the_notebook_that_trains_it(connection):
         MissingInputError, match=r"No model at s3://.*/mme/cifar\.tar\.gz\. Run 02_train_cifar10 first\."
     ):
         store.require_model(connection, "cifar", notebook="02_train_cifar10")
+
+
+def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):
+    card = {"provenance": {"data": {"source": "Drawn."}, "weights": {"description": "from scratch"}}}
+    extra = tmp_path / "1/assets.extra"
+    extra.mkdir(parents=True)
+    (extra / "model.json").write_text(json.dumps(card))
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "1", "1")
+    storage.upload_file(connection, tmp_path / "model.tar.gz", connection.model_uri("drawn"))
+    assert store.get_model_origin(connection, "drawn", notebook="02") == "Drawn. Weights: from scratch"
+    with pytest.raises(MissingInputError, match="Run 03 first"):
+        store.get_model_origin(connection, "other", notebook="03")
