@@ -234,7 +234,14 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
     write_notebook("02_train", ["1"])
     output = tmp_path / "out"
     command = [sys.executable, "-c", SCRIPT, "run", "--notebooks", str(folder), "--output", str(output)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Whoever starts the tests in the background may have Ctrl-C ignored by all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         try:
             kernel = int(fifo.read_text())
             process.send_signal(number)
