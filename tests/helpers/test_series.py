@@ -233,7 +233,8 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
     folder = write_notebook("01_data", ["1", wait]).parent
     write_notebook("02_train", ["1"])
     output = tmp_path / "out"
-    command = [sys.executable, "-c", SCRIPT, "run", "--notebooks", str(folder), "--output", str(output)]
+    command = [sys.executable, "-X", "faulthandler", "-c", SCRIPT, "run"]
+    command += ["--notebooks", str(folder), "--output", str(output)]
     with subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -246,6 +247,9 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
             kernel = int(fifo.read_text())
             process.send_signal(number)
             _, message = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # so that the message tells where it hangs
+            _, message = process.communicate(timeout=30)
         finally:
             process.kill()
     assert process.returncode == 130, message
