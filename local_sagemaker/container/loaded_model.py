@@ -1,7 +1,6 @@
 """One loaded model: what answers its calls, and the turns that they take."""
 
 import asyncio
-import contextlib
 import os
 
 from local_sagemaker.container.batches import Batcher, BatchingOptions
@@ -12,9 +11,6 @@ from local_sagemaker.container.threads import Threads
 # More than there are cores would only push each other's arrays out of the processor's caches: with twice as many, two
 # cores answered a sixth fewer calls. Never all threads, so that a model that never ends leaves some to the others.
 _PREDICTIONS_AT_ONCE = min(max(os.cpu_count() or 1, 2), 8)
-_FIRST_CALL_SECONDS = 1  # for so long after its load, a model is taken for one that is about to be called
-_PAUSE_SECONDS = 0.25  # without a call
-_LONGEST_SECONDS = 3  # after which a pause is waited for no longer
 
 
 class LoadedModel:
@@ -23,6 +19,7 @@ class LoadedModel:
     Attributes:
         servable: The model.
         handler: The process of its ``inference.py``, or None.
+        answered: Set when a first call of it has ended.
         replacement: Puts a faster engine in its place, if one is to be had.
     """
 
@@ -39,17 +36,14 @@ class LoadedModel:
         """
         self.servable = servable
         self.handler = handler
+        self.answered = asyncio.Event()
         self.replacement: asyncio.Task[None] | None = None
         self._threads = threads
         self._turns = asyncio.Semaphore(_PREDICTIONS_AT_ONCE)
         self._batcher = Batcher(servable, batching, threads=threads, turns=self._turns) if batching else None
-        self._under_way = 0  # calls
-        self._last_call: float | None = None  # when the last one that has ended did so, on the event loop's clock
-        self._leaving = asyncio.Event()
 
     async def predict(self, body: bytes) -> bytes:
         """Answer a predict request; result and errors are those of ``Servable.predict``."""
-        self._under_way += 1
         try:
             if self._batcher:
                 return await self._batcher.predict(body)
@@ -57,24 +51,7 @@ class LoadedModel:
             # The turn ends with the computation, which no timeout can end.
             return await self._threads.run(self.servable.predict, body, ended=self._turns.release)
         finally:
-            self._under_way -= 1
-            self._last_call = asyncio.get_running_loop().time()
-
-    async def pause(self) -> None:
-        """Wait until the calls of the model make a pause, or it is to leave: what is begun then disturbs none of them.
-
-        It may be called for the first time any moment, or without a pause, so both waits have an end.
-        """
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        while (rest := self._end_of_pause(began, clock()) - clock()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), rest)
-                return
-
-    def leave(self) -> None:
-        """Say that the model is to be unloaded: whoever waits for a pause waits no longer."""
-        self._leaving.set()
+            self.answered.set()
 
     async def drain(self) -> None:
         """Wait until the calls under way, which still hold the weights, have ended; there must be no later ones."""
@@ -82,10 +59,3 @@ class LoadedModel:
             await self._batcher.close()
         for _ in range(_PREDICTIONS_AT_ONCE):
             await self._turns.acquire()
-
-    def _end_of_pause(self, began: float, now: float) -> float:
-        """Return when nobody waits any longer if no call comes."""
-        last_call = now if self._under_way else self._last_call
-        if last_call is None:
-            return began + _FIRST_CALL_SECONDS
-        return min(last_call + _PAUSE_SECONDS, began + _LONGEST_SECONDS)

@@ -1,6 +1,7 @@
 """The models that a container holds, and what it answers to the calls of its contract."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from pathlib import Path
@@ -23,6 +24,7 @@ from local_sagemaker.settings import GIBIBYTE
 
 logger = logging.getLogger(__name__)
 _MODEL_NAME = re.compile(r"\w[\w.-]{0,254}")
+_FIRST_CALL_SECONDS = 1  # for so long, the first call of a model need not share the cores with its replacement
 
 
 class LoadedModels:
@@ -224,11 +226,9 @@ class LoadedModels:
             self._budget.expect(model.replacement)
 
     async def _replace(self, name: str, model: LoadedModel) -> None:
-        """Put the same model with a faster engine in the place of one, unless it is unloaded meanwhile.
-
-        To build that engine takes all cores for a while, so the calls that come one after the other go first.
-        """
-        await model.pause()
+        """Put the same model with a faster engine in the place of one, unless it is unloaded meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(model.answered.wait(), _FIRST_CALL_SECONDS)
         if self._models.get(name) is not model:
             return
         successor = await self._loader.load_successor(model)
@@ -246,7 +246,7 @@ class LoadedModels:
 
     async def _end_replacement(self, model: LoadedModel) -> None:
         """Wait until nothing is put in the place of a model that is not there any more."""
-        model.leave()
+        model.answered.set()
         if model.replacement:
             await asyncio.wait([model.replacement])
 

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 
-from local_sagemaker.container import loaded_model
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.threads import Threads
 
@@ -64,39 +63,5 @@ def test_a_drained_model_has_answered_the_calls_under_way(servable):
         servable.gate.set()
         await drained
         assert await call == b"last"
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize(
-    ("called", "changes"),
-    [
-        ("never", {"_FIRST_CALL_SECONDS": 0.1}),
-        ("before", {"_PAUSE_SECONDS": 0.1}),
-        ("before", {"_LONGEST_SECONDS": 0.1}),
-        ("now", {"_LONGEST_SECONDS": 0.1}),
-        ("before", {}),  # it is unloaded
-        ("now", {"_PAUSE_SECONDS": 0.1}),  # it is unloaded: while a call is under way, there is no pause
-    ],
-)
-def test_a_pause_is_waited_for_but_not_without_end(servable, monkeypatch, called, changes):
-    for name in ("_FIRST_CALL_SECONDS", "_PAUSE_SECONDS", "_LONGEST_SECONDS"):
-        monkeypatch.setattr(loaded_model, name, changes.get(name, 60))
-    ends_by_itself = changes and (called, *changes) != ("now", "_PAUSE_SECONDS")
-
-    async def run():
-        model = LoadedModel(servable, threads=Threads(16, name="test"), batching=None, handler=None)
-        if called == "before":
-            servable.gate.set()
-            await model.predict(b"")
-        calls = [asyncio.create_task(model.predict(b""))] if called == "now" else []
-        pause = asyncio.create_task(model.pause())
-        if not ends_by_itself:
-            await asyncio.sleep(0.4)
-            assert not pause.done()
-            model.leave()
-        await asyncio.wait_for(pause, 30)
-        servable.gate.set()
-        await asyncio.gather(*calls)
 
     asyncio.run(run())
