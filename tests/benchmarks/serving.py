@@ -124,8 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         missing = start_servers(bench, options, stack)
         document: dict[str, Any] = {
             "machine": measuring.describe_machine("tensorflow", "keras", "boto3", "numpy"),
-            "data": "noise images",
-            "weights": "random; time and memory do not depend on them",
+            "data": serving_report.DATA,
+            "weights": serving_report.WEIGHTS,
             "rounds": options.rounds,
             "quick": options.quick,
             "servers": {name: {"settings": s.settings, "versions": s.versions} for name, s in bench.servers.items()},

@@ -15,6 +15,8 @@ from serving_memory import MEBIBYTE
 
 OWN = (InProcess.name, Container.name, Endpoint.name)
 NOT_MEASURED = "not measured"
+DATA, WEIGHTS = "noise images", "random; time and memory do not depend on them"
+_RATIO_TICKS = (0.5, 1, 2, 4, 8)
 CASE_TITLES = {
     "json": "JSON, small CNN",
     "jpeg": "JPEG, small CNN",
@@ -162,6 +164,7 @@ def servers_table(results: Mapping[str, Any], names: Sequence[str], missing: Map
 def plot(results: Mapping[str, Any], names: Sequence[str]) -> Figure:
     """Draw each server's ratio to the in-process call for each case of a single call, and the throughput."""
     figure = Figure(figsize=(11, 5), layout="constrained")
+    figure.suptitle(f"Many models behind one server. Data: {DATA}. Weights: {WEIGHTS}.", fontsize="medium")
     ratios, throughput = figure.subplots(1, 2, width_ratios=[3, 2])
     cases = [case for case in CALLS if case in results]
     height = 0.8 / (len(names) + 1)
@@ -172,6 +175,8 @@ def plot(results: Mapping[str, Any], names: Sequence[str]) -> Figure:
         ratios.barh(places, lengths, left=1, height=height, label=name)  # to the right: slower than in-process
     ratios.axvline(1, color="black", linewidth=0.8)
     ratios.set(xscale="log", xlabel="p50 of a warm call ÷ in-process TensorFlow (logarithmic)")
+    ratios.set_xticks(_RATIO_TICKS, [f"{tick:g}" for tick in _RATIO_TICKS])
+    ratios.minorticks_off()
     ratios.set_yticks([place + 0.4 - height / 2 for place in range(len(cases))], [CASE_TITLES[case] for case in cases])
     ratios.invert_yaxis()
     if cases:
