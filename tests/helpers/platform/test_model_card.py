@@ -41,6 +41,8 @@ def test_the_card_is_read_from_the_archive_as_it_is_packed(name):
         (pack({"1/saved_model.pb": "graph"})[:-20], "cannot be read"),
         (b"no archive", "cannot be read"),
     ],
+    # Names that pytest makes of bytes would tell when an archive was packed.
+    ids=["no card", "no JSON", "no provenance", "another form", "too deep", "too large", "cut off", "no archive"],
 )
 def test_an_archive_without_a_card_that_can_be_read_is_an_error_that_says_so(archive, words):
     with pytest.raises(CardError, match=words):
