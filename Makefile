@@ -12,8 +12,8 @@ READY := .venv/.ready
 run: $(READY)
 	$(BIN)/python -m helpers.series run --parameters $(PARAMETERS)
 
-# First what measures time or memory, alone on the machine; then the rest, three files at a time: the tests start servers,
-# containers and jobs of their own and wait for them, so that two leave half of two cores idle for minutes.
+# First what measures time or memory, alone on the machine; then the rest, two files at a time. More would not be quicker
+# on two cores, and needs more memory: the tests start servers, containers and jobs of their own.
 test: lint
 	@status=0; $(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' mark.alone tests) || status=$$?; \
 	  $(BIN)/python -m pytest -m "not alone" --numprocesses 3 --no-loadscope-reorder || status=$$?; exit $$status
