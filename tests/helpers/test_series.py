@@ -224,6 +224,8 @@ sys.exit(series.main(sys.argv[1:]))
 """
 
 
+# Alone, since on a starved machine the interrupt was lost twice while papermill waited for the kernel; why is not known.
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tmp_path, number):
