@@ -16,7 +16,7 @@ run: $(READY)
 # on two cores, and needs more memory: the tests start servers, containers and jobs of their own.
 test: lint
 	@status=0; $(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' mark.alone tests) || status=$$?; \
-	  $(BIN)/python -m pytest -m "not alone" --numprocesses 3 --no-loadscope-reorder || status=$$?; exit $$status
+	  $(BIN)/python -m pytest -m "not alone" --numprocesses 2 --no-loadscope-reorder || status=$$?; exit $$status
 
 # The tests marked aws once more, on Amazon SageMaker, in the account of your credentials. They bill about $0.10.
 test-aws: $(READY)

@@ -224,7 +224,7 @@ sys.exit(series.main(sys.argv[1:]))
 """
 
 
-# Alone, since on a starved machine the interrupt was lost twice while papermill waited for the kernel; why is not known.
+# Alone: on a starved machine the interrupt was lost twice while papermill waited for the kernel; why is not known.
 @pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
