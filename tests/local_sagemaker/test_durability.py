@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from local_sagemaker import daemon
 
@@ -235,15 +235,20 @@ def test_deleted_logs_stay_deleted(home, connect_service):
 
 @dataclass
 class Ledger:
-    """What the server acknowledged, and what is under way: for that, both the old and the new are right."""
+    """What the server acknowledged, and every call whose outcome is unknown: the old and each new value are right."""
 
     sure: dict[tuple[str, str], str] = field(default_factory=dict)
-    open: dict[tuple[str, str], str] = field(default_factory=dict)
+    open: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     acknowledged: int = 0
 
     def attempt(self, place, value, call):
-        self.open[place] = value
-        call()
+        unknown = self.open.get(place, set())
+        self.open[place] = unknown | {value}
+        try:
+            call()
+        except EndpointConnectionError:
+            self.open[place] = unknown  # it was never sent, so it has changed nothing
+            raise
         self.sure[place] = value
         del self.open[place]
         self.acknowledged += 1
@@ -258,9 +263,16 @@ def write_until_killed(service, ledger, generator, ended):
         try:
             write(service, ledger, kind, name, value, generator)
         except (BotoCoreError, ClientError, ConnectionError):
-            if not ended.is_set() and psutil.pid_exists(service.status.pid):
-                continue
-            return
+            if ended.is_set() or not is_serving(service.status.pid):
+                return
+
+
+def is_serving(pid):
+    """Whether a server's process lives; one that was killed is a zombie until this process has waited for it."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def write(service, ledger, kind, name, value, generator):
@@ -325,7 +337,7 @@ def check(ledger, found):
     """Compare what is there with what was acknowledged; return how much is lost or half-written."""
     wrong = []
     for place in {*ledger.sure, *ledger.open, *found}:
-        right = {ledger.sure.get(place, "")} | ({ledger.open[place]} if place in ledger.open else set())
+        right = {ledger.sure.get(place, "")} | ledger.open.get(place, set())
         if found.get(place, "") not in right:
             wrong.append((place, right, found.get(place, "")))
     return wrong
