@@ -38,11 +38,12 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
-$(READY): requirements.lock
+$(READY): requirements.lock notebooks/jupyter_server.json
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo 'Python 3.11 or 3.12 is needed and was not found as "$(or $(PYTHON),python3)". Install one, or name it: make PYTHON=/path/to/python3.12' >&2; exit 1; }
 	@echo "Installing up to $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock into .venv. The first time takes some minutes, the last of them without a word, while pip unpacks 3.6 GB."
 	"$(PYTHON)" -m venv .venv
 	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock \
 	  | awk '/^(Collecting|Processing)/ { sub(/.*\//, "", $$2); printf "\r\033[K%4d %s", ++n, $$2; fflush() } /^Installing/ { printf "\r\033[K     unpacking"; fflush() } END { print "" }'
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@cp notebooks/jupyter_server.json .venv/etc/jupyter/jupyter_server_config.d/multi_model_endpoint.json
 	@touch $@

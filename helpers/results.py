@@ -73,6 +73,9 @@ def _plain(name: str, value: object) -> Value:
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {value}. Only finite numbers are recorded; look at the cell that computes it.")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        # JavaScript has no 1.0, so JupyterLab would store another text than was kept.
+        value = int(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

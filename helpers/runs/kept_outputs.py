@@ -2,11 +2,15 @@
 
 Cells tagged ``keep_output`` keep theirs, all others have none. ``refresh`` takes them from a run, so that what readers
 see is what the code gives. The figure of the cell tagged ``picture`` stands for its notebook in the project's README.
+
+The module is an extension of Jupyter Server, too: JupyterLab writes the kernel's name and the version of Python into
+every notebook that it saves, and git would show each notebook that was only looked at as modified.
 """
 
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from PIL import Image
@@ -14,6 +18,31 @@ from PIL import Image
 TAG, PICTURE = "keep_output", "picture"
 # A picture is as wide, and has as many colours, as fits into a file that a page of several loads at once.
 WIDTHS, COLOURS, LARGEST = (640, 560, 480, 400, 320), (128, 64), 60_000
+# What the notebooks say of their kernel, whichever Python runs it.
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": __name__}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    server.contents_manager.register_pre_save_hook(forget_kernel)
+
+
+def forget_kernel(*, model: dict[str, Any], **_: object) -> None:
+    """Leave out of a notebook that is about to be saved what differs from one machine's Python to the next.
+
+    Args:
+        model: The notebook, as Jupyter Server has it; changed in place.
+        **_: The path and the contents manager.
+    """
+    metadata = (model.get("content") or {}).get("metadata", {}) if model.get("type") == "notebook" else {}
+    if metadata.get("kernelspec", {}).get("name") == KERNEL["kernelspec"]["name"]:
+        metadata |= KERNEL
 
 
 def refresh(notebook: Path, executed: Path) -> int:

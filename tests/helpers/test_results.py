@@ -51,6 +51,11 @@ def test_numpy_values_become_plain_ones(tmp_path):
     assert type(values["right"]) is bool
 
 
+def test_whole_numbers_are_written_as_javascript_writes_them(tmp_path):
+    values = results.read(executed(tmp_path, {"ratio": 1.0, "rates": [2400.0, -0.0, 0.5], "huge": 1e300}))
+    assert str(values) == "{'huge': 1e+300, 'rates': [2400, 0, 0.5], 'ratio': 1}"
+
+
 def test_tables_of_several_cells_are_merged_and_the_last_value_wins(tmp_path):
     assert results.read(executed(tmp_path, {"a": 1, "b": 1}, {"b": 2, "c": 3})) == {"a": 1, "b": 2, "c": 3}
 

@@ -1,14 +1,22 @@
 """The rules for notebooks that a program can check; what only a reader can judge is not here."""
 
 import ast
+import asyncio
 import io
+import json
 import re
+import shutil
 import statistics
 import tokenize
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server.extension.manager import ExtensionPackage
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 from helpers.runs import parameters
 
@@ -235,3 +243,53 @@ def test_it_carries_no_traces_of_a_run(notebook, code):
     assert [cell.source for cell in code if cell.execution_count is not None] == []
     counts = [output.get("execution_count") for cell in code for output in cell.outputs]
     assert set(counts) <= {None}
+
+
+# JupyterLab
+
+
+def as_jupyterlab_sends_it(content: dict) -> dict:
+    """Return a notebook as JupyterLab 4.6 hands it to the server after it was opened: seen in Chromium, 2026-11-28."""
+
+    def number(text: str) -> int | float:
+        value = float(text)
+        return int(value) if value.is_integer() else value
+
+    # Its numbers are JavaScript's.
+    sent = json.loads(json.dumps(content), parse_float=number)
+    name = sent["metadata"]["kernelspec"]["name"]
+    kernel = KernelSpecManager().get_kernel_spec(name)
+    sent["metadata"]["kernelspec"] = {"display_name": kernel.display_name, "language": kernel.language, "name": name}
+    sent["metadata"]["language_info"] = IPythonKernel().language_info
+    return sent
+
+
+@pytest.fixture
+def manager(tmp_path) -> AsyncLargeFileManager:
+    """The manager of files of JupyterLab's server, with this project's extension."""
+    found = AsyncLargeFileManager(root_dir=str(tmp_path))
+    (names,) = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"].values()
+    for name in names:
+        extension = ExtensionPackage(name=name, enabled=True)
+        assert extension.validate()
+        extension.load_all_points(SimpleNamespace(web_app=None, contents_manager=found))
+    return found
+
+
+def test_opening_it_in_jupyterlab_and_saving_it_leaves_it_as_it_is(path, manager, tmp_path):
+    copy = shutil.copy(path, tmp_path)
+
+    async def open_and_save() -> None:
+        model = await manager.get(path.name)
+        sent = {"type": "notebook", "format": "json", "content": as_jupyterlab_sends_it(model["content"])}
+        await manager.save(sent, path.name)
+
+    asyncio.run(open_and_save())
+    assert Path(copy).read_bytes() == path.read_bytes()
+
+
+def test_make_installs_what_keeps_them_as_they_are(project):
+    assert (
+        "cp notebooks/jupyter_server.json .venv/etc/jupyter/jupyter_server_config.d/"
+        in (project / "Makefile").read_text()
+    )
