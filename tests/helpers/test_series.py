@@ -39,7 +39,14 @@ def targets(monkeypatch):
 @pytest.fixture(autouse=True)
 def child_processes_find_the_project(project, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(project))
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def sigterm_as_before():
+    """The runner handles SIGTERM; in this process it shall do so only for the test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def run(folder: Path, output: Path, *arguments: str) -> int:
