@@ -1,5 +1,6 @@
 """Single images as files."""
 
+import html
 import io
 from typing import Literal
 
@@ -22,3 +23,8 @@ def encode(pixels: np.ndarray, file_format: Literal["JPEG", "PNG"] = "PNG") -> b
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, file_format, quality=95)
     return buffer.getvalue()
+
+
+def as_html(png: str, alt: str) -> str:
+    """Return a PNG file in base64 as HTML, with its alternative text."""
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}">'

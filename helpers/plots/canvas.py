@@ -4,6 +4,7 @@ The colours are those of Okabe and Ito, which people with any colour vision can 
 background is white, so that a figure reads the same on light and dark pages.
 """
 
+import base64
 import io
 import textwrap
 from collections.abc import Callable, Sequence, Sized
@@ -17,6 +18,8 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from helpers.images import as_html
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -52,9 +55,10 @@ Arguments = ParamSpec("Arguments")
 class Picture(Figure):
     """A figure that a notebook shows without pyplot, which would show it twice and keep it in memory."""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
-        # The second part becomes the metadata of the output: pages take the alternative text from there.
-        return png(self), {"alt": str(self.get_label())}
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        encoded, alt = base64.b64encode(png(self)).decode(), str(self.get_label())
+        # nbconvert, and with it GitHub, take the alternative text from the metadata; JupyterLab 4.6 only from HTML.
+        return {"image/png": encoded, "text/html": as_html(encoded, alt)}, {"image/png": {"alt": alt}}
 
 
 def png(figure: Figure) -> bytes:
@@ -95,10 +99,16 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False, width_ratios=ratios)
 
 
-def finished(figure: Figure, title: str, source: str) -> Figure:
+def finished(figure: Figure, title: str, source: str, *, seen: str) -> Figure:
     """Write the title above and the source below, both at the left edge and wrapped to the figure's width.
 
-    For people who do not see the figure, both are its label, too.
+    For people who do not see the figure, both are its label, too, with what is seen between them.
+
+    Args:
+        figure: The figure, drawn.
+        title: Its heading.
+        source: Where its data come from.
+        seen: What the figure shows, with its main numbers, without a full stop.
     """
     width = figure.get_figwidth()
     heading = textwrap.fill(title, max(20, int(width / 0.125)))
@@ -106,7 +116,7 @@ def finished(figure: Figure, title: str, source: str) -> Figure:
     figure.set_figheight(figure.get_figheight() + 0.2 * heading.count("\n") + 0.13 * stamp.count("\n"))
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold")
     figure.supxlabel(stamp, x=0.01, ha="left", fontsize=8, color="#5c6370")
-    figure.set_label(f"{title}. Source: {source}")
+    figure.set_label(f"{title}. {seen}. Source: {source}")
     return figure
 
 

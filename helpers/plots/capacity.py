@@ -39,7 +39,12 @@ def hit_ratios(
     axis.set_ylabel("hit ratio")
     axis.grid()
     axis.legend(loc="lower right", fontsize=9, frameon=True, edgecolor="white")
-    return finished(figure, title, source)
+    measured = "; ".join(
+        f"{name}: "
+        + ", ".join(f"{ratio:.0%} of the calls where {share:.0%} of the models fit" for share, ratio in each)
+        for name, each in ((name, list(zip(*pairs, strict=True))) for name, pairs in points.items())
+    )
+    return finished(figure, title, source, seen=f"Hit ratios that rise with the share of the models; {measured}")
 
 
 @styled
@@ -68,9 +73,14 @@ def costs(
     axis.set_yscale("log")
     axis.set_xlim(min(models), max(models))
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axis.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}" if value >= 1 else f"${value:.2g}")
+    axis.yaxis.set_major_formatter(lambda value, _: _dollars(value))
     axis.set_xlabel("number of models (logarithmic)")
     axis.set_ylabel("dollars an hour (logarithmic)")
     axis.grid()
     axis.legend(loc="upper left", fontsize=9)
-    return finished(figure, title, source)
+    said = "; ".join(f"{name}: {_dollars(dollars[-1])}" for name, dollars in {**separate, **shared}.items())
+    return finished(figure, title, source, seen=f"Dollars an hour for {models[-1]:,} models: {said}")
+
+
+def _dollars(value: float) -> str:
+    return f"${value:,.0f}" if value >= 1 else f"${value:.2g}"

@@ -66,7 +66,11 @@ def confusion_matrix(
     axis.tick_params(which="minor", length=0)
     right = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} right"
     uncertain = "" if interval is None else f", 95% interval {interval[0]:.1%} to {interval[1]:.1%}"
-    return finished(figure, f"{title} ({right}{uncertain})", source)
+    mistakes = np.where(np.eye(size, dtype=bool), 0, counts)
+    row, column = divmod(int(mistakes.argmax()), size)
+    most = f"most often {class_names[row]} is taken for {class_names[column]}, {mistakes.max():,} times"
+    seen = f"Confusion matrix: {most if mistakes.any() else 'no class is taken for another'}"
+    return finished(figure, f"{title} ({right}{uncertain})", source, seen=seen)
 
 
 @styled
@@ -97,7 +101,12 @@ def calibration(measured: Mapping[str, Any], *, title: str, source: str) -> Figu
         axis.set_xticks(np.linspace(0, 1, 11))
         show_percent(axis.xaxis, 0, 1)
     error, chance = measured["expected_error"], measured["expected_error_by_chance"]
-    return finished(figure, f"{title} (error {error:.1%}, by chance alone {chance:.1%})", source)
+    surest = max(bins, key=lambda each: each["low"])
+    seen = (
+        f"Reliability diagram: of the {surest['count']:,} surest answers, on average {surest['confidence']:.1%} sure, "
+        f"{surest['accuracy']:.1%} are right"
+    )
+    return finished(figure, f"{title} (error {error:.1%}, by chance alone {chance:.1%})", source, seen=seen)
 
 
 def _draw_reliability(axis: Axes, bins: Sequence[Mapping[str, Any]]) -> None:

@@ -55,7 +55,12 @@ def latencies(timings: Mapping[str, Mapping[str, Sequence[float]]], *, title: st
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     _logarithmic_seconds(axis, min(times), max(times))
-    return finished(figure, title, source)
+    seen = "; ".join(
+        f"{model}: "
+        + ", ".join(f"{kind} {_readable(float(np.median(times)))}" for kind, times in kinds.items() if times)
+        for model, kinds in timings.items()
+    )
+    return finished(figure, title, source, seen=f"Median time of a call: {seen}")
 
 
 def _readable(seconds: float) -> str:

@@ -61,7 +61,12 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, sourc
         axis.legend(loc="best", fontsize=9)
     left.set_ylim(0, 1.08 * max(*history["loss"], *history["val_loss"]))
     right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    return finished(figure, title, source)
+    accuracies = history["val_accuracy"]
+    seen = (
+        f"Loss and accuracy over {len(epochs)} epochs: validation accuracy begins at {accuracies[0]:.1%}, "
+        f"ends at {accuracies[-1]:.1%} and is best at {max(accuracies):.1%}"
+    )
+    return finished(figure, title, source, seen=seen)
 
 
 @styled
@@ -91,6 +96,7 @@ def accuracy_over_time(
     figure, ((axis,),) = new_figure(1, 1, width=9.6, height=4.0)
     longest = max(sum(history["seconds"]) for histories in runs.values() for history in histories)
     unit, length = ("minutes", 60) if longest >= 180 else ("seconds", 1)
+    ends = []
     for index, (name, histories) in enumerate(runs.items()):
         check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(histories, start=1)})
         elapsed = np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length
@@ -98,6 +104,7 @@ def accuracy_over_time(
         mean, colour = accuracies.mean(axis=0), SERIES[index % len(SERIES)]
         style = ("-", "--", ":")[index // len(SERIES) % 3]
         seeds = f"{len(histories)} seeds" if len(histories) > 1 else "1 seed"
+        ends.append(f"{name}, {mean[-1]:.1%} after {elapsed[-1]:.3g} {unit}")
         label = f"{name}\n{mean[-1]:.1%} at the end ({seeds})"
         axis.plot(elapsed, mean, style, color=colour, linewidth=2, marker="o", markersize=3.5, label=label)
         low, high = accuracies.min(axis=0), accuracies.max(axis=0)
@@ -107,7 +114,7 @@ def accuracy_over_time(
     axis.set_ylabel(accuracy_label)
     _show_accuracies(axis)
     figure.legend(loc="outside right upper", fontsize=9)
-    return finished(figure, title, source)
+    return finished(figure, title, source, seen=f"{accuracy_label.capitalize()} at the end: {'; '.join(ends)}")
 
 
 @styled
@@ -155,7 +162,11 @@ def cost_and_accuracy(
     axis.set_xlabel(cost_label)
     axis.set_ylabel(accuracy_label)
     _show_accuracies(axis)
-    return finished(figure, title, source)
+    seen = "; ".join(
+        f"{name}: {accuracy:.1%} for {second:.3g}"
+        for name, second, accuracy in zip(settings, seconds, accuracies, strict=True)
+    )
+    return finished(figure, title, source, seen=f"{accuracy_label.capitalize()} against {cost_label}: {seen}")
 
 
 def _show_accuracies(axis: Axes) -> None:

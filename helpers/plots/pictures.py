@@ -43,7 +43,8 @@ def sample_grid(
             if column < len(row):
                 axis.imshow(row[column], interpolation="nearest")
         row_axes[0].text(-0.15, 0.5, name, transform=row_axes[0].transAxes, ha="right", va="center", fontsize=11)
-    return finished(figure, title, source)
+    seen = f"A row of images for each of {', '.join(class_names)}"
+    return finished(figure, title, source, seen=seen)
 
 
 @styled
@@ -88,7 +89,10 @@ def predictions(
         hide(picture)
         picture.imshow(images[index], interpolation="nearest")
         _probability_bars(bars, probabilities[index], class_names, chosen=labels[index], truth=truth)
-    return finished(figure, title, source)
+    answers = [f"{label} ({_percent(row.max())})" for label, row in zip(labels, probabilities, strict=True)]
+    if true_labels is not None:
+        answers = [f"{said}, is {truth}" for said, truth in zip(answers, true_labels, strict=True)]
+    return finished(figure, title, source, seen=f"Images with what the model says: {'; '.join(answers)}")
 
 
 @styled
@@ -109,7 +113,7 @@ def mistakes(kept: Mistakes, class_names: Sequence[str], *, title: str, source: 
         hide(axis)
         statement = f"No mistakes: all {kept.image_count:,} images are labelled rightly."
         axis.text(0.5, 0.5, statement, transform=axis.transAxes, ha="center", va="center", fontsize=12)
-        return finished(figure, title, source)
+        return finished(figure, title, source, seen=statement.rstrip("."))
     rows = -(-amount // columns)
     figure, axes = new_figure(rows, columns, width=9.6, height=1.9 * rows)
     for axis in axes.flat:
@@ -127,7 +131,12 @@ def mistakes(kept: Mistakes, class_names: Sequence[str], *, title: str, source: 
         # Its height is part of the pad above; its width must not make the picture smaller.
         second.set_in_layout(False)
     shown = f"{amount} of {kept.count:,}" if amount < kept.count else f"{amount}"
-    return finished(figure, f"{title} ({shown} in {kept.image_count:,} images)", source)
+    pairs = (
+        f"{class_names[truth]} as {class_names[said]}"
+        for truth, said in zip(kept.labels, kept.predictions, strict=True)
+    )
+    seen = f"The images that the model mistakes: {', '.join(pairs)}"
+    return finished(figure, f"{title} ({shown} in {kept.image_count:,} images)", source, seen=seen)
 
 
 def _shortened(name: str) -> str:

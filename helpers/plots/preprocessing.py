@@ -50,7 +50,11 @@ def preprocessing(
         axis.legend(loc="upper left", fontsize=8)
     after.axvline(0, color=GREY, linewidth=1)
     _accuracy_bars(bars, measured)
-    return finished(figure, title, source)
+    seen = "; ".join(
+        f"{name}: {accuracy['served']:.1%} by the client only, {accuracy['trained']:.1%} in training, too"
+        for name, accuracy in measured.items()
+    )
+    return finished(figure, title, source, seen=f"Pixel values before and after preprocessing, and accuracies: {seen}")
 
 
 def _accuracy_bars(axis: Axes, measured: Mapping[str, Mapping[str, float]]) -> None:

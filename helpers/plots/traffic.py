@@ -52,7 +52,8 @@ def call_states(timings: Mapping[str, Sequence[float]], *, title: str, source: s
     everything = np.concatenate([np.asarray(seconds) for seconds in timings.values()])
     _logarithmic_milliseconds(axis, everything.min() / 1.4, everything.max() * 1.4)
     axis.set_xlabel("time of one call, as the client sees it (logarithmic)")
-    return finished(figure, title, source)
+    seen = ", ".join(f"{state} {1000 * np.median(seconds):.3g} ms" for state, seconds in timings.items())
+    return finished(figure, title, source, seen=f"Median time of a call: {seen}")
 
 
 @styled
@@ -106,7 +107,14 @@ def traffic_over_time(
         axis.set_xlim(0, 1.01 * starts.max())
         axis.axvline(change, color=GREY, linestyle="--", linewidth=1.5)
         axis.grid(axis="y")
-    return finished(figure, title, source)
+    before = starts < change
+    shares = ", ".join(
+        f"{hits[chosen].mean():.0%} {when}" for chosen, when in ((before, "before"), (~before, "after")) if chosen.any()
+    )
+    seen = (
+        f"Latency, hits and loaded models over time: hits {shares} the change, up to {max(counts, default=0):g} loaded"
+    )
+    return finished(figure, title, source, seen=seen)
 
 
 @styled
@@ -120,11 +128,13 @@ def forecast(predicted: Sequence[float], measured: Sequence[float], *, title: st
         source: What was measured, and where.
     """
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.6)
+    labels = []
     for seconds, name, colour, style in ((predicted, "forecast", ORANGE, "--"), (measured, "measured", BLUE, "-")):
         ordered = np.sort(np.asarray(seconds))
         slower = 1 - np.arange(len(ordered)) / len(ordered)
         p99 = float(np.percentile(ordered, 99))
         label = f"{name}: p50 {1000 * np.percentile(ordered, 50):.3g} ms, p99 {1000 * p99:.3g} ms"
+        labels.append(label)
         axis.step(ordered, slower, style, color=colour, linewidth=2, where="post", label=label)
         axis.plot([p99], [0.01], "o", color=colour, markersize=7)
     axis.set_yscale("log")
@@ -139,7 +149,7 @@ def forecast(predicted: Sequence[float], measured: Sequence[float], *, title: st
     axis.set_xlabel("time of one call (logarithmic)")
     axis.grid()
     axis.legend(loc="upper right", fontsize=9)
-    return finished(figure, title, source)
+    return finished(figure, title, source, seen=f"Share of calls that take longer, {'; '.join(labels)}")
 
 
 def _logarithmic_milliseconds(axis: Axes, low: float, high: float) -> None:

@@ -46,7 +46,9 @@ def user_signs(
         row_axes[0].text(-0.15, 0.5, user, transform=row_axes[0].transAxes, ha="right", va="center", fontsize=9)
     for axis, name in zip(axes[0], class_names, strict=True):
         axis.set_title(name, loc="center")
-    return finished(figure, title, source)
+    framed = sum(len(private.get(user, ())) for user in users)
+    seen = f"An image of each of {', '.join(class_names)} for each of {', '.join(users)}; {framed} are private signs"
+    return finished(figure, title, source, seen=seen)
 
 
 @styled
@@ -78,7 +80,12 @@ def personal_gain(
     _draw_gains(right, comparison["gains"])
     difference, (low, high) = 100 * comparison["difference"], comparison["difference_interval"]
     said = f"{difference:+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f}"
-    return finished(figure, f"{title} ({said})", source)
+    gains = np.asarray(comparison["gains"])
+    seen = (
+        f"The pull {chosen:g} is chosen; on test images {(gains > 0).sum():,} users gain, {(gains == 0).sum():,} stay, "
+        f"{(gains < 0).sum():,} lose"
+    )
+    return finished(figure, f"{title} ({said})", source, seen=seen)
 
 
 def _draw_pulls(axis: Axes, pulls: Mapping[str, Sequence[Any]], chosen: float) -> None:

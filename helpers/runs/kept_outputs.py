@@ -3,17 +3,22 @@
 Cells tagged ``keep_output`` keep theirs, all others have none. ``refresh`` takes them from a run, so that what readers
 see is what the code gives. The figure of the cell tagged ``picture`` stands for its notebook in the project's README.
 
-The module is an extension of Jupyter Server, too: JupyterLab writes the kernel's name and the version of Python into
-every notebook that it saves, and git would show each notebook that was only looked at as modified.
+The module is an extension of Jupyter Server, too. JupyterLab writes the kernel's name and the version of Python into
+every notebook that it saves, and git would show each notebook that was only looked at as modified. And it takes the
+alternative text of a picture from HTML only, which holds the picture once more: JupyterLab gets that, files do not.
 """
 
 import base64
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_core.utils import ensure_async
 from PIL import Image
+
+from helpers.images import as_html
 
 TAG, PICTURE = "keep_output", "picture"
 # A picture is as wide, and has as many colours, as fits into a file that a page of several loads at once.
@@ -30,19 +35,48 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    server.contents_manager.register_pre_save_hook(forget_kernel)
+    manager = server.contents_manager
+    read = manager.get
+
+    async def get(*arguments: Any, **options: Any) -> dict[str, Any]:
+        return describe_pictures(await ensure_async(read(*arguments, **options)))
+
+    manager.get = get
+    manager.register_pre_save_hook(plain)
 
 
-def forget_kernel(*, model: dict[str, Any], **_: object) -> None:
-    """Leave out of a notebook that is about to be saved what differs from one machine's Python to the next.
+def describe_pictures(model: dict[str, Any]) -> dict[str, Any]:
+    """Give a notebook that JupyterLab is about to show its pictures' alternative texts.
+
+    Args:
+        model: The notebook, as Jupyter Server has it; changed in place.
+    """
+    for data, alt in _pictures(model):
+        data["text/html"] = as_html(data["image/png"].replace("\n", ""), alt)
+    return model
+
+
+def plain(*, model: dict[str, Any], **_: object) -> None:
+    """Leave out of a notebook that is about to be saved what JupyterLab adds, or needs twice.
 
     Args:
         model: The notebook, as Jupyter Server has it; changed in place.
         **_: The path and the contents manager.
     """
+    for data, _alt in _pictures(model):
+        data.pop("text/html", None)
     metadata = (model.get("content") or {}).get("metadata", {}) if model.get("type") == "notebook" else {}
     if metadata.get("kernelspec", {}).get("name") == KERNEL["kernelspec"]["name"]:
         metadata |= KERNEL
+
+
+def _pictures(model: dict[str, Any]) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield the data and the alternative text of each picture in a notebook that has one."""
+    if model.get("type") == "notebook" and model.get("content"):
+        for output in (output for cell in model["content"]["cells"] for output in cell.get("outputs", ())):
+            alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+            if alt and "image/png" in output.get("data", {}):
+                yield output["data"], alt
 
 
 def refresh(notebook: Path, executed: Path) -> int:
@@ -130,6 +164,8 @@ def _small(png: bytes) -> bytes:
 
 def _stored(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     stored: nbformat.NotebookNode = nbformat.from_dict(dict(output))
+    if "image/png" in stored.get("data", {}):
+        stored.data.pop("text/html", None)
     # The alternative texts of pictures stay; what a tool leaves there, such as times, goes.
     said = {kind: said for kind, said in stored.get("metadata", {}).items() if isinstance(said, dict)}
     stored.metadata = nbformat.from_dict({kind: {"alt": said[kind]["alt"]} for kind in said if "alt" in said[kind]})

@@ -1,10 +1,14 @@
 """What holds of every figure."""
 
+import base64
 import io
+import re
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib import pyplot
 from PIL import Image
 
@@ -87,12 +91,26 @@ def test_every_figure_is_a_white_picture_that_names_its_source(name, texts):
     figure = EVERY_FIGURE[name]()
     assert "Source: a sample" in texts(figure)
     assert figure.get_suptitle().startswith("T")
-    png, metadata = figure._repr_png_()
-    # A title may go on with what the figure counts; what was wrapped in the picture is one line here.
-    assert metadata["alt"] == f"{figure.get_suptitle()}. Source: a sample".replace("\n", " ")
-    picture = Image.open(io.BytesIO(png)).convert("RGBA")
+    data, _ = figure._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGBA")
     assert picture.getpixel((1, picture.height // 2)) == (255, 255, 255, 255)
     assert len(picture.getcolors(1 << 24)) > 10
+
+
+@pytest.mark.parametrize("name", EVERY_FIGURE)
+def test_the_alternative_text_of_a_figure_says_its_title_what_is_seen_and_the_source(name):
+    figure = EVERY_FIGURE[name]()
+    data, metadata = DisplayFormatter().format(figure)
+    alt = metadata["image/png"]["alt"]
+    # A title may go on with what the figure counts; what was wrapped in the picture is one line here.
+    title = figure.get_suptitle().replace("\n", " ")
+    assert alt.startswith(f"{title}. ") and alt.endswith(". Source: a sample")
+    seen = alt.removeprefix(f"{title}. ").removesuffix(". Source: a sample")
+    assert len(seen) > 20
+    if name != "sample_grid":
+        assert re.search(r"\d", title + seen), "The main numbers belong into it."
+    parsed = ElementTree.fromstring(data["text/html"].replace(">", "/>"))
+    assert parsed.attrib == {"alt": alt, "src": f"data:image/png;base64,{data['image/png']}"}
 
 
 @pytest.mark.parametrize("name", EVERY_FIGURE)

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import html
 import io
 import json
 import re
@@ -234,6 +235,12 @@ def test_no_kept_output_holds_what_is_private_or_stale(code, what):
             assert not found, f"{what}, {found[0]!r}, in the output of:\n{cell.source}"
 
 
+def test_every_kept_picture_has_an_alternative_text_and_is_stored_once(notebook):
+    for output in pictures(notebook):
+        assert "Source: " in output.metadata["image/png"]["alt"]
+        assert "text/html" not in output.data
+
+
 def test_it_carries_no_traces_of_a_run(notebook, code):
     assert set(notebook.metadata) <= {"kernelspec", "language_info"}
     assert notebook.metadata.kernelspec.name == "python3"
@@ -264,6 +271,11 @@ def as_jupyterlab_sends_it(content: dict) -> dict:
     return sent
 
 
+def pictures(content: dict) -> list[dict]:
+    outputs = [output for cell in content["cells"] for output in cell.get("outputs", [])]
+    return [output for output in outputs if "image/png" in output.get("data", {})]
+
+
 @pytest.fixture
 def manager(tmp_path) -> AsyncLargeFileManager:
     """The manager of files of JupyterLab's server, with this project's extension."""
@@ -276,11 +288,14 @@ def manager(tmp_path) -> AsyncLargeFileManager:
     return found
 
 
-def test_opening_it_in_jupyterlab_and_saving_it_leaves_it_as_it_is(path, manager, tmp_path):
+def test_jupyterlab_shows_alternative_texts_and_saves_an_opened_notebook_as_it_was(path, manager, tmp_path):
     copy = shutil.copy(path, tmp_path)
 
     async def open_and_save() -> None:
         model = await manager.get(path.name)
+        for output in pictures(model["content"]):
+            shown = re.search(r'<img alt="([^"]+)"', output["data"]["text/html"])
+            assert html.unescape(shown[1]) == output["metadata"]["image/png"]["alt"]
         sent = {"type": "notebook", "format": "json", "content": as_jupyterlab_sends_it(model["content"])}
         await manager.save(sent, path.name)
 

@@ -33,6 +33,16 @@ def test_outputs_of_a_run_are_stored_where_they_are_kept(tmp_path):
     assert other.outputs == []
 
 
+def test_a_picture_is_stored_once(tmp_path):
+    data = {"image/png": "iVBO", "text/html": '<img alt="a cat" src="data:image/png;base64,iVBO">'}
+    picture = nbformat.v4.new_output("display_data", data, metadata={"image/png": {"alt": "a cat"}})
+    notebook = _notebook(tmp_path / "a.ipynb")
+    kept_outputs.refresh(notebook, _notebook(tmp_path / "run.ipynb", outputs=[picture]))
+    (kept,) = nbformat.read(notebook, as_version=4).cells[0].outputs
+    assert kept.data == {"image/png": "iVBO"}
+    assert kept.metadata == {"image/png": {"alt": "a cat"}}
+
+
 def test_outputs_of_other_code_are_refused(tmp_path):
     notebook = _notebook(tmp_path / "a.ipynb")
     executed = _notebook(tmp_path / "run.ipynb", source="1 + 2", outputs=[_result("3")])

@@ -21,7 +21,7 @@ import pytest
 from nbformat import v4
 from PIL import Image
 
-from helpers import results
+from helpers import images, results
 from helpers.plots import canvas
 from helpers.runs import report
 
@@ -140,6 +140,9 @@ def _picture(alt: str | None, *, width: int) -> nbformat.NotebookNode:
     encoded = io.BytesIO()
     Image.new("RGB", (width, 300), "#0072b2").save(encoded, "PNG")
     data = {"image/png": base64.b64encode(encoded.getvalue()).decode(), "text/plain": "<Picture>"}
+    if alt:
+        # As the project's own figures come; one of another library may have no alternative text.
+        data["text/html"] = images.as_html(data["image/png"], alt)
     return v4.new_output("display_data", data=data, metadata={"image/png": {"alt": alt}} if alt else {})
 
 
@@ -256,13 +259,9 @@ def test_the_parameters_tell_which_the_run_gave(browser, run):
 
 def test_a_figure_of_the_notebooks_carries_its_title_and_source_to_the_page(tmp_path):
     figure, _ = canvas.new_figure(1, 1, width=4.0, height=2.0)
-    png, metadata = canvas.finished(figure, "Learning curves", "a sample")._repr_png_()
-    output = v4.new_output(
-        "display_data",
-        data={"image/png": base64.b64encode(png).decode()},
-        metadata={"image/png": metadata},
-    )
+    data, metadata = canvas.finished(figure, "Learning curves", "a sample", seen="A line")._repr_mimebundle_()
+    output = v4.new_output("display_data", data=data, metadata=metadata)
     cell = v4.new_code_cell("figure", metadata={"tags": ["keep_output"]}, outputs=[output])
     nbformat.write(v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
     (found,) = report.pictures(tmp_path / "a.ipynb")
-    assert found["description"] == "Learning curves. Source: a sample"
+    assert found["description"] == "Learning curves. A line. Source: a sample"
