@@ -16,7 +16,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from helpers.runs import kept_outputs, parameters, report
+from helpers import parameters
+from helpers.runs import kept_outputs, report
 from helpers.runs.progress import Progress
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

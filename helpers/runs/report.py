@@ -15,8 +15,8 @@ from typing import Any
 import jinja2
 import nbformat
 
-from helpers import results
-from helpers.runs import kept_outputs, parameters
+from helpers import parameters, results
+from helpers.runs import kept_outputs
 from helpers.runs.progress import duration
 
 SUMMARY, PAGE = "summary.json", "index.html"

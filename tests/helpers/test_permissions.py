@@ -5,8 +5,7 @@ import pytest
 from botocore.session import get_session
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
-from helpers import permissions
-from helpers.runs import parameters
+from helpers import parameters, permissions
 from local_sagemaker.gateway import transcript
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME
 

@@ -148,9 +148,9 @@ def test_a_run_that_lacks_what_an_earlier_notebook_leaves_is_resumed_with_that_o
 def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, targets, capfd):
     cell = "raise RuntimeError('The endpoint is Failed.')"
     folder = write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'").parent
-    assert run(folder, tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "the series") == 1
+    assert run(folder, tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "team/series") == 1
     assert targets == ["aws", "left"]
-    command = "python -m helpers.leftovers list --target aws --prefix 'the series'"
+    command = "python -m helpers.leftovers list --target aws --prefix team/series"
     assert f"See what bills:  {command}" in capfd.readouterr().err
     assert command in html.unescape((tmp_path / "out" / "index.html").read_text())
 
@@ -169,14 +169,15 @@ def test_a_kernel_that_dies_is_a_failure_with_its_last_words(write_notebook, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-p", "EPOCH", "1"), "No notebook declares a parameter EPOCH. Did you mean EPOCHS?"),
-        (("-p", "EPOCHS", "many"), "EPOCHS takes a value of type int, like 5."),
+        (("-p", "CIFAR_EPOCH", "1"), "No notebook declares a parameter CIFAR_EPOCH. Did you mean CIFAR_EPOCHS?"),
+        (("-p", "CIFAR_EPOCHS", "many"), "CIFAR_EPOCHS takes a whole number of at least 1, not the text 'many'."),
+        (("-p", "CIFAR_EPOCHS", ""), "CIFAR_EPOCHS takes a whole number of at least 1, not the text ''."),
         (("--only", "07"), "No notebook 07. The series has 01_data."),
         (("--parameters", "none.yaml"), "No parameter file at none.yaml."),
     ],
 )
 def test_bad_arguments_end_before_anything_runs(write_notebook, tmp_path, targets, capsys, arguments, message):
-    folder = write_notebook("01_data", ["1"], parameters="EPOCHS = 5").parent
+    folder = write_notebook("01_data", ["1"], parameters="CIFAR_EPOCHS = 5").parent
     assert run(folder, tmp_path / "out", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

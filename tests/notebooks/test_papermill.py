@@ -11,8 +11,7 @@ from click.testing import CliRunner
 from papermill import cli
 from papermill.inspection import inspect_notebook
 
-from helpers import series, storage
-from helpers.runs import parameters
+from helpers import parameters, series, storage
 
 NOTEBOOKS = series.find()
 
@@ -85,3 +84,51 @@ def test_the_kernel_that_ipykernel_registers_has_this_python_and_the_helpers(she
     finished = run(shell, path, tmp_path / "executed.ipynb", "--kernel", kernel)
     assert finished.returncode == 0, finished.stderr
     assert printed(nbformat.read(tmp_path / "executed.ipynb", as_version=4)) == [f"{sys.prefix}\n"]
+
+
+def test_a_notebook_refuses_parameters_before_anything_starts_with_a_sentence_for_each(shell, tmp_path):
+    shell = shell | {"LOCAL_SAGEMAKER_HOME": str(tmp_path / "home")}
+    given = ["-p", "CLEAN_UP", "", "-p", "WARM_CALLS", "null", "-p", "ENDPOINT", "mine", "-p", "PREFIX", "2024"]
+    finished = run(shell, NOTEBOOKS["05_invoke_multi_model_endpoint"], tmp_path / "executed.ipynb", *given)
+    assert finished.returncode != 0
+    for sentence in (
+        "No notebook declares a parameter ENDPOINT. Did you mean ENDPOINT_NAME?",
+        "CLEAN_UP takes True or False, not the text ''.",
+        "WARM_CALLS takes a whole number of at least 1, not the text 'null'.",
+        'PREFIX takes a key prefix such as "team/series", not 2024.',
+    ):
+        assert sentence in finished.stderr
+    assert not (tmp_path / "home").exists()
+
+
+CHECK = "from helpers import parameters\n\nparameters.check(globals())"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("-p", "CLEAN_UP", "false"), "CLEAN_UP takes True or False, not the text 'false'. As a value, this is False"),
+        (("-p", "CIFAR_LIMIT", "null"), "As a value, this is None; in a YAML file, null."),
+        (("-y", "CALLS_PER_SECOND: 1e-3"), "As a value, this is 0.001; in a YAML file, 0.001."),
+        (("-y", "PREFIX: 12:30:00"), 'PREFIX takes a key prefix such as "team/series", not 45000.'),
+        (("-p", "CIFAR_EPOCH", "2"), "No notebook declares a parameter CIFAR_EPOCH. Did you mean CIFAR_EPOCHS?"),
+    ],
+)
+def test_what_papermill_reads_otherwise_than_it_was_meant_is_refused(shell, write_notebook, tmp_path, given, sentence):
+    path = write_notebook("01_check", [CHECK], parameters="CLEAN_UP = True  # delete")
+    finished = run(shell, path, tmp_path / "executed.ipynb", *given)
+    assert finished.returncode != 0
+    assert sentence in finished.stderr
+
+
+def test_what_the_page_says_to_type_arrives_and_a_file_may_name_parameters_of_other_notebooks(
+    shell, write_notebook, tmp_path
+):
+    show = "CLEAN_UP, CIFAR_LIMIT, PREFIX, ACCOUNT, CALLS_PER_SECOND, WIDTH, TARGET"
+    path = write_notebook("01_check", [CHECK, f"print([{show}])"], parameters="CLEAN_UP = True  # delete")
+    given = ["-f", series.NOTEBOOKS / "parameters" / "aws.yaml", "-p", "CLEAN_UP", "False", "-p", "CIFAR_LIMIT", "None"]
+    given += ["-r", "PREFIX", "2024", "-y", "ACCOUNT: {kms_key: k}", "-p", "CALLS_PER_SECOND", "1e1"]
+    finished = run(shell, path, tmp_path / "executed.ipynb", *given)
+    assert finished.returncode == 0, finished.stderr
+    executed = nbformat.read(tmp_path / "executed.ipynb", as_version=4)
+    assert printed(executed) == ["[False, None, '2024', {'kms_key': 'k'}, 10.0, 48, 'aws']\n"]

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import series
-from helpers.runs import parameters
+from helpers import parameters, series
 
 FILES = sorted((series.NOTEBOOKS / "parameters").glob("*.yaml"))
 
@@ -26,3 +25,9 @@ def test_a_parameter_has_one_default_in_the_whole_series():
         for name, value in parameters.declared(notebook).items():
             defaults.setdefault(name, set()).add(repr(value))
     assert {name: values for name, values in defaults.items() if len(values) > 1} == {}
+
+
+def test_each_parameter_of_the_series_has_a_rule_that_its_default_keeps():
+    defaults = {name: value for path in series.find().values() for name, value in parameters.declared(path).items()}
+    assert set(defaults) == set(parameters.RULES), "A row for each in helpers/parameters.py, and none besides."
+    parameters.check(defaults)

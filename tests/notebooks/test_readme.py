@@ -8,8 +8,7 @@ import pytest
 import yaml
 from papermill import cli
 
-from helpers import series
-from helpers.runs import parameters
+from helpers import parameters, series
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")

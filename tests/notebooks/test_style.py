@@ -19,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.extension.manager import ExtensionPackage
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
-from helpers.runs import parameters
+from helpers import parameters
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -113,6 +113,11 @@ def test_the_second_code_cell_imports_and_later_cells_do_not(code):
     for cell in code[2:]:
         imports = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Import | ast.ImportFrom)]
         assert imports == [], f"Imports belong in the second code cell:\n{cell.source}"
+
+
+def test_it_checks_its_parameters_before_anything_else_runs(code):
+    first, *_ = [node for node in ast.parse(code[1].source).body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    assert ast.unparse(first) == "parameters.check(globals())"
 
 
 def test_it_connects_below_its_prefix_and_with_what_the_account_asks_for(code):

@@ -8,9 +8,8 @@ from botocore.client import BaseClient
 from botocore.session import get_session
 from botocore.validate import ParamValidator
 
-from helpers import endpoint, permissions, series, session, storage, training
+from helpers import endpoint, parameters, permissions, series, session, storage, training
 from helpers.platform.account import Account
-from helpers.runs import parameters
 from local_sagemaker.actions.service_model import validate
 from local_sagemaker.gateway import authorization
 
