@@ -39,7 +39,7 @@ def test_papermill_has_every_option_and_notebooks_have_the_parameters():
 
 
 def test_every_file_and_link_is_there():
-    files = {*re.findall(r"notebooks/[\w./]+\.(?:yaml|ipynb)", PAGE), *re.findall(r"(?:tests|findings)/[\w./]+\.(?:py|sh)", PAGE)}
+    files = set(re.findall(r"notebooks/[\w./]+\.(?:yaml|ipynb)|(?:tests|findings)/[\w./]+\.(?:py|sh)", PAGE))
     assert len(files) >= 5
     assert [name for name in files if not (FOLDER.parent / name).is_file()] == []
     assert [link for link in re.findall(r"\]\(([^)\s]+)\)", PAGE) if not (FOLDER / link).exists()] == []
