@@ -211,6 +211,10 @@ def _assemble(
         indices = indices._replace(test=order)
     if limit is not None:
         indices = splits.limit_images(indices, pool.labels, test_pool.labels, limit=limit)
+    if test_pool is pool:
+        train, validation, test = take(pool, indices.train, indices.validation, indices.test)
+    else:
+        [train, validation], [test] = take(pool, indices.train, indices.validation), take(test_pool, indices.test)
     return Dataset(
         name=name,
         title=origin.title,
@@ -219,14 +223,16 @@ def _assemble(
         class_names=class_names,
         split=split,
         seed=seed,
-        train=_take(pool, indices.train),
-        validation=_take(pool, indices.validation),
-        test=_take(test_pool, indices.test),
+        train=train,
+        validation=validation,
+        test=test,
     )
 
 
-def _take(pool: Pool, indices: np.ndarray) -> Split:
-    return Split(images=pool.read(indices), labels=pool.labels[indices])
+def take(pool: Pool, *parts: np.ndarray) -> list[Split]:
+    """Read or draw images in one go, whose progress is shown, and return them part by part."""
+    images = np.split(pool.read(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
+    return [Split(some, pool.labels[part]) for some, part in zip(images, parts, strict=True)]
 
 
 def save(dataset: Dataset, folder: str | Path) -> Path:

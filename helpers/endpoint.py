@@ -19,6 +19,7 @@ from helpers.platform.container_images import serving_image
 from helpers.platform.endpoint_metrics import EndpointMetrics
 from helpers.platform.endpoint_status import EndpointError, find, wait_in_service
 from helpers.platform.invocation import Predictions, request_body
+from helpers.progress import Step
 from helpers.session import Connection
 
 
@@ -156,7 +157,12 @@ class MultiModelEndpoint:
 
         What is gone already is passed over; the archives in S3 stay.
         """
-        removal.delete_endpoint(self.connection, self.name)
+        with Step(
+            f"Endpoint {self.name}", if_stopped="Delete it again: it may still be there, and then it bills."
+        ) as step:
+            step.note = "Deleting"
+            removal.delete_endpoint(self.connection, self.name)
+            step.note = "deleted"
         for remove in (removal.delete_config, removal.delete_model):
             try:
                 remove(self.connection, self.name)
@@ -200,17 +206,21 @@ def deploy(
         ClientError: If a model or an endpoint configuration of that name exists without an endpoint; delete them with
             ``MultiModelEndpoint(…).delete()``.
     """
-    from sagemaker.core.resources import Endpoint, EndpointConfig, Model
-    from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
-
     multi_model_endpoint = MultiModelEndpoint(connection, name, models_uri=models_uri)
     status = find(connection, name)
     if status == "InService":
         return _own(multi_model_endpoint)
     if status:
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
-    account, session = connection.account, {"session": connection.boto, "region": connection.region}
-    with contextlib.ExitStack() as undo:
+    account = connection.account
+    undone = "What was created for it is deleted again, and nothing of it bills."
+    with Step(f"Endpoint {name}", if_stopped=undone) as step, contextlib.ExitStack() as undo:
+        step.note = "Creating"
+        session = {"session": connection.sagemaker.boto_session, "region": connection.region}
+        # After the session, which imports the SDK and keeps it quiet.
+        from sagemaker.core.resources import Endpoint, EndpointConfig, Model
+        from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
+
         Model.create(
             model_name=name,
             primary_container=ContainerDefinition(
@@ -240,8 +250,10 @@ def deploy(
         undo.callback(removal.delete_config, connection, name)
         Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
         undo.callback(removal.delete_endpoint, connection, name)
+        undo.callback(setattr, step, "note", "Deleting")
         wait_in_service(connection, name)
         undo.pop_all()
+        step.note = "InService"
     return multi_model_endpoint
 
 

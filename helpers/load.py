@@ -15,6 +15,7 @@ from helpers.capacity import traffic
 from helpers.capacity.service_times import ServiceTimes
 from helpers.capacity.traffic import Trace
 from helpers.endpoint import MultiModelEndpoint
+from helpers.progress import Step
 
 MOST_CALLS_AT_ONCE = 32
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -40,7 +41,13 @@ class Replay:
 
 
 def replay(
-    endpoint: MultiModelEndpoint, trace: Trace, *, target_models: Sequence[str], body: bytes, watch: bool = False
+    endpoint: MultiModelEndpoint,
+    trace: Trace,
+    *,
+    target_models: Sequence[str],
+    body: bytes,
+    watch: bool = False,
+    step: Step | None = None,
 ) -> Replay:
     """Make the calls of a trace at their times, whether or not earlier ones have been answered.
 
@@ -54,10 +61,14 @@ def replay(
         body: The request, the same for all calls, as ``endpoint.request_body`` makes it.
         watch: Look at CloudWatch about once a second meanwhile; the stand-in counts loaded models at each look, AWS
             by itself each minute.
+        step: The step that these calls are a part of; by default one of their own.
 
     Raises:
         ClientError: If a call fails; those under way are waited for, and no further one is made.
     """
+    if step is None:
+        with calls_made(endpoint, len(trace)) as step:
+            return replay(endpoint, trace, target_models=target_models, body=body, watch=watch, step=step)
     seconds = np.empty(len(trace))
     failures: list[Exception] = []
     # A call that is made again after a failure would count as a slow one.
@@ -76,6 +87,7 @@ def replay(
         except Exception as error:
             failures.append(error)
         seconds[index] = time.perf_counter() - due
+        step.advance()
 
     with _looks(endpoint, watch), ThreadPoolExecutor(MOST_CALLS_AT_ONCE) as pool:
         began, start = datetime.now(UTC), time.perf_counter()
@@ -88,6 +100,12 @@ def replay(
     if failures:
         raise failures[0]
     return Replay(trace, seconds, began)
+
+
+def calls_made(endpoint: MultiModelEndpoint, count: int) -> Step:
+    """Return the step that shows so many calls of an endpoint."""
+    stays = f"The endpoint {endpoint.name} stays, and on AWS it bills until you delete it."
+    return Step(f"Calls of {endpoint.name}", total=count, unit="calls", if_stopped=stays)
 
 
 def three_states(
@@ -112,7 +130,9 @@ def three_states(
     sweep = traffic.sweep(count, calls_per_second=calls_per_second)
     again = Trace(sweep.starts, np.full(count, count - 1))
     parts = [sweep.part(0, 1), sweep.part(1, count), sweep, again]
-    _, cold, disk, warm = (replay(endpoint, part, target_models=target_models, body=body).seconds for part in parts)
+    with calls_made(endpoint, sum(map(len, parts))) as step:
+        replays = [replay(endpoint, part, target_models=target_models, body=body, step=step) for part in parts]
+    _, cold, disk, warm = (part.seconds for part in replays)
     return ServiceTimes(warm, disk, cold), traffic.joined(*parts)
 
 

@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import nbformat
 import numpy as np
 from IPython.display import display
 
@@ -54,6 +53,8 @@ def read(notebook_path: Path | str) -> dict[str, Value]:
     path = Path(notebook_path)
     if not path.is_file():
         raise FileNotFoundError(f"No notebook at {path}. Run the series first: python -m helpers.series run.")
+    import nbformat  # takes two seconds, which notebooks that only record should not wait for
+
     notebook = nbformat.read(path, as_version=4)
     values: dict[str, Value] = {}
     for cell in notebook.cells:

@@ -10,13 +10,16 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from helpers.errors import show_as_sentences
 from helpers.platform.account import Account
+from helpers.progress import Step
 
 TARGETS = ("local", "aws")
 _IN_STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
@@ -38,7 +41,6 @@ class Connection:
         role_arn: Execution role of jobs and models.
         account: What the account asks of them.
         boto: boto3 session.
-        sagemaker: SageMaker Python SDK session.
     """
 
     target: str
@@ -48,7 +50,11 @@ class Connection:
     role_arn: str
     account: Account = field(repr=False)
     boto: Any = field(repr=False)
-    sagemaker: Any = field(repr=False)
+
+    @cached_property
+    def sagemaker(self) -> Any:
+        """SageMaker Python SDK session, made when it is first wanted: importing the SDK takes four seconds."""
+        return _sdk_session(self.boto, self.bucket)
 
     @property
     def base_uri(self) -> str:
@@ -118,6 +124,7 @@ def connect(
         RuntimeError: If there are no credentials, no Region or no role to use, or AWS does not take the credentials.
     """
     global _connected_to
+    show_as_sentences()
     _check_target(target)
     settings = Account.read(account or {})
     if _connected_to not in (None, target):
@@ -125,9 +132,10 @@ def connect(
             f"This kernel is connected to {_connected_to!r}, and AWS clients keep their address. "
             f"Restart the kernel to use {target!r}."
         )
-    role_arn, bucket = _point_at_local() if target == "local" else (_find_role(), None)
-    _connected_to = target
-    return _open(target, prefix.strip("/"), settings, role_arn, bucket)
+    with Step("Connecting"):
+        role_arn, bucket = _point_at_local() if target == "local" else (_find_role(), None)
+        _connected_to = target
+        return _open(target, prefix.strip("/"), settings, role_arn, bucket)
 
 
 @contextlib.contextmanager
@@ -215,17 +223,28 @@ def _find_role() -> str | None:
 
 
 def _open(target: str, prefix: str, account: Account, role_arn: str | None, bucket: str | None) -> Connection:
-    # Imported after the environment is set, because the SDK's clients keep the address they first see; and quietly,
-    # because the SDK's progress messages drown a notebook's own.
+    # Imported after the environment is set, because clients keep the address they first see.
     import boto3
 
     boto = boto3.Session()
-    with warnings.catch_warnings():
+    if bucket and role_arn:
+        try:
+            boto.client("s3").head_bucket(Bucket=bucket)
+        except ClientError:
+            boto.client("s3").create_bucket(Bucket=bucket)
+    else:
+        from sagemaker.core.helper.session_helper import get_execution_role
+
+        sdk = _sdk_session(boto, bucket)
+        role_arn, bucket = role_arn or get_execution_role(sdk), sdk.default_bucket()
+    return Connection(target, boto.region_name, bucket, prefix, role_arn, account, boto)
+
+
+def _sdk_session(boto: Any, bucket: str | None) -> Any:
+    with warnings.catch_warnings():  # quietly, because the SDK's progress messages drown a notebook's own
         warnings.simplefilter("ignore")
-        from sagemaker.core.helper.session_helper import Session, get_execution_role
+        from sagemaker.core.helper.session_helper import Session
 
         for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.config"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        sdk = Session(boto_session=boto, default_bucket=bucket)
-    role_arn = role_arn or get_execution_role(sdk)
-    return Connection(target, boto.region_name, sdk.default_bucket(), prefix, role_arn, account, boto, sdk)
+        return Session(boto_session=boto, default_bucket=bucket)

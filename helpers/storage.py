@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
-from tqdm.auto import tqdm
 
+from helpers.progress import Step
 from helpers.session import Connection
 
 
@@ -28,11 +28,11 @@ def upload(connection: Connection, folder: Path, uri: str) -> str:
     client = connection.boto.client("s3")
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     total = sum(path.stat().st_size for path in paths)
-    with tqdm(total=total, unit="B", unit_scale=True, desc=f"upload {prefix}") as bar:
+    with _upload(connection, uri, total) as step:
         for path in paths:
             key = prefix.rstrip("/") + "/" + path.relative_to(folder).as_posix()
             client.upload_file(
-                str(path), bucket, key, ExtraArgs=connection.account.object_encryption, Callback=bar.update
+                str(path), bucket, key, ExtraArgs=connection.account.object_encryption, Callback=step.advance
             )
     return uri
 
@@ -41,8 +41,9 @@ def upload_file(connection: Connection, path: Path, uri: str) -> str:
     """Upload one file to an S3 URI and return the URI."""
     bucket, key = split_uri(uri)
     client = connection.boto.client("s3")
-    with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=f"upload {Path(key).name}") as bar:
-        client.upload_file(str(path), bucket, key, ExtraArgs=connection.account.object_encryption, Callback=bar.update)
+    encryption = connection.account.object_encryption
+    with _upload(connection, uri, path.stat().st_size) as step:
+        client.upload_file(str(path), bucket, key, ExtraArgs=encryption, Callback=step.advance)
     return uri
 
 
@@ -50,7 +51,9 @@ def download(connection: Connection, uri: str, path: Path) -> Path:
     """Download one object to a file and return its path."""
     bucket, key = split_uri(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection.boto.client("s3").download_file(bucket, key, str(path))
+    client = connection.boto.client("s3")
+    with Step(f"Download of {_place(connection, uri)}", total=size(connection, uri), unit="B") as step:
+        client.download_file(bucket, key, str(path), Callback=step.advance)
     return path
 
 
@@ -131,6 +134,15 @@ def delete(connection: Connection, uri: str) -> int:
     objects = connection.boto.resource("s3").Bucket(bucket).objects.filter(Prefix=prefix)
     objects.delete()
     return found
+
+
+def _upload(connection: Connection, uri: str, size: int) -> Step:
+    stays = "What was uploaded stays in S3, where storage costs. Run this again to complete it."
+    return Step(f"Upload of {_place(connection, uri)}", total=size, unit="B", if_stopped=stays)
+
+
+def _place(connection: Connection, uri: str) -> str:
+    return uri.removeprefix(connection.base_uri)
 
 
 def split_uri(uri: str) -> tuple[str, str]:

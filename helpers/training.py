@@ -13,6 +13,7 @@ from helpers import storage
 from helpers.platform import job_log, job_output, model_card
 from helpers.platform.container_images import training_image
 from helpers.platform.job_output import Mistakes, OutputError
+from helpers.progress import Step
 from helpers.session import Connection
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"
@@ -70,7 +71,7 @@ def train(
     use_spot: bool = False,
     max_wait_seconds: int | None = None,
 ) -> TrainingResult:
-    """Run a training script as a SageMaker training job and wait for it, with a progress bar of its epochs.
+    """Run a training script as a SageMaker training job and wait for it, with a bar and a line for each epoch.
 
     The job runs in the VPC of the connection's account, and its volumes and output are encrypted with its key.
     Interrupting the wait stops the job.
@@ -97,46 +98,61 @@ def train(
         TrainingError: If the job fails or is stopped.
         ValueError: If spot instances are to be used without a checkpoint, or to be waited for without being used.
     """
-    from sagemaker.core.shapes import OutputDataConfig
-    from sagemaker.core.training.configs import Compute, InputData, Networking, SourceCode
-    from sagemaker.train import ModelTrainer
-
     if use_spot and not checkpoint:
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
+    if max_wait_seconds and not use_spot:
+        raise ValueError("Only a job on spot instances waits for them. Pass use_spot=True, or no max_wait_seconds.")
     account = connection.account
-    trainer = ModelTrainer(
-        training_image=image or training_image(connection, instance_type),
-        source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
-        compute=Compute(
-            instance_type=instance_type,
-            instance_count=instance_count,
-            enable_managed_spot_training=use_spot,
-            volume_kms_key_id=account.kms_key or None,
-        ),
-        networking=Networking(**account.vpc),
-        hyperparameters=dict(hyperparameters) | ({"checkpoint-dir": _CHECKPOINT_FOLDER} if checkpoint else {}),
-        base_job_name=slug,
-        input_s3_key_prefix=f"{connection.prefix}/jobs",
-        output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri, kms_key_id=account.kms_key or None),
-        stopping_condition=_stopping_condition(max_run_seconds, use_spot=use_spot, max_wait_seconds=max_wait_seconds),
-        checkpoint_config=_checkpoint_config(connection, checkpoint),
-        role=connection.role_arn,
-        sagemaker_session=connection.sagemaker,
-    )
-    inputs = [InputData(channel_name=name, data_source=uri) for name, uri in channels.items()]
-    trainer.train(input_data_config=inputs, wait=False, logs=False)
-    job_name = trainer._latest_training_job.training_job_name
-    try:
-        description, log_end = job_log.follow(connection, job_name)
-    except KeyboardInterrupt:
-        connection.boto.client("sagemaker").stop_training_job(TrainingJobName=job_name)
-        raise
-    if description["TrainingJobStatus"] != "Completed":
-        raise TrainingError(
-            f"Training job {job_name} ended as {description['TrainingJobStatus']} ({description['SecondaryStatus']}): "
-            f"{description.get('FailureReason', 'no reason given')}\nThe end of its log:\n{log_end}"
+    unknown = f"If the job was created, python -m helpers.leftovers list --target {connection.target} shows it."
+    with Step(f"Training job for {slug}", unit="epochs", if_stopped=unknown) as step:
+        step.note = "Creating"
+        sdk = connection.sagemaker
+        # After the session, which imports the SDK and keeps it quiet.
+        from sagemaker.core.shapes import OutputDataConfig
+        from sagemaker.core.training.configs import Compute, InputData, Networking, SourceCode
+        from sagemaker.train import ModelTrainer
+
+        trainer = ModelTrainer(
+            training_image=image or training_image(connection, instance_type),
+            source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
+            compute=Compute(
+                instance_type=instance_type,
+                instance_count=instance_count,
+                enable_managed_spot_training=use_spot,
+                volume_kms_key_id=account.kms_key or None,
+            ),
+            networking=Networking(**account.vpc),
+            hyperparameters=dict(hyperparameters) | ({"checkpoint-dir": _CHECKPOINT_FOLDER} if checkpoint else {}),
+            base_job_name=slug,
+            input_s3_key_prefix=f"{connection.prefix}/jobs",
+            output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri, kms_key_id=account.kms_key or None),
+            stopping_condition=_stopping_condition(
+                max_run_seconds, use_spot=use_spot, max_wait_seconds=max_wait_seconds
+            ),
+            checkpoint_config=_checkpoint_config(connection, checkpoint),
+            role=connection.role_arn,
+            sagemaker_session=sdk,
         )
-    return _result(connection, description)
+        inputs = [InputData(channel_name=name, data_source=uri) for name, uri in channels.items()]
+        trainer.train(input_data_config=inputs, wait=False, logs=False)
+        job_name = step.name = trainer._latest_training_job.training_job_name
+        try:
+            description, log_end = job_log.follow(connection, job_name, step)
+        except KeyboardInterrupt:
+            connection.boto.client("sagemaker").stop_training_job(TrainingJobName=job_name)
+            step.name = f"Training job {job_name}"
+            step.if_stopped = "It is being stopped; on AWS it bills until it has, in two minutes at most."
+            raise
+        if description["TrainingJobStatus"] != "Completed":
+            raise TrainingError(
+                f"Training job {job_name} ended as {description['TrainingJobStatus']} "
+                f"({description['SecondaryStatus']}): {description.get('FailureReason', 'no reason given')}\n"
+                f"The end of its log:\n{log_end}"
+            )
+        result = _result(connection, description)
+        step.name, step.note = "Completed", f"validation {result.evaluation['validation']['accuracy']:.3f}"
+        step.reach(len(result.history.get("epoch", [])))
+    return result
 
 
 def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str:
@@ -181,8 +197,6 @@ def _stopping_condition(max_run_seconds: int, *, use_spot: bool, max_wait_second
     if use_spot:
         wait_seconds = max_wait_seconds or 2 * max_run_seconds
         return StoppingCondition(max_runtime_in_seconds=max_run_seconds, max_wait_time_in_seconds=wait_seconds)
-    if max_wait_seconds:
-        raise ValueError("Only a job on spot instances waits for them. Pass use_spot=True, or no max_wait_seconds.")
     return StoppingCondition(max_runtime_in_seconds=max_run_seconds)
 
 

@@ -114,7 +114,7 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
     counts = _OF_A_STUDENT if origin.is_real else _OF_A_SIGNER
     parts = np.stack([_divide(per_user, *counts, np.random.default_rng([seed, who])) for who in range(len(numbers))])
     places = {part: np.nonzero(parts == index) for index, part in enumerate(SPLITS)}
-    chosen = {part: numbers[where] for part, where in places.items()}
+    train, validation, test = datasets.take(pool, *(numbers[where] for where in places.values()))
     return UserDataset(
         name=NAME,
         title=origin.title if origin.is_real else "Hand signs of invented people (generated)",
@@ -125,7 +125,9 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
         seed=seed,
         users=tuple(f"user-{who:03}" for who in range(len(numbers))),
         owners={part: where[0] for part, where in places.items()},
-        **{part: Split(pool.read(which), pool.labels[which]) for part, which in chosen.items()},
+        train=train,
+        validation=validation,
+        test=test,
     )
 
 

@@ -93,9 +93,10 @@ def rounds(
     history: Trace,
     calls_per_second: float,
     calls: int,
+    count: int,
     seed: int,
 ) -> Iterator[Round]:
-    """Make round after round, without end.
+    """Make round after round.
 
     Args:
         endpoint: An endpoint that nobody else calls.
@@ -105,22 +106,26 @@ def rounds(
         history: All calls since the endpoint was deployed: they decide which models are loaded.
         calls_per_second: Of both kinds of traffic together.
         calls: In each round, of both kinds together.
+        count: How many rounds, if all are taken.
         seed: Of the calls.
     """
     kinds = [popularity.zipf(len(target_models), exponent) for exponent in (CALIBRATION_EXPONENT, FORECAST_EXPONENT)]
-    while True:
-        halves = [
-            traffic.poisson(kind, calls_per_second=calls_per_second / 2, count=calls // 2, seed=seed + index)
-            for index, kind in enumerate(kinds)
-        ]
-        seed += len(kinds)
-        trace, calibrating = traffic.merged(*halves)
-        history = traffic.joined(history, trace)
-        before = _counted(endpoint, len(history) - len(trace))
-        seconds = load.replay(endpoint, trace, target_models=target_models, body=body).seconds
-        after = _counted(endpoint, len(history))
-        measured_hit_ratio = (after["Sum"] - before["Sum"]) / (after["SampleCount"] - before["SampleCount"])
-        yield _round(history, fleet, seconds, calibrating, measured_hit_ratio)
+    with load.calls_made(endpoint, count * calls) as step:
+        for number in range(count):
+            step.note = f"round {number + 1} of {count}"
+            halves = [
+                traffic.poisson(kind, calls_per_second=calls_per_second / 2, count=calls // 2, seed=seed + index)
+                for index, kind in enumerate(kinds)
+            ]
+            seed += len(kinds)
+            trace, calibrating = traffic.merged(*halves)
+            history = traffic.joined(history, trace)
+            before = _counted(endpoint, len(history) - len(trace))
+            seconds = load.replay(endpoint, trace, target_models=target_models, body=body, step=step).seconds
+            after = _counted(endpoint, len(history))
+            measured_hit_ratio = (after["Sum"] - before["Sum"]) / (after["SampleCount"] - before["SampleCount"])
+            yield _round(history, fleet, seconds, calibrating, measured_hit_ratio)
+        step.note = f"{count} rounds"
 
 
 def _round(

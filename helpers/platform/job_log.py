@@ -5,19 +5,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tqdm.auto import tqdm
-
+from helpers.progress import Step
 from helpers.session import Connection
 
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_EPOCH = re.compile(r"epoch (\d+)/(\d+) (.*)")
+_EPOCH = re.compile(r"epoch (\d+)/(\d+) .*")
 _STEP = re.compile(r"\w+ \d+/\d+")  # progress before the first epoch, such as "features 640/1712"
 _SHELL_TRACE = re.compile(r"\++ |[A-Z_]+=|Traceback \(most recent call last\):$")
 _TAIL = 20  # lines of the log that tell why a job failed
 
 
-def follow(connection: Connection, job_name: str) -> tuple[dict[str, Any], str]:
-    """Wait for a training job, with a progress bar of its epochs.
+def follow(connection: Connection, job_name: str, step: Step) -> tuple[dict[str, Any], str]:
+    """Wait for a training job, and show its state, its epochs and their lines.
 
     Returns:
         What ``DescribeTrainingJob`` says at the end, and the last lines of the log.
@@ -25,22 +24,22 @@ def follow(connection: Connection, job_name: str) -> tuple[dict[str, Any], str]:
     client = connection.boto.client("sagemaker")
     log = LogReader(connection, job_name)
     tail: list[str] = []
-    with tqdm(total=None, unit="epoch", desc=f"{job_name}: Starting") as bar:
-        while True:
-            description = client.describe_training_job(TrainingJobName=job_name)
-            for line in log.new_lines():
-                tail = [*tail[1 - _TAIL :], line]
-                match = _EPOCH.fullmatch(line)
-                if match:
-                    bar.total = int(match[2])
-                    bar.update(int(match[1]) - bar.n)
-                    bar.set_postfix_str(match[3])
-                elif _STEP.fullmatch(line):
-                    bar.set_postfix_str(line)
-            bar.set_description(f"{job_name}: {description['SecondaryStatus']}")
-            if description["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
-                break
-            time.sleep(connection.poll_seconds)
+    doing = ""
+    while True:
+        description = client.describe_training_job(TrainingJobName=job_name)
+        for line in log.new_lines():
+            tail = [*tail[1 - _TAIL :], line]
+            match = _EPOCH.fullmatch(line)
+            if match:
+                step.total = int(match[2])
+                step.reach(int(match[1]))
+                step.say(line)
+            if match or _STEP.fullmatch(line):
+                doing = "" if match else line
+        step.note = ", ".join(filter(None, [description["SecondaryStatus"], doing]))
+        if description["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+            break
+        time.sleep(connection.poll_seconds)
     tail += log.new_lines()
     return description, "\n".join(line for line in tail[-_TAIL:] if not _SHELL_TRACE.match(line))
 

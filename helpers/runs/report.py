@@ -16,8 +16,8 @@ import jinja2
 import nbformat
 
 from helpers import parameters, results
+from helpers.progress import duration
 from helpers.runs import kept_outputs
-from helpers.runs.progress import duration
 
 SUMMARY, PAGE = "summary.json", "index.html"
 TEMPLATES = Path(__file__).parent / "templates"

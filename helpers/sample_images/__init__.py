@@ -3,9 +3,11 @@
 Picture number n is always the same for one seed, whichever other pictures are drawn beside it.
 """
 
-import numpy as np
-from tqdm.auto import tqdm
+from collections.abc import Callable
 
+import numpy as np
+
+from helpers.progress import Step
 from helpers.sample_images.hands import draw_hand, invent_student
 from helpers.sample_images.objects import draw_object
 from helpers.sample_images.signers import Signer, invent_signer
@@ -26,10 +28,7 @@ def object_images(numbers: np.ndarray, *, seed: int) -> np.ndarray:
     Returns:
         uint8 array (N, 32, 32, 3), RGB.
     """
-    images = np.empty((len(numbers), 32, 32, 3), dtype=np.uint8)
-    for row, number in enumerate(_progress(numbers)):
-        images[row] = draw_object(number % 10, np.random.default_rng([seed, _OBJECTS, number]))
-    return images
+    return _draw(numbers, 32, lambda number: draw_object(number % 10, np.random.default_rng([seed, _OBJECTS, number])))
 
 
 def hand_images(numbers: np.ndarray, *, seed: int) -> np.ndarray:
@@ -43,12 +42,13 @@ def hand_images(numbers: np.ndarray, *, seed: int) -> np.ndarray:
     Returns:
         uint8 array (N, 100, 100, 3), RGB.
     """
-    images = np.empty((len(numbers), 100, 100, 3), dtype=np.uint8)
-    for row, number in enumerate(_progress(numbers)):
+
+    def draw(number: int) -> np.ndarray:
         who, digit = divmod(number, IMAGES_PER_STUDENT)
         student = invent_student(np.random.default_rng([seed, _STUDENTS, who]))
-        images[row] = draw_hand(digit, student, np.random.default_rng([seed, _HANDS, number]))
-    return images
+        return draw_hand(digit, student, np.random.default_rng([seed, _HANDS, number]))
+
+    return _draw(numbers, 100, draw)
 
 
 def signer(who: int, *, seed: int) -> Signer:
@@ -68,14 +68,19 @@ def signer_images(numbers: np.ndarray, *, per_signer: int, seed: int) -> np.ndar
     Returns:
         uint8 array (N, 100, 100, 3), RGB.
     """
-    images = np.empty((len(numbers), 100, 100, 3), dtype=np.uint8)
-    for row, number in enumerate(_progress(numbers)):
+
+    def draw(number: int) -> np.ndarray:
         person = signer(number // per_signer, seed=seed)
         rng = np.random.default_rng([seed, _SIGNS, number])
-        images[row] = draw_hand(person.signs[number % 10], person.student, rng)
+        return draw_hand(person.signs[number % 10], person.student, rng)
+
+    return _draw(numbers, 100, draw)
+
+
+def _draw(numbers: np.ndarray, size: int, draw: Callable[[int], np.ndarray]) -> np.ndarray:
+    images = np.empty((len(numbers), size, size, 3), dtype=np.uint8)
+    with Step("Drawing the sample", total=len(numbers), unit="images") as step:
+        for row, number in enumerate(numbers.tolist()):
+            images[row] = draw(number)
+            step.advance()
     return images
-
-
-def _progress(numbers: np.ndarray) -> tqdm:
-    # A handful is drawn before a progress bar is of use.
-    return tqdm(numbers.tolist(), desc="Drawing the sample", unit=" images", disable=len(numbers) < 500)

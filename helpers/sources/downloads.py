@@ -10,7 +10,7 @@ import zlib
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from tqdm.auto import tqdm
+from helpers.progress import Step
 
 # Everything that is downloaded lands here; git ignores it.
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
@@ -75,17 +75,17 @@ def fetch(url: str, file: Path, *, limit: int) -> Path:
         with (
             urllib.request.urlopen(url, timeout=_SECONDS_BETWEEN_BYTES) as response,
             part.open("wb") as target,
-            tqdm(desc=f"Downloading {file.name}", unit="B", unit_scale=True) as progress,
+            Step(f"Download of {file.name}", unit="B") as step,
         ):
             expected = response.headers.get("Content-Length")
-            progress.total = int(expected) if expected else None
+            step.total = int(expected) if expected else None
             while chunk := response.read(_CHUNK):
                 target.write(chunk)
-                progress.update(len(chunk))
-                if progress.n > limit:
+                step.advance(len(chunk))
+                if step.done > limit:
                     raise ConnectionError(f"{url} sends more than {limit:,} bytes, which is not the expected file")
-            if expected and progress.n != int(expected):
-                raise ConnectionError(f"{url} stopped after {progress.n:,} of {int(expected):,} bytes")
+            if expected and step.done != int(expected):
+                raise ConnectionError(f"{url} stopped after {step.done:,} of {int(expected):,} bytes")
         part.replace(file)
     except (OSError, HTTPException) as error:
         raise error if isinstance(error, ConnectionError) else ConnectionError(f"{url}: {error}") from error

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
+
+from helpers.progress import Step
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}
 # What operating systems leave behind in folders of images.
@@ -62,13 +63,12 @@ class FolderImages:
         images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
         paths = [self.files[index] for index in indices]
         workers = min(8, os.cpu_count() or 1)
-        with ThreadPoolExecutor(workers) as pool:
+        with Step("Reading", total=len(paths), unit="images") as step, ThreadPoolExecutor(workers) as pool:
             read = pool.map(lambda path: read_image(path, size=size), paths)
-            # Short reads are over before a progress bar is of use.
-            progress = tqdm(read, total=len(paths), desc="Reading images", unit=" images", disable=len(paths) < 500)
             try:
-                for row, image in enumerate(progress):
+                for row, image in enumerate(read):
                     images[row] = image
+                    step.advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

@@ -5,6 +5,7 @@ import pytest
 
 from helpers import datasets, storage, store, training
 from helpers.platform import job_log
+from helpers.progress import Step
 from helpers.training import TrainingError
 
 SERIES_SCRIPTS = training.SCRIPTS
@@ -103,7 +104,7 @@ def test_a_job_that_takes_too_long_is_stopped_and_said_so(connection, channels):
         train(connection, "slow", "wait.py", channels, max_run_seconds=1)
 
 
-def test_interrupting_the_wait_stops_the_job(connection, channels, monkeypatch):
+def test_interrupting_the_wait_stops_the_job_and_says_so(connection, channels, monkeypatch, capsys):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
@@ -113,7 +114,9 @@ def test_interrupting_the_wait_stops_the_job(connection, channels, monkeypatch):
     monkeypatch.undo()
     [job] = jobs(connection, "interrupted")
     assert job["TrainingJobStatus"] in ("Stopping", "Stopped")
-    assert job_log.follow(connection, job["TrainingJobName"])[0]["TrainingJobStatus"] == "Stopped"
+    assert job_log.follow(connection, job["TrainingJobName"], Step(""))[0]["TrainingJobStatus"] == "Stopped"
+    said = capsys.readouterr().err
+    assert f"Training job {job['TrainingJobName']}. It is being stopped; on AWS it bills until it has" in said
 
 
 def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """What is forecast is what a live endpoint then does."""
 
-import itertools
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -39,7 +38,7 @@ def test_a_call_takes_longest_when_its_model_is_cold_and_shortest_when_it_is_war
     assert crowded.endpoint.loaded_models(since=since) == crowded.fit
 
 
-def make_rounds(crowded, history, *, fit, calls=400):
+def make_rounds(crowded, history, *, fit, calls=400, count=1):
     return forecast.rounds(
         crowded.endpoint,
         Fleet(1, fit),
@@ -48,6 +47,7 @@ def make_rounds(crowded, history, *, fit, calls=400):
         history=history,
         calls_per_second=30,
         calls=calls,
+        count=count,
         seed=3,
     )
 
@@ -55,7 +55,7 @@ def make_rounds(crowded, history, *, fit, calls=400):
 def test_hit_ratio_within_a_point_and_p99_within_a_fifth(crowded, history):
     """A busy machine disturbs single rounds; the median of several tells whether the model of the endpoint is right."""
     rounds = []
-    for made in itertools.islice(make_rounds(crowded, history, fit=crowded.fit), MOST_ROUNDS):
+    for made in make_rounds(crowded, history, fit=crowded.fit, count=MOST_ROUNDS):
         rounds.append(made)
         found = forecast.summary(rounds)
         missed = abs(found.predicted_hit_ratio - found.measured_hit_ratio)
@@ -69,7 +69,7 @@ def test_hit_ratio_within_a_point_and_p99_within_a_fifth(crowded, history):
 
 def test_with_another_capacity_the_forecast_is_wrong(crowded, history):
     """The measure can fail: a fleet that is not the endpoint's gives another hit ratio."""
-    [made] = itertools.islice(make_rounds(crowded, history, fit=crowded.fit * 2, calls=200), 1)
+    [made] = make_rounds(crowded, history, fit=crowded.fit * 2, calls=200)
     assert made.predicted_hit_ratio - made.measured_hit_ratio > 0.1
 
 

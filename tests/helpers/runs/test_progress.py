@@ -3,7 +3,8 @@ import io
 import pytest
 from nbformat import v4
 
-from helpers.runs.progress import Progress, duration
+from helpers.progress import duration
+from helpers.runs.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -45,3 +46,28 @@ def test_on_a_terminal_one_line_is_rewritten_and_ends_as_the_outcome(write_noteb
     assert "Train" in text
     assert text.count("\n") == 1
     assert text.split("\r")[-1].startswith("01_data  completed after ")
+
+
+def step_output(*lines: str, running: bool) -> nbformat.NotebookNode:
+    data = {"text/plain": "\n".join(lines)} | ({"text/html": "<progress>"} if running else {})
+    return v4.new_output("display_data", data=data)
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["log", "terminal"])
+def test_the_epochs_of_a_cell_that_trains_are_shown_while_it_does(write_notebook, monkeypatch, stream):
+    monkeypatch.setattr("sys.stdout", stream)
+    progress = Progress("02_train", write_notebook("02_train", ["1"]))
+    cell = v4.new_code_cell("train")
+    progress.cell_started(cell, cell_index=0)
+    cell.outputs = [v4.new_output("stream", text="not a step"), step_output("job: 1 of 2", "epoch 1/2", running=True)]
+    progress._look()
+    cell.outputs[1] = step_output("job: 2 of 2", "epoch 1/2", "epoch 2/2", running=True)
+    progress._look()
+    cell.outputs[1] = step_output("Completed: 2 epochs", running=False)
+    progress.end("completed")
+    shown = stream.getvalue()
+    if stream.isatty():
+        assert shown.index("job: 1 of 2") < shown.index("job: 2 of 2")
+        assert shown.count("\n") == 1
+    else:
+        assert shown.splitlines()[:3] == ["    epoch 1/2", "    epoch 2/2", "    Completed: 2 epochs"]

@@ -1,0 +1,50 @@
+"""An error that is a sentence is shown as one; programs that run the notebook see it as before."""
+
+import nbclient
+import pytest
+from nbformat import v4
+
+CONNECT = "from helpers.errors import show_as_sentences\nshow_as_sentences()\n"
+
+
+def fail(project, code: str) -> tuple[dict, nbclient.exceptions.CellExecutionError]:
+    """Run a cell that fails, and return its last output and what a program is told."""
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(CONNECT), v4.new_code_cell(code)])
+    client = nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(project)}})
+    with pytest.raises(nbclient.exceptions.CellExecutionError) as failure:
+        client.execute()
+    return notebook.cells[1].outputs[-1], failure.value
+
+
+def test_what_a_helper_raises_is_a_sentence_without_a_traceback(project):
+    output, told = fail(project, "from helpers import session\nsession.connect('cloud')")
+    sentence = "The target 'cloud' is unknown. Set TARGET to one of: local, aws."
+    assert output.traceback == [f"ValueError: {sentence}"]
+    assert (output.ename, output.evalue) == (told.ename, told.evalue) == ("ValueError", sentence)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ValueError('mine')",
+        "from helpers import storage\nstorage.split_uri(1)",  # a fault that the helper did not foresee
+        "1 +",
+        "int('x')",
+    ],
+)
+def test_every_other_error_keeps_its_traceback(project, code):
+    output, _ = fail(project, code)
+    assert len("\n".join(output.traceback).splitlines()) >= 3
+
+
+def test_an_interrupted_helper_says_one_line_and_shows_no_traceback(project):
+    code = (
+        "import _thread, threading\n"
+        "import numpy as np\n"
+        "from helpers import sample_images\n"
+        "threading.Timer(0.3, _thread.interrupt_main).start()\n"
+        "sample_images.object_images(np.arange(1_000_000), seed=1)\n"
+    )
+    output, told = fail(project, code)
+    assert told.ename == "KeyboardInterrupt"
+    assert output.traceback == ["KeyboardInterrupt"]
