@@ -1,5 +1,6 @@
 import io
 
+import nbformat
 import pytest
 from nbformat import v4
 
