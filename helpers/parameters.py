@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import nbformat
 import yaml
+
+from helpers.errors import show_as_sentences
 
 # What a parameter takes, in words and as a test.
 Rule = tuple[str, Callable[[object], bool]]
@@ -95,6 +96,7 @@ def check(namespace: Mapping[str, object]) -> None:
     Raises:
         ValueError: With a sentence for each fault.
     """
+    show_as_sentences()
     # papermill's own cell tells what it was given from what a person has defined beside the parameters.
     cells = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]  # type: ignore[attr-defined]
     stored = (node for cell in cells[-1:] for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name))
@@ -128,6 +130,8 @@ def declared(notebook_path: Path) -> dict[str, object]:
     Raises:
         ValueError: The cell tagged `parameters` holds something else than assignments of literals.
     """
+    import nbformat  # takes two seconds, which a notebook that checks its own parameters should not wait for
+
     notebook = nbformat.read(notebook_path, as_version=4)
     defaults: dict[str, object] = {}
     for cell in notebook.cells:

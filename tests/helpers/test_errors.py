@@ -23,6 +23,16 @@ def test_what_a_helper_raises_is_a_sentence_without_a_traceback(project):
     assert (output.ename, output.evalue) == (told.ename, told.evalue) == ("ValueError", sentence)
 
 
+def test_a_fault_in_the_parameters_is_one_too_before_anything_else_has_run(project):
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("from helpers import parameters\nCLEAN_UP = 'no'")])
+    notebook.cells.append(v4.new_code_cell("parameters.check(globals())"))
+    client = nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(project)}})
+    with pytest.raises(nbclient.exceptions.CellExecutionError):
+        client.execute()
+    [line] = notebook.cells[1].outputs[-1].traceback
+    assert line.startswith("ValueError: CLEAN_UP takes True or False, not the text 'no'.")
+
+
 @pytest.mark.parametrize(
     "code",
     [

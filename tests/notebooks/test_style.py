@@ -272,7 +272,8 @@ def as_jupyterlab_sends_it(content: dict) -> dict:
     name = sent["metadata"]["kernelspec"]["name"]
     kernel = KernelSpecManager().get_kernel_spec(name)
     sent["metadata"]["kernelspec"] = {"display_name": kernel.display_name, "language": kernel.language, "name": name}
-    sent["metadata"]["language_info"] = dict(IPythonKernel.language_info)  # of the class: a kernel of its own would stay
+    # Of the class: a kernel of its own would stay, and later tests would look like notebooks.
+    sent["metadata"]["language_info"] = dict(IPythonKernel.language_info)
     return sent
 
 
