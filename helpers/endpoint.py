@@ -5,6 +5,7 @@ layer: one model with ``Mode="MultiModel"`` over an S3 prefix, one endpoint, and
 """
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,10 @@ from helpers.platform.endpoint_status import EndpointError, find, wait_in_servic
 from helpers.platform.invocation import Predictions, request_body
 from helpers.progress import Step
 from helpers.session import Connection
+
+# No part may begin with a dot: "." and ".." would lead elsewhere.
+_TARGET_MODEL = re.compile(r"[\w+=@-][\w.+=@-]*(/[\w+=@-][\w.+=@-]*)*", re.ASCII)
+_LONGEST_TARGET_MODEL = 900  # SageMaker takes 1,024, of which the prefix of the models takes some in S3
 
 
 class MultiModelEndpoint:
@@ -52,10 +57,16 @@ class MultiModelEndpoint:
             The S3 URI.
 
         Raises:
-            EndpointError: If the name is taken or does not end in ``.tar.gz``.
+            EndpointError: If the name is taken, or one that no call could name.
         """
         if not target_model.endswith(".tar.gz"):
             raise EndpointError(f"The target model {target_model!r} must end in .tar.gz.")
+        if not _TARGET_MODEL.fullmatch(target_model) or len(target_model) > _LONGEST_TARGET_MODEL:
+            raise EndpointError(
+                f"The target model {target_model!r} could not be called: its name travels in a header of each request "
+                f"and is part of an S3 key. Use at most {_LONGEST_TARGET_MODEL:,} of the letters A to Z, the digits and "
+                "- _ . + = @, in folders divided by / if need be."
+            )
         uri = self.models_uri + target_model
         if storage.exists(self.connection, uri):
             raise EndpointError(
@@ -83,7 +94,7 @@ class MultiModelEndpoint:
 
         Args:
             images: Array (N, height, width, 3) of pixels 0-255 in the model's size, or a sequence of JPEG or PNG
-                files as bytes, of any size.
+                files as bytes, of any size up to ``images.MAX_PIXELS``.
             target_model: Name below the prefix, such as ``"cifar.tar.gz"``.
 
         Raises:
@@ -92,6 +103,9 @@ class MultiModelEndpoint:
         """
         try:
             return invocation.predict(self._runtime, self.name, request_body(images), target_model=target_model)
+        except invocation.RefusedError as error:
+            reason = "" if isinstance(images, np.ndarray) else invocation.find_unreadable(images)
+            raise (EndpointError(f"{target_model} refused the request: {reason}.") if reason else error) from None
         except invocation.UnknownModelError as error:
             known = ", ".join(self.list_models()) or "none"
             raise EndpointError(

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from decoding import decode
+
 # TensorFlow Serving loads the highest numbered folder. A model behind a multi-model endpoint is replaced
 # under a new name, never by a new number, so the number stays 1.
 VERSION = "1"
@@ -20,7 +22,8 @@ def export_classifier(model: keras.Model, folder: Path, *, class_names: list[str
     Both signatures return ``label`` (string, (N,)) and ``probabilities`` (float32, (N, C)):
 
     - ``serving_default`` takes ``instances``: float32 (N, H, W, 3), pixels from 0 to 255;
-    - ``serving_bytes`` takes ``image_bytes``: string (N,), each an encoded JPEG or PNG of any size.
+    - ``serving_bytes`` takes ``image_bytes``: string (N,), each a JPEG or PNG file of any size up to
+      ``decoding.MAX_PIXELS``, turned upright as its EXIF data say.
 
     The model appears whole or not at all: it is written beside the folder and moved there when complete.
     A model that was there before is replaced.
@@ -56,14 +59,14 @@ def _write_signatures(model: keras.Model, path: Path, *, class_names: list[str])
         label = tf.gather(names, tf.argmax(probabilities, axis=-1))
         return {"label": label, "probabilities": probabilities}
 
-    def decode(encoded: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-        # Without antialiasing, a photo of thousands of pixels shrinks to noise.
-        return tf.image.resize(tf.cast(image, tf.float32), (height, width), antialias=True)
+    def decode_one(file_and_index: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        return decode(*file_and_index, height=height, width=width)
 
     def classify_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = tf.TensorSpec((height, width, channels), tf.float32)
-        return classify(tf.map_fn(decode, image_bytes, fn_output_signature=decoded))
+        files = image_bytes, tf.range(tf.size(image_bytes))
+        decoded = tf.TensorSpec((height, width, 3), tf.float32)
+        # One at a time: a large photo takes as much memory as hundreds of small ones.
+        return classify(tf.map_fn(decode_one, files, fn_output_signature=decoded, parallel_iterations=1))
 
     # `model.export()` and `archive.track(model)` would store every weight twice (Keras 3.15).
     archive = keras.export.ExportArchive()

@@ -1,8 +1,12 @@
 """One call of a model: the body that asks, the call, and what the model answers."""
 
 import base64
+import contextlib
 import json
+import math
+import re
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import numpy as np
 from botocore.exceptions import ClientError
 
+from helpers import images as image_files
 from helpers.platform.endpoint_status import EndpointError
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
@@ -17,8 +22,16 @@ MAX_BODY_BYTES = 6 * 1024 * 1024
 _LOADING_SECONDS = 360
 
 
+# What TensorFlow says around the words of a model: that a check failed, and at which node of its graph.
+_TRIMMINGS = re.compile(r"\s*\[\[\{\{node.*\Z|^assertion failed: \[(.*?)\](?=\s|\Z)", re.DOTALL)
+
+
 class UnknownModelError(EndpointError):
     """There is no archive of that name below the endpoint's prefix."""
+
+
+class RefusedError(EndpointError):
+    """The model cannot take the request."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,7 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
     if isinstance(images, np.ndarray):
         if images.ndim != 4 or images.shape[-1] != 3 or len(images) == 0:
             raise ValueError(f"Pixels must have the shape (N, height, width, 3) with N ≥ 1, not {images.shape}.")
+        _warn_of_scale(images)
         document: dict[str, Any] = {"instances": images.tolist()}
     else:
         if not images or not all(isinstance(image, bytes) for image in images):
@@ -57,10 +71,51 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
     body = json.dumps(document, separators=(",", ":")).encode()
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(
-            f"The request has {len(body):,} bytes, and one call may carry {MAX_BODY_BYTES:,}. "
-            "Send fewer images, or send them as JPEG or PNG files."
+            f"The request has {len(body):,} bytes, and one call may carry {MAX_BODY_BYTES:,}. {_smaller(images)}"
         )
     return body
+
+
+def _warn_of_scale(pixels: np.ndarray) -> None:
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 255:
+        found = "Some pixels lie outside 0 to 255"
+    elif np.issubdtype(pixels.dtype, np.floating) and 0 < high <= 1:
+        found = "All pixels lie between 0 and 1"
+    else:
+        return
+    warnings.warn(
+        f"{found}. The models take pixels from 0 to 255 and scale them themselves: send the images unscaled, "
+        "or the answers mean nothing.",
+        stacklevel=4,  # the caller of MultiModelEndpoint.predict
+    )
+
+
+def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
+    """Say how to get images into one call."""
+    if isinstance(images, np.ndarray):
+        return "Send fewer images, or send them as JPEG or PNG files."
+    for index, file in enumerate(images):
+        if len(file) * 4 / 3 + 100 > MAX_BODY_BYTES:  # base64 makes four bytes of three
+            try:
+                width, height = image_files.read(file).size
+            except ValueError as error:
+                return f"Image {index} {error}."
+            # Smaller pictures take more bytes a pixel, so it stays well below.
+            factor = math.sqrt(0.75 * MAX_BODY_BYTES / (len(file) * 4 / 3))
+            new_width, new_height = (max(10, int(side * factor) // 10 * 10) for side in (width, height))
+            return f"Shrink image {index} from {width}×{height} to about {new_width}×{new_height} pixels, as JPEG."
+    return "Send fewer images in one call."
+
+
+def find_unreadable(files: Sequence[bytes]) -> str:
+    """Say which file of a batch cannot be read, and why; empty if all can."""
+    for index, file in enumerate(files):
+        try:
+            image_files.read(file)
+        except ValueError as error:
+            return f"image {index} (of {len(files)}, counted from 0) {error}"
+    return ""
 
 
 def predict(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) -> Predictions:
@@ -73,7 +128,8 @@ def predict(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str)
         target_model: Name of the archive.
 
     Raises:
-        EndpointError: If the model is unknown, refuses the images, or answers in another form than those of the series.
+        RefusedError: If the model refuses the images.
+        EndpointError: If the model is unknown, or answers in another form than those of the series.
     """
     started = time.perf_counter()
     response = _invoke(runtime, endpoint_name, body, target_model)
@@ -104,7 +160,7 @@ def _invoke(runtime: Any, endpoint_name: str, body: bytes, target_model: str) ->
                 raise
             time.sleep(5)  # botocore does not retry this error
         except runtime.exceptions.ModelError as error:
-            raise EndpointError(f"{target_model} refused the request: {_reason(error)}") from error
+            raise RefusedError(f"{target_model} refused the request: {_reason(error)}") from error
         except ClientError as error:
             if "Failed to download model data" not in str(error):
                 raise
@@ -114,7 +170,6 @@ def _invoke(runtime: Any, endpoint_name: str, body: bytes, target_model: str) ->
 def _reason(error: ClientError) -> str:
     """Return what the container said, out of the ``{"error": …}`` that it answers with."""
     text: str = error.response.get("OriginalMessage", str(error))
-    try:
-        return str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
-        return text
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(text)["error"])
+    return _TRIMMINGS.sub(lambda found: found[1] or "", text)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from helpers import images
 from helpers.progress import Step
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff"}
+# Files of other names are looked into: what a file is, its content says.
+SUFFIXES = {".jpg", ".jpeg", ".png"}
 # What operating systems leave behind in folders of images.
 _CLUTTER = {"thumbs.db", "desktop.ini"}
 
@@ -60,45 +61,38 @@ class FolderImages:
         Raises:
             ValueError: If a file is not a readable image.
         """
-        images = np.empty((len(indices), size, size, 3), dtype=np.uint8)
+        pixels = np.empty((len(indices), size, size, 3), dtype=np.uint8)
         paths = [self.files[index] for index in indices]
         workers = min(8, os.cpu_count() or 1)
         with Step("Reading", total=len(paths), unit="images") as step, ThreadPoolExecutor(workers) as pool:
             read = pool.map(lambda path: read_image(path, size=size), paths)
             try:
                 for row, image in enumerate(read):
-                    images[row] = image
+                    pixels[row] = image
                     step.advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        return images
+        return pixels
 
 
 def read_image(path: Path, *, size: int) -> np.ndarray:
     """Read one image file.
 
     Args:
-        path: A JPEG, PNG or other file that Pillow reads.
+        path: A JPEG or PNG file.
         size: Width and height of the result in pixels; an image of another size is scaled to it.
 
     Returns:
         uint8 array (size, size, 3), RGB, upright as its EXIF orientation says.
 
     Raises:
-        ValueError: If the file is not a readable image.
+        ValueError: If the file is another one, broken, or has too many pixels.
     """
     try:
-        with Image.open(path) as file:
-            file.draft("RGB", (2 * size, 2 * size))
-            image = ImageOps.exif_transpose(file).convert("RGB")
-            if image.size != (size, size):
-                image = image.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path} is not a readable image ({error}). Replace it or take it out of the folder, then run again."
-        ) from error
+        return np.asarray(images.read(path.read_bytes(), size=(size, size)))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} {error}. Replace it or take it out of the folder, then run again.") from error
 
 
 def _class_folders(folder: Path) -> list[Path]:
@@ -171,11 +165,11 @@ def list_images(folder: Path, class_names: Sequence[str]) -> FolderImages:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(class_names):
-        images = _images(folder / name)
-        if not images:
+        found_files = _images(folder / name)
+        if not found_files:
             raise ValueError(f"{folder / name} holds no images. Put some there, then run again.")
-        files += images
-        labels += [label] * len(images)
+        files += found_files
+        labels += [label] * len(found_files)
     return FolderImages(files=files, labels=np.array(labels, dtype=np.int64))
 
 
@@ -184,9 +178,14 @@ def _images(folder: Path) -> list[Path]:
         path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in _CLUTTER
     )
     for path in paths:
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            raise ValueError(
-                f"{path} is not an image file ({', '.join(sorted(SUFFIXES))}). "
-                "Take it out of the folder, then run again."
-            )
+        if not path.is_file():
+            raise ValueError(f"{path} is not an image file. Take it out of the folder, then run again.")
+        if path.suffix.lower() not in SUFFIXES:
+            with path.open("rb") as file:
+                head = file.read(16)
+            if not images.is_readable_format(head):
+                raise ValueError(
+                    f"{path} is {images.describe(head)}; models read JPEG and PNG files. "
+                    "Convert it or take it out of the folder, then run again."
+                )
     return paths

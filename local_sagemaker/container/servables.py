@@ -19,6 +19,7 @@ from local_sagemaker.engines.rehearsals import Arrays, Signature
 _WHERE_DEFINED = re.compile(
     r"\AGraph execution error:\n\n(?:Detected at node .*\n(?:(?:  .*|<stack traces unavailable>)?\n)*)+"
 )
+_WHERE = re.compile(r"(\n\t \[\[[^\n]*\]\])*( \[Op:\w+\])?\Z")
 # HTTP status by error code, as TensorFlow Serving answers (tensorflow_serving/util/net_http).
 _STATUSES = {
     tf.errors.CANCELLED: 499,
@@ -156,5 +157,4 @@ class Servable:
 
 def _serving_message(text: str) -> str:
     """Return an error's text as TensorFlow Serving gives it, without what the Python runtime adds."""
-    text = _WHERE_DEFINED.sub("", text)
-    return re.sub(r" \[Op:\w+\]$", "", text)
+    return _WHERE.sub("", _WHERE_DEFINED.sub("", text))

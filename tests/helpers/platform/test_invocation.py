@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import re
+import warnings
 
 import boto3
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from PIL import Image
 
+from helpers import images
 from helpers.platform import invocation
 from helpers.platform.endpoint_status import EndpointError
 
@@ -69,12 +73,19 @@ def test_an_answer_without_label_and_probabilities_is_explained(runtime):
 
 
 @pytest.mark.parametrize(
-    ("said", "words"), [('{"error": "has shape (5, 5)"}', "has shape"), ("gone wrong", "gone wrong")]
+    ("said", "words"),
+    [
+        ('{"error": "has shape (5, 5)"}', r"has shape \(5, 5\)"),
+        ("gone wrong", "gone wrong"),
+        ('{"error": "Invalid PNG.\\n\\t [[{{node map/while/cond/DecodePng}}]]"}', r"Invalid PNG\."),
+        ('{"error": "assertion failed: [image 2 is a GIF]\\n\\t [[{{node a}}]]\\n\\t [[b]]"}', "image 2 is a GIF"),
+        ('{"error": "assertion failed: [image 2 is a GIF]"}', "image 2 is a GIF"),
+    ],
 )
 def test_the_models_own_words_are_passed_on(runtime, said, words):
     more = {"OriginalMessage": said, "OriginalStatusCode": 400}
     runtime.stub.add_client_error("invoke_endpoint", "ModelError", http_status_code=424, modeled_fields=more)
-    with pytest.raises(EndpointError, match=f"^dense.tar.gz refused the request: {words}"):
+    with pytest.raises(EndpointError, match=f"^dense.tar.gz refused the request: {words}$"):
         predict(runtime)
 
 
@@ -95,7 +106,7 @@ def test_the_body_of_pixels_and_of_files():
 
 
 @pytest.mark.parametrize(
-    ("images", "words"),
+    ("given", "words"),
     [
         (np.zeros((4, 4, 3)), r"shape \(N, height, width, 3\) with N ≥ 1, not \(4, 4, 3\)"),
         (np.zeros((1, 4, 4, 1)), "not"),
@@ -103,9 +114,51 @@ def test_the_body_of_pixels_and_of_files():
         ([], "array of pixels, or a sequence"),
         (["file.jpg"], "encoded files as bytes"),
         (np.zeros((4, 400, 400, 3)), "one call may carry 6,291,456. Send fewer images, or send them as JPEG"),
-        ([bytes(5 * 1024 * 1024)], "one call may carry"),
+        ([bytes(5 * 1024 * 1024)], "one call may carry 6,291,456. Image 0 is not an image"),
+        ([bytes(3 * 1024 * 1024)] * 2, "one call may carry 6,291,456. Send fewer images in one call"),
     ],
 )
-def test_images_that_cannot_be_sent_are_refused_before_the_call(images, words):
+def test_images_that_cannot_be_sent_are_refused_before_the_call(given, words):
     with pytest.raises(ValueError, match=words):
-        invocation.request_body(images)
+        invocation.request_body(given)
+
+
+def test_a_photo_that_is_too_large_is_given_a_size_that_is_not():
+    noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (1500, 2000, 3), dtype=np.uint8))
+    large = io.BytesIO()
+    noise.save(large, "JPEG", quality=98)
+    small = images.encode(np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match="Shrink image 1 from 2000×1500 to about") as failure:
+        invocation.request_body([small, large.getvalue()])
+    width, height = re.search(r"about (\d+)×(\d+) pixels", str(failure.value)).groups()
+    shrunk = io.BytesIO()
+    noise.resize((int(width), int(height))).save(shrunk, "JPEG", quality=98)
+    body = invocation.request_body([shrunk.getvalue()])
+    assert invocation.MAX_BODY_BYTES / 4 < len(body)  # no smaller than need be
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full((1, 4, 4, 3), 0.5, np.float32), "All pixels lie between 0 and 1. The models take pixels from 0 to 255"),
+        (np.full((1, 4, 4, 3), -120.0), "Some pixels lie outside 0 to 255"),
+    ],
+)
+def test_pixels_on_another_scale_are_warned_of(pixels, words):
+    with pytest.warns(UserWarning, match=words):
+        invocation.request_body(pixels)
+
+
+@pytest.mark.parametrize("pixels", [BRIGHT, BRIGHT * 1.0, BRIGHT * 0, BRIGHT * 0.0, BRIGHT // 255])
+def test_pixels_that_may_be_images_are_not_warned_of(pixels):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        invocation.request_body(pixels)
+
+
+def test_the_unreadable_file_of_a_batch_is_found():
+    good = images.encode(BRIGHT[0])
+    assert invocation.find_unreadable([good, good]) == ""
+    assert invocation.find_unreadable([good, b"GIF89a"]) == (
+        "image 1 (of 2, counted from 0) is a GIF file; models read JPEG and PNG files"
+    )

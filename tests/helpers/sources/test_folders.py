@@ -96,7 +96,15 @@ def test_an_empty_class_folder(pets):
 
 def test_a_file_that_is_no_image_by_name(pets):
     (pets / "cat" / "notes.txt").write_text("hello")
-    with pytest.raises(ValueError, match=r"notes\.txt is not an image file.*Take it out"):
+    with pytest.raises(ValueError, match=r"notes\.txt is not an image; .*take it out"):
+        folders.list_images(pets, ("cat", "dog"))
+
+
+def test_a_file_of_another_name_is_taken_for_what_it_holds(pets):
+    write_image(pets / "cat" / "x.png").rename(pets / "cat" / "x.jfif")
+    assert len(folders.list_images(pets, ("cat", "dog")).files) == 7
+    write_image(pets / "dog" / "scan.tiff")
+    with pytest.raises(ValueError, match=r"scan\.tiff is a TIFF file; models read JPEG and PNG files\. Convert it"):
         folders.list_images(pets, ("cat", "dog"))
 
 
@@ -104,7 +112,7 @@ def test_a_file_that_is_no_image_by_name(pets):
 def test_a_file_that_is_no_image_by_content(pets, content):
     (pets / "cat" / "broken.png").write_bytes(content)
     images = folders.list_images(pets, ("cat", "dog"))
-    with pytest.raises(ValueError, match=r"broken\.png is not a readable image.*Replace it"):
+    with pytest.raises(ValueError, match=r"broken\.png is (not an image|broken).*Replace it"):
         images.read(np.arange(7), size=8)
 
 
@@ -112,7 +120,7 @@ def test_a_cut_off_image(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "cut.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:5000])
-    with pytest.raises(ValueError, match=r"cut\.jpg is not a readable image"):
+    with pytest.raises(ValueError, match=r"cut\.jpg is broken \(image file is truncated"):
         folders.read_image(tmp_path / "cut.jpg", size=100)
 
 
