@@ -63,8 +63,8 @@ class MultiModelEndpoint:
             raise EndpointError(f"The target model {target_model!r} must end in .tar.gz.")
         if not _TARGET_MODEL.fullmatch(target_model) or len(target_model) > _LONGEST_TARGET_MODEL:
             raise EndpointError(
-                f"The target model {target_model!r} could not be called: its name travels in a header of each request "
-                f"and is part of an S3 key. Use at most {_LONGEST_TARGET_MODEL:,} of the letters A to Z, the digits and "
+                f"The target model {target_model!r} could not be called: its name travels in a header of each call "
+                f"and is part of an S3 key. Use at most {_LONGEST_TARGET_MODEL:,} of the letters A to Z, digits and "
                 "- _ . + = @, in folders divided by / if need be."
             )
         uri = self.models_uri + target_model

@@ -1,23 +1,26 @@
 """A gallery to try models by hand: pick or upload an image, pick a model, see what it says."""
 
 import html
-import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
 from IPython import get_ipython
-from PIL import Image
 
 from helpers import images, plots
 from helpers.endpoint import MultiModelEndpoint
+from helpers.platform import invocation
 from helpers.platform.endpoint_status import EndpointError
 from helpers.plots import canvas
 
 _UPLOADED = "uploaded image"
 # Large photographs are shown small; the model gets the file as it is.
 _SHOWN_PIXELS = 300
+# Base64 makes four bytes of three, and one call carries so many.
+_UPLOAD_MEGABYTES = invocation.MAX_BODY_BYTES * 3 / 4 / 1e6
 
 
 def is_headless() -> bool:
@@ -79,10 +82,18 @@ class Gallery:
         self._files = {name: images.encode(pixels) for name, pixels in samples.items()}
         self.image = widgets.Dropdown(options=list(self._files), description="image")
         self.model = widgets.Dropdown(options=list(models), description="model")
-        self.upload = widgets.FileUpload(accept=".jpg,.jpeg,.png", multiple=False, description="your image")
-        self.answer, self.message = widgets.Image(format="png"), widgets.HTML()
+        self.upload = widgets.FileUpload(
+            accept=".jpg,.jpeg,.png",
+            multiple=False,
+            description=f"your JPEG or PNG, up to {math.floor(_UPLOAD_MEGABYTES * 10) / 10} MB",
+            layout=widgets.Layout(width="auto"),
+        )
+        # Boxes stretch what is in them: the picture keeps its own size, or shrinks on a narrow screen.
+        own_size = widgets.Layout(align_self="flex-start", width="auto", height="auto", max_width="100%")
+        self.answer, self.message = widgets.Image(format="png", layout=own_size), widgets.HTML()
+        wrapped = widgets.Layout(flex_flow="row wrap")
         self.view = widgets.VBox(
-            [widgets.HBox([self.image, self.upload]), widgets.HBox([self.model]), self.message, self.answer]
+            [widgets.HBox([self.image, self.upload], layout=wrapped), self.model, self.message, self.answer]
         )
         self.upload.observe(self._take_upload, "value")
         for choice in (self.image, self.model):
@@ -104,14 +115,12 @@ class Gallery:
         try:
             said = self._endpoint.predict([file], target_model=self.model.value)
             self.answer.value = self._draw(file, said.labels, said.probabilities)
-        except (EndpointError, ValueError, OSError) as error:
+        except (EndpointError, ValueError, OSError, BotoCoreError, ClientError) as error:
             self.message.value = html.escape(str(error))
             self.answer.value = b""
 
     def _draw(self, file: bytes, labels: Sequence[str], probabilities: np.ndarray) -> bytes:
-        with Image.open(io.BytesIO(file)) as opened:
-            shown = opened.convert("RGB")
-        shown.thumbnail((_SHOWN_PIXELS, _SHOWN_PIXELS))
+        shown = images.read(file, within=_SHOWN_PIXELS)
         uploaded = self.image.value == _UPLOADED
         figure = plots.predictions(
             np.asarray(shown)[None],

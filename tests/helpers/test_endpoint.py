@@ -80,6 +80,22 @@ def test_a_model_is_added_once_from_a_file_and_from_s3(connection, deployed, cla
         deployed.add_model(classifiers["dense"], target_model="dense.zip")
 
 
+@pytest.mark.parametrize(
+    "name", ["modèle", "模型", "a b", "a\n", "/a", "a//b", "../a", "a/../b", ".a", "a?", "a#b", "a%20", "x" * 1100, ""]
+)
+def test_a_target_model_that_no_call_could_name_is_refused(deployed, classifiers, name):
+    with pytest.raises(EndpointError, match="could not be called: its name travels in a header"):
+        deployed.add_model(classifiers["dense"], target_model=f"{name}.tar.gz")
+    assert f"{name}.tar.gz" not in deployed.list_models()
+
+
+@pytest.mark.parametrize("name", ["a", "A-1_b.v2", "team/a+b=c@d", "v1.0/x"])
+def test_a_target_model_that_is_taken_can_be_called(deployed, classifiers, name):
+    deployed.add_model(classifiers["dense"], target_model=f"{name}.tar.gz")
+    assert deployed.predict(BRIGHT, target_model=f"{name}.tar.gz").labels == ["bright", "bright"]
+    deployed.remove_model(f"{name}.tar.gz")
+
+
 @pytest.mark.aws
 def test_an_unknown_model_is_answered_with_the_known_ones(deployed):
     with pytest.raises(EndpointError, match=r"no model none.tar.gz below .* Published: .*dense.tar.gz.*add_model"):
@@ -88,7 +104,14 @@ def test_an_unknown_model_is_answered_with_the_known_ones(deployed):
 
 @pytest.mark.parametrize(
     ("images", "words"),
-    [(np.zeros((1, 5, 5, 3)), "has shape"), ([b"no image"], "(Unknown|unknown) image")],
+    [
+        (np.zeros((1, 5, 5, 3)), "has shape"),
+        ([b"no image"], "not an image"),
+        (
+            [jpeg(0), b"GIF89a", jpeg(9)],
+            r"image 1 \(of 3, counted from 0\) is a GIF file; models read JPEG and PNG files\.$",
+        ),
+    ],
 )
 def test_images_the_model_refuses_are_an_error_with_its_words(deployed, images, words):
     with pytest.raises(EndpointError, match=f"dense.tar.gz refused the request: .*{words}"):

@@ -3,11 +3,12 @@ import io
 
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 from jupyter_client.manager import start_new_kernel
 from PIL import Image
 
 from helpers import gallery, images
-from helpers.endpoint import EndpointError, Predictions
+from helpers.endpoint import EndpointError, Predictions, request_body
 
 SAMPLES = {"dark": np.zeros((8, 8, 3), np.uint8), "bright": np.full((8, 8, 3), 255, np.uint8)}
 
@@ -80,6 +81,43 @@ def test_what_goes_wrong_is_said_and_the_next_choice_answers_again(view):
     assert view.message.value == "" and view.answer.value
     upload(view, b"no image")
     assert "cannot identify image file" in view.message.value and view.answer.value == b""
+
+
+def test_an_uploaded_photo_is_shown_upright(view, monkeypatch):
+    shown = []
+    drawn = gallery.plots.predictions
+    monkeypatch.setattr(
+        gallery.plots, "predictions", lambda found, *a, **k: shown.append(found) or drawn(found, *a, **k)
+    )
+    pixels = np.zeros((300, 600, 3), np.uint8)
+    pixels[:, :300] = 255
+    exif, photo = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(photo, "JPEG", exif=exif)
+    upload(view, photo.getvalue())
+    (picture,) = shown[-1]
+    assert picture.shape == (300, 150, 3)
+    assert picture[:140].min() > 200 and picture[160:].max() < 50
+
+
+def test_the_picture_keeps_its_size_and_the_limit_of_an_upload_is_said(view):
+    layout = view.answer.layout
+    assert (layout.align_self, layout.width, layout.max_width) == ("flex-start", "auto", "100%")
+    assert view.upload.description == "your JPEG or PNG, up to 4.7 MB"
+    request_body([bytes(int(4.7e6))])
+    with pytest.raises(ValueError, match="one call may carry"):
+        request_body([bytes(int(4.8e6))])
+
+
+def test_an_error_of_the_service_is_said_as_well(view, endpoint, monkeypatch):
+    def fail(*_, **__):
+        raise ClientError(
+            {"Error": {"Code": "ValidationError", "Message": "Endpoint <x> not found."}}, "InvokeEndpoint"
+        )
+
+    monkeypatch.setattr(endpoint, "predict", fail)
+    view.model.value = "b.tar.gz"
+    assert view.message.value.endswith("Endpoint &lt;x&gt; not found.") and view.answer.value == b""
 
 
 @pytest.fixture(scope="module")

@@ -286,7 +286,7 @@ def pictures(content: dict) -> list[dict]:
 def manager(tmp_path) -> AsyncLargeFileManager:
     """The manager of files of JupyterLab's server, with this project's extension."""
     found = AsyncLargeFileManager(root_dir=str(tmp_path))
-    (names,) = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"].values()
+    names = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"]["jpserver_extensions"]
     for name in names:
         extension = ExtensionPackage(name=name, enabled=True)
         assert extension.validate()
@@ -307,6 +307,11 @@ def test_jupyterlab_shows_alternative_texts_and_saves_an_opened_notebook_as_it_w
 
     asyncio.run(open_and_save())
     assert Path(copy).read_bytes() == path.read_bytes()
+
+
+def test_the_server_takes_larger_messages_than_photos_are():
+    settings = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"]["tornado_settings"]
+    assert settings["websocket_max_message_size"] >= 100_000_000  # or an upload kills the button of the gallery
 
 
 def test_make_installs_what_keeps_them_as_they_are(project):
