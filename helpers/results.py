@@ -3,9 +3,9 @@
 A recorded table is an ordinary cell output. Beside the table that a person sees, it carries the values
 as JSON under `MIME_TYPE`, so an executed notebook is all that is needed to get them back: no side file.
 
-The report of a run gathers some values by the end of their names: `…_source` (data), `…_weights`,
-`…_accuracy` and `…_prediction`. Start each name with the slug of the model, underscores for hyphens:
-`sign_language_test_accuracy`.
+The report of a run gathers some values by the end of their names: `…_source` (data), `…_weights`, `…_accuracy`,
+`…_prediction`, `…_median_seconds` and `…_hit_ratios`. Start each name with the slug of the model, underscores for
+hyphens: `sign_language_test_accuracy`.
 """
 
 import html

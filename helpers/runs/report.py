@@ -21,7 +21,33 @@ from helpers.runs import kept_outputs
 
 SUMMARY, PAGE = "summary.json", "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
-GATHERED = {"data_sources": "_source", "weights": "_weights", "accuracies": "_accuracy", "predictions": "_prediction"}
+GATHERED = {
+    "data_sources": "_source",
+    "weights": "_weights",
+    "accuracies": "_accuracy",
+    "predictions": "_prediction",
+    "latencies": "_median_seconds",
+    "hit_ratios": "_hit_ratios",
+}
+# Recorded names that do not explain themselves when their underscores are spaces.
+LABELS = {
+    "break_even_models": "Break-even, in models",
+    "che": "Che's approximation",
+    "cold_seconds": "Cold call",
+    "hit_ratio_before_and_after": "Hit ratio, few models and then many",
+    "many_models_hit_ratios": "Hit ratio, many models",
+    "million_models_hit_ratios": "Hit ratio, plan for a million models",
+    "p99_forecast_to_measured": "99th percentile, forecast ÷ measured",
+    "personal_archive_megabytes": "Personal archive, in MB",
+    "personal_cold_median_seconds": "Cold call to a personal model, median",
+    "personal_difference": "Personal accuracy less shared accuracy",
+    "personal_difference_interval": "Personal accuracy less shared accuracy, interval",
+    "personal_pull": "Pull of personal models to the shared one",
+    "personal_warm_median_seconds": "Warm call to a personal model, median",
+    "state_median_seconds": "Call by state of its model, median",
+    "thousand_models_saving": "Saving with a thousand models",
+    "warm_median_seconds": "Warm call, median",
+}
 PACKAGES = ("tensorflow", "keras", "numpy", "sagemaker", "boto3", "papermill")
 
 
@@ -158,9 +184,10 @@ def _notebook_page(executed: Path) -> str | None:
 
     if not executed.is_file():
         return None
-    html, _ = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)]).from_filename(
-        str(executed)
-    )
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata["title"] = title(executed)  # nbconvert's page would be called as the file
+    exporter = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
+    html, _ = exporter.from_notebook_node(notebook)
     page = executed.with_suffix(".html")
     page.write_text(html, encoding="utf-8")
     return page.name
@@ -177,6 +204,26 @@ def _ending(values: Mapping[str, object], ending: str) -> dict[str, object]:
     return {name.removesuffix(ending): value for name, value in values.items() if name.endswith(ending)}
 
 
+def label(name: str) -> str:
+    """Return what a recorded name is called on the page: `cifar_training_seconds` is “CIFAR training”."""
+    words = LABELS.get(name) or name.removesuffix("_seconds").replace("cifar", "CIFAR").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def reading(value: results.Value, name: str) -> str:
+    """Return a recorded value with the unit that its name tells: percent of an accuracy, time of seconds."""
+    if isinstance(value, dict):
+        return ", ".join(f"{LABELS.get(key, key)}: {reading(item, name)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(reading(item, name) for item in value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if "_accuracy" in name:
+            return f"{value:.1%}".replace("%", "\N{NO-BREAK SPACE}%")
+        if name.endswith("_seconds"):
+            return f"{1000 * value:.3g} ms" if value < 1 else duration(value)
+    return results.shown(value)
+
+
 def _render(summary: Mapping[str, Any], output: Path, pages: Mapping[str, str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("helpers.runs"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -184,17 +231,16 @@ def _render(summary: Mapping[str, Any], output: Path, pages: Mapping[str, str]) 
     environment.filters |= {
         "duration": duration,
         "shown": results.shown,
-        "words": lambda name: name.replace("_", " "),
+        "label": label,
+        "reading": reading,
         "ending": _ending,
-        "percent": lambda value: (
-            f"{value:.1%}".replace("%", "\N{NO-BREAK SPACE}%") if isinstance(value, int | float) else value
-        ),
     }
     recorded = {name: value for entry in summary["notebooks"] for name, value in entry["results"].items()}
     return environment.get_template("report.html").render(
         run=summary,
         pages=pages,
         recorded=recorded,
+        labels=LABELS,
         settings=_settings(summary["notebooks"]),
         pictures={name: pictures(output / f"{name}.ipynb") for name in pages},
         longest=max((entry["seconds"] for entry in summary["notebooks"]), default=0) or 1,

