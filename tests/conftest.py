@@ -1,6 +1,7 @@
 """Fixtures that more than one test module uses."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from helpers import leftovers, session
 from helpers.platform import removal
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
+from tests.browser import MISSING, PROGRAMS, Browser
 
 matplotlib.use("Agg")
 # How long an example takes, or takes to make, tells how busy the machine is and nothing of the property.
@@ -104,6 +106,18 @@ def write_notebook(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless browser."""
+    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        # Elsewhere a contributor may do without; where everything is checked, nobody would notice a skipped test.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    opened = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

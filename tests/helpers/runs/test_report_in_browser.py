@@ -1,21 +1,10 @@
-"""The pages of a run in a real browser: they fetch nothing, fit a phone, show every picture and run no foreign script.
+"""The pages of a run in a real browser: they fetch nothing, fit a phone, show all pictures, run no foreign script."""
 
-Chromium is asked over its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/), because that tells
-which requests were tried and what the console said. aiohttp, which the project has anyway, speaks it.
-"""
-
-import asyncio
 import base64
 import datetime
 import io
-import os
-import shutil
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import aiohttp
 import nbformat
 import pytest
 from nbformat import v4
@@ -24,22 +13,9 @@ from PIL import Image
 from helpers import images, results
 from helpers.plots import canvas
 from helpers.runs import report
+from tests.browser import DESKTOP, PHONE
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MISSING = "Looking at the page of a run needs a browser: install Chromium (apt-get install chromium) or Google Chrome."
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-sync",
-    "--no-first-run",
-    "--remote-debugging-port=0",
-)
-PHONE, PAPER, DESKTOP = 390, 720, 1280
+PAPER = 720
 # Words that are on more than one line, of those that fit on one.
 BROKEN = r"""(() => {
     const broken = [], range = new Range(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -54,98 +30,6 @@ BROKEN = r"""(() => {
 })()"""
 HOSTILE = "</pre><img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script> ' \" & <b>"
 LONG = "s3://a-bucket/" + "a-folder-without-a-place-to-break" * 12
-
-
-class Page:
-    """A page that was opened: what it asked for, what went wrong in it, and answers to JavaScript."""
-
-    def __init__(self, ask: Callable[..., dict], requests: list[str], errors: list[str]) -> None:
-        self.requests, self.errors, self._ask = requests, errors, ask
-
-    def evaluate(self, expression: str) -> object:
-        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-
-class Browser:
-    """A headless Chromium with an empty profile."""
-
-    def __init__(self, program: str, profile: Path) -> None:
-        command = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        line = next((line for line in self._process.stderr if "listening on ws://" in line), None)
-        assert line, f"{program} ended with {self._process.wait()} before it could be asked anything."
-        # What it says later is of no use, but a full pipe would stop it.
-        threading.Thread(target=self._process.stderr.read, daemon=True).start()
-        self._loop = asyncio.new_event_loop()
-        self._events: list[dict] = []
-        self._number = 0
-        self._socket = self._loop.run_until_complete(self._connect("ws://" + line.rpartition("ws://")[2].strip()))
-
-    async def _connect(self, address: str) -> aiohttp.ClientWebSocketResponse:
-        self._session = aiohttp.ClientSession()
-        return await self._session.ws_connect(address, max_msg_size=0)
-
-    async def _converse(self, message: dict | None, until: Callable[[dict], bool]) -> dict:
-        async with asyncio.timeout(60):
-            if message:
-                await self._socket.send_json(message)
-            while True:
-                received = await self._socket.receive_json()
-                self._events.append(received)
-                if until(received):
-                    return received
-
-    def _ask(self, method: str, session: str | None = None, **parameters: object) -> dict:
-        self._number += 1
-        number = self._number
-        message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
-        answer = self._loop.run_until_complete(self._converse(message, lambda received: received.get("id") == number))
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def open(self, path: Path, *, width: int = DESKTOP, dark: bool = False, media: str = "") -> Page:
-        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-
-        def ask(method: str, **parameters: object) -> dict:
-            return self._ask(method, session, **parameters)
-
-        for domain in ("Page", "Network", "Runtime", "Log"):
-            ask(f"{domain}.enable")
-        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
-        ask("Emulation.setDeviceMetricsOverride", **size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self._events.clear()
-        ask("Page.navigate", url=path.as_uri())
-        if not any(event.get("method") == "Page.loadEventFired" for event in self._events):
-            loaded = self._converse(None, lambda event: event.get("method") == "Page.loadEventFired")
-            self._loop.run_until_complete(loaded)
-        # One more turn of the page's own loop, for what a script or a broken picture starts after loading.
-        ask("Runtime.evaluate", expression="new Promise(done => setTimeout(done))", awaitPromise=True)
-        ours = [event for event in self._events if event.get("sessionId") == session]
-        requests = [e["params"]["request"]["url"] for e in ours if e.get("method") == "Network.requestWillBeSent"]
-        kinds = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        return Page(ask, requests, [str(event["params"]) for event in ours if event.get("method") in kinds])
-
-    def close(self) -> None:
-        self._ask("Browser.close")
-        self._loop.run_until_complete(self._session.close())
-        self._loop.close()
-        self._process.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-    if program is None:
-        # Elsewhere a contributor may do without; where everything is checked, nobody would notice a skipped test.
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
-    opened = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 def _picture(alt: str | None, *, width: int) -> nbformat.NotebookNode:
@@ -219,7 +103,7 @@ def path(run: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_a_page_fits_the_screen_shows_its_pictures_and_fetches_nothing(browser, path, width, dark):
-    page = browser.open(path, width=width, dark=dark)
+    page = browser.open(path.as_uri(), width=width, dark=dark)
     assert [url for url in page.requests if not url.startswith("data:")] == [path.as_uri()]
     assert page.errors == []
     assert page.evaluate("innerWidth") == width
@@ -232,7 +116,7 @@ def test_a_page_fits_the_screen_shows_its_pictures_and_fetches_nothing(browser, 
 
 @pytest.mark.parametrize(("width", "media"), [(PHONE, ""), (PAPER, "print"), (DESKTOP, "")])
 def test_no_word_is_broken_and_no_name_of_a_parameter_at_the_top(browser, run, width, media):
-    page = browser.open(run / "index.html", width=width, media=media)
+    page = browser.open((run / "index.html").as_uri(), width=width, media=media)
     assert page.evaluate(BROKEN) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     heights = "[...document.querySelectorAll('.pair')].map(pair => [pair.textContent, pair.getClientRects().length])"
@@ -240,14 +124,16 @@ def test_no_word_is_broken_and_no_name_of_a_parameter_at_the_top(browser, run, w
 
 
 def test_on_paper_a_figure_stays_with_its_caption(browser, run):
-    page = browser.open(run / "index.html", width=PAPER, media="print")
+    page = browser.open((run / "index.html").as_uri(), width=PAPER, media="print")
     inside = "[...document.querySelectorAll('figure, tr, .card')].map(box => getComputedStyle(box).breakInside)"
     assert set(page.evaluate(inside)) == {"avoid"}
     assert page.evaluate("[...document.querySelectorAll('figure')].every(f => f.querySelector('figcaption + img'))")
 
 
 def test_the_tiles_tell_accuracy_latency_and_hit_ratio_in_words_and_units(browser, run):
-    tiles = browser.open(run / "index.html").evaluate("[...document.querySelectorAll('.card')].map(e => e.innerText)")
+    tiles = browser.open((run / "index.html").as_uri()).evaluate(
+        "[...document.querySelectorAll('.card')].map(e => e.innerText)"
+    )
     shown = [" | ".join(filter(None, tile.splitlines())).replace("\N{NO-BREAK SPACE}", " ") for tile in tiles]
     assert "CIFAR test accuracy | 99.8 % | 99.5 % to 99.9 %, 95 % interval" in shown
     assert "Warm call, median | 4.2 ms | cifar.tar.gz | 1.2 s | sign-language.tar.gz" in shown
@@ -255,17 +141,17 @@ def test_the_tiles_tell_accuracy_latency_and_hit_ratio_in_words_and_units(browse
 
 
 def test_the_title_of_a_page_is_that_of_its_notebook(browser, run):
-    assert browser.open(run / "01_data.html").evaluate("document.title") == "Title of 01_data"
+    assert browser.open((run / "01_data.html").as_uri()).evaluate("document.title") == "Title of 01_data"
 
 
 def test_the_background_of_a_page_is_dark_where_the_reader_asks_for_it(browser, run):
     colour = "getComputedStyle(document.body).backgroundColor"
-    assert browser.open(run / "index.html").evaluate(colour) == "rgb(255, 255, 255)"
-    assert browser.open(run / "index.html", dark=True).evaluate(colour) == "rgb(22, 24, 28)"
+    assert browser.open((run / "index.html").as_uri()).evaluate(colour) == "rgb(255, 255, 255)"
+    assert browser.open((run / "index.html").as_uri(), dark=True).evaluate(colour) == "rgb(22, 24, 28)"
 
 
 def test_what_is_shown_is_text_and_never_markup(browser, run):
-    page = browser.open(run / "index.html")
+    page = browser.open((run / "index.html").as_uri())
     assert page.evaluate("document.title") == "failed: several models behind one endpoint"
     assert page.evaluate("document.scripts.length") == 0
     failure = page.evaluate("document.querySelector('.failure').textContent")
@@ -276,7 +162,7 @@ def test_what_is_shown_is_text_and_never_markup(browser, run):
 
 
 def test_the_failure_stands_first_with_the_command_that_resumes_the_run(browser, run):
-    page = browser.open(run / "index.html", width=PHONE)
+    page = browser.open((run / "index.html").as_uri(), width=PHONE)
     first = page.evaluate("document.querySelector('main > section, main > h2').className")
     assert first == "failure"
     assert "Resume with" in page.evaluate("document.querySelector('.failure').innerText")
@@ -285,15 +171,17 @@ def test_the_failure_stands_first_with_the_command_that_resumes_the_run(browser,
 
 
 def test_the_links_lead_to_the_executed_notebooks_and_back(browser, run):
-    links = browser.open(run / "index.html").evaluate("[...document.links].map(link => link.getAttribute('href'))")
+    links = browser.open((run / "index.html").as_uri()).evaluate(
+        "[...document.links].map(link => link.getAttribute('href'))"
+    )
     assert {"01_data.html", "01_data.ipynb", "02_train.html", "02_train.ipynb"} == set(links)
-    assert "index.html" in browser.open(run / "01_data.html").evaluate(
+    assert "index.html" in browser.open((run / "01_data.html").as_uri()).evaluate(
         "[...document.links].map(link => link.getAttribute('href'))"
     )
 
 
 def test_the_parameters_tell_which_the_run_gave(browser, run):
-    rows = browser.open(run / "index.html").evaluate(
+    rows = browser.open((run / "index.html").as_uri()).evaluate(
         "[...document.querySelectorAll('tr')].map(row => [...row.cells].map(cell => cell.innerText))"
     )
     assert ["EPOCHS", "2", "this run"] in rows
