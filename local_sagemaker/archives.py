@@ -108,14 +108,9 @@ def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: in
                 raise ArchiveError(f"The archive has more than {max_members:,} members.")
             if total > max_bytes:
                 raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
-            names.add(member)
-            if folder is None:
-                continue
-            try:
-                # Without a time: it may be one that the system does not know.
-                tar.extract(member.replace(mtime=None, deep=False), folder, filter="data")  # type: ignore[arg-type]
-            except tarfile.FilterError as error:
-                raise ArchiveError(f"The archive holds a path that must not be unpacked: {error}") from error
+            path = names.add(member)
+            if folder is not None:
+                _write(tar, member, folder / path)
         padding = 0
         while chunk := stream.read():  # to the end, where the checksum is
             padding += len(chunk)
@@ -124,6 +119,22 @@ def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: in
     if members == 0:
         raise ArchiveError("The archive is empty.")
     return total
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Write one member whose name was checked; of what else it states, only the rights of a program are taken over.
+
+    Not by ``tar.extract``, which is safe only with its filters, and these came with Python 3.11.4.
+    """
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    assert content is not None
+    with content, target.open("xb") as file:
+        shutil.copyfileobj(content, file, CHUNK_BYTES)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def _open_tar(stream: GzipStream) -> tarfile.TarFile:
@@ -148,8 +159,11 @@ class _Names:
         self._files: set[tuple[str, ...]] = set()
         self._folders: set[tuple[str, ...]] = set()
 
-    def add(self, member: tarfile.TarInfo) -> None:
+    def add(self, member: tarfile.TarInfo) -> Path:
         """Take a name in.
+
+        Returns:
+            The path that it means, relative to where the archive is unpacked.
 
         Raises:
             ArchiveError: If it must not be unpacked.
@@ -158,9 +172,11 @@ class _Names:
             raise ArchiveError(f"The archive holds {member.name!r}, which is neither a file nor a folder.")
         if not member.name.isprintable():  # control characters, text that runs the other way, undecodable bytes
             raise ArchiveError(f"The archive holds {member.name!r}, a name with characters that cannot be shown.")
+        path = Path(*(part for part in member.name.split("/") if part not in ("", ".")))
+        if ".." in path.parts:
+            raise ArchiveError(f"The archive holds {member.name!r}, a path that must not be unpacked.")
         # Two spellings of one text are one name to some file systems.
-        name = unicodedata.normalize("NFC", member.name)
-        parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        parts = tuple(unicodedata.normalize("NFC", part) for part in path.parts)
         parents = {parts[:length] for length in range(1, len(parts))}
         if len(parts) > _MAX_DEPTH:
             raise ArchiveError(f"The archive holds a path of more than {_MAX_DEPTH} folders.")
@@ -168,6 +184,7 @@ class _Names:
             raise ArchiveError(f"The archive holds {member.name!r} twice.")
         self._folders |= parents
         (self._files if member.isreg() else self._folders).add(parts)
+        return path
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -86,10 +86,12 @@ def read_shared(folder: Path) -> keras.Model:
     with tempfile.TemporaryDirectory() as workplace:
         try:
             with tarfile.open(path) as archive:
-                archive.extract(KERAS_FILE, workplace, filter="data")
+                content = archive.extractfile(KERAS_FILE)
+                network = Path(workplace, Path(KERAS_FILE).name)
+                network.write_bytes(content.read() if content else b"")
         except (KeyError, tarfile.TarError, OSError, EOFError) as error:
             raise ValueError(f"{path} holds no network ({error}). Run 07_one_model_per_user again.") from error
-        return keras.models.load_model(Path(workplace, KERAS_FILE), compile=False)
+        return keras.models.load_model(network, compile=False)
 
 
 class _Checkpoint:

@@ -5,12 +5,13 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from local_sagemaker.archives import unpack
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
 CONVOLUTIONS = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}
@@ -171,9 +172,8 @@ def served_archive(tmp_path_factory):
     import tensorflow as tf  # imported only by the tests that need it: it takes seconds
 
     def load(run: Run, name: str):
-        folder = tmp_path_factory.mktemp(name)
-        with tarfile.open(run.model / f"{name}.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
+        folder = tmp_path_factory.mktemp(name) / "model"
+        unpack(run.model / f"{name}.tar.gz", folder, max_bytes=2**30, max_members=100)
         return tf.saved_model.load(folder / "1").signatures["serving_default"]
 
     return load
