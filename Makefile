@@ -1,13 +1,15 @@
 # Every target first makes the environment in .venv, if it is missing or older than the lock file.
-# Choose the Python with `make PYTHON=/path/to/python3.12 run`, the parameters of a run with PARAMETERS=….
+# Choose the Python with `make PYTHON=/path/to/python3.13 run`, the parameters of a run with PARAMETERS=….
 SHELL := /bin/bash
-SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
-PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# As requires-python in pyproject.toml; tests/test_environment.py holds the two together.
+VERSIONS := 3.13 3.12 3.11
+SUPPORTED := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(VERSIONS)".split())
+PYTHON ?= $(shell for p in python3 $(addprefix python,$(VERSIONS)); do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 PARAMETERS ?= notebooks/parameters/quick.yaml
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test test-aws lab lint clean lock
+.PHONY: run test test-aws lab lint clean lock python
 
 run: $(READY)
 	$(BIN)/python -m helpers.series run --parameters $(PARAMETERS)
@@ -38,9 +40,15 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
+# Names the Python that the environment is made with, or says how to get one.
+python:
+	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo '"$(or $(PYTHON),python3)" is not one of the Pythons that this project runs on: $(VERSIONS). Install one, for example with uv, and name it: uv python install $(firstword $(VERSIONS)) && make PYTHON="$$(uv python find $(firstword $(VERSIONS)))" run' >&2; exit 1; }
+	@echo "$(PYTHON)"
+
 $(READY): requirements.lock notebooks/jupyter_server.json
-	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo 'Python 3.11 or 3.12 is needed and was not found as "$(or $(PYTHON),python3)". Install one, or name it: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@$(MAKE) --no-print-directory python >/dev/null
 	@echo "Installing up to $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock into .venv. The first time takes some minutes, the last of them without a word, while pip unpacks 3.6 GB."
+	@[ "$$($(BIN)/python -V 2>&1)" = "$$("$(PYTHON)" -V)" ] || rm -rf .venv  # venv would leave another Python in there as it is
 	"$(PYTHON)" -m venv .venv
 	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock \
 	  | awk '/^(Collecting|Processing)/ { sub(/.*\//, "", $$2); printf "\r\033[K%4d %s", ++n, $$2; fflush() } /^Installing/ { printf "\r\033[K     unpacking"; fflush() } END { print "" }'

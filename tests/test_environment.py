@@ -1,14 +1,18 @@
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-PYTHONS = ("3.11.9", "3.12.4")
+PYTHONS = ("3.11.2", "3.11.9", "3.12.4", "3.13.0")
 SYSTEMS = ({"sys_platform": "linux"}, {"sys_platform": "darwin"}, {"sys_platform": "win32", "os_name": "nt"})
 
 
@@ -51,6 +55,77 @@ def test_the_python_of_the_conda_environment_is_supported(conda, metadata):
     (python,) = [part for part in conda["dependencies"] if str(part).startswith("python=")]
     version = python.partition("=")[2]
     assert f"{version}.0" in Requirement(f"python{metadata['project']['requires-python']}").specifier
+
+
+@pytest.fixture(scope="module")
+def pythons(metadata) -> list[str]:
+    """The supported versions, as pyproject.toml has them."""
+    supported = SpecifierSet(metadata["project"]["requires-python"])
+    return [f"3.{minor}" for minor in range(30) if f"3.{minor}.0" in supported and f"3.{minor}.99" in supported]
+
+
+def test_every_place_names_the_same_pythons(project, pythons):
+    [versions] = re.findall(r"^VERSIONS := (.+)$", (project / "Makefile").read_text(), re.MULTILINE)
+    assert versions.split() == pythons[::-1]
+    assert {python.rpartition(".")[0] for python in PYTHONS} == set(pythons)
+    sentence = f"Python {', '.join(pythons[:-1])} or {pythons[-1]}"
+    for page in ("README.md", "notebooks/README.md"):
+        assert sentence in (project / page).read_text(encoding="utf-8"), page
+    ruff = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["ruff"]
+    assert ruff["target-version"] == f"py{pythons[0].replace('.', '')}"
+
+
+@pytest.fixture
+def bare_machine(project, tmp_path):
+    """A function that runs a command of the project's on a machine whose one Python is of a given version."""
+    tools = tmp_path / "bin"
+    (tmp_path / ".ci").mkdir()
+    tools.mkdir()
+    (tmp_path / "notebooks").mkdir()
+    for name in ("Makefile", "requirements.lock", "notebooks/jupyter_server.json", ".ci/run"):
+        shutil.copy(project / name, tmp_path / name)
+    for name in ("bash", "dirname", "grep", "id", "make", "mktemp", "rm", "tee", "tail"):
+        (tools / name).symlink_to(shutil.which(name))
+
+    def run(*command: str, version: str) -> subprocess.CompletedProcess:
+        pretend = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0, 'final', 0)"
+        python = tools / "python3"
+        # It stands for a Python in as much as the check of its version asks, and installs nothing.
+        python.write_text(
+            f'#!{shutil.which("bash")}\n[ "$1" = -c ] && exec {sys.executable} -c "{pretend}\n$2"\nexit 9\n'
+        )
+        python.chmod(0o755)
+        environment = {"PATH": str(tools), "HOME": str(tmp_path)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.mark.parametrize("command", [("make", "run"), ("make", "test"), (".ci/run",)], ids=" ".join)
+@pytest.mark.parametrize("version", ["3.10", "3.14"])
+def test_another_python_is_refused_before_anything_is_installed(bare_machine, tmp_path, pythons, command, version):
+    refused = bare_machine(*command, version=version)
+    assert refused.returncode != 0
+    assert f"not one of the Pythons that this project runs on: {' '.join(pythons[::-1])}." in refused.stderr
+    newest = pythons[-1]
+    assert f'uv python install {newest} && make PYTHON="$(uv python find {newest})" run' in refused.stderr
+    assert "Installing" not in refused.stdout
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_each_supported_python_is_found_and_taken(bare_machine, pythons):
+    for version in pythons:
+        assert bare_machine("make", "python", version=version).stdout == "python3\n"
+        assert "Installing" in bare_machine("make", "run", version=version).stdout
+
+
+def test_nothing_unpacks_as_only_later_releases_of_python_3_11_do(project):
+    """tarfile's filters came with 3.11.4, and Debian 12 has 3.11.2."""
+    folders = ("helpers", "local_sagemaker", "training_scripts", "tests")
+    paths = [path for folder in folders for path in (project / folder).rglob("*.py") if path != Path(__file__)]
+    assert len(paths) > 300
+    missing = re.compile(r"FilterError|\b(extract|extractall|unpack_archive)\(")
+    assert [path for path in paths if missing.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_every_dependency_of_the_conda_environment_has_its_reason(project):
