@@ -29,6 +29,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 START_SECONDS = 60
+_MARK = "sagemaker-sdk.yaml"  # in every home folder, from the start
 
 
 class DaemonError(RuntimeError):
@@ -65,7 +66,7 @@ def status(home: Path | None = None) -> Status | None:
         return None
     environment = client_environment(signing.load_credentials(home), document["port"])
     region = {"AWS_REGION": DEFAULT_REGION, "AWS_DEFAULT_REGION": DEFAULT_REGION}
-    sdk = {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(home / "sagemaker-sdk.yaml")}
+    sdk = {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(home / _MARK)}
     return Status(document["pid"], document["port"], home, environment | region | sdk)
 
 
@@ -77,7 +78,8 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
         port: Port on 127.0.0.1; 0 takes the previous one if it is free, else any free one.
 
     Raises:
-        DaemonError: If the home folder cannot be written, the port is in use, or the server does not come up.
+        DaemonError: If the home folder is another's or cannot be written, the port is in use, or the server does not
+            come up.
     """
     home = home or Settings().home
     prepare_home(home)
@@ -146,14 +148,14 @@ def reset(home: Path | None = None) -> None:
     Raises:
         DaemonError: If the folder is not empty and holds no state.
     """
-    home = home or Settings().home
-    if not (home / "sagemaker-sdk.yaml").exists() and home.exists() and any(home.iterdir()):
-        raise DaemonError(f"{home} is no home folder of local_sagemaker. Check --home and LOCAL_SAGEMAKER_HOME.")
+    settings = Settings(home=home) if home else Settings()
+    home = settings.home
+    _check_ours(home)
     stop(home)
-    for name in ("objects", "jobs", "endpoints"):
-        shutil.rmtree(home / name, ignore_errors=True)
+    for folder in (settings.objects, settings.jobs, settings.endpoints, settings.temporary):
+        shutil.rmtree(folder, ignore_errors=True)
     files = ("state.sqlite*", "logs.sqlite*", "credentials.*", "server.json", "server.log", "server.lock")
-    for pattern in (*files, "sagemaker-sdk.yaml"):
+    for pattern in (*files, _MARK):
         for path in home.glob(pattern):
             path.unlink()
 
@@ -162,7 +164,7 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
     """Run the server in this process until SIGTERM or Ctrl-C.
 
     Raises:
-        DaemonError: If the home folder is in use or cannot be written, or the port is in use.
+        DaemonError: If the home folder is another's, in use or cannot be written, or the port is in use.
     """
     # The server answers AWS's API and calls none of it; moto would fail on a profile of the user's that is not there.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -202,18 +204,28 @@ def prepare_home(home: Path) -> None:
     """Create the home folder, for its owner only, with the SDK's settings in it.
 
     Raises:
-        DaemonError: If it cannot be written.
+        DaemonError: If it holds something else already, or cannot be written.
     """
     try:
+        _check_ours(home)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The SDK reports usage to AWS unless it is told not to.
         document = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
-        (home / "sagemaker-sdk.yaml").write_text(document)
+        (home / _MARK).write_text(document)
     except OSError as error:
         raise DaemonError(
             f"The home folder {home} cannot be written ({error.strerror}). "
             "Set LOCAL_SAGEMAKER_HOME to a folder you own."
         ) from error
+
+
+def _check_ours(home: Path) -> None:
+    """Refuse a folder with files of the user's: a server deletes what it does not know below its home folder."""
+    if home.exists() and any(home.iterdir()) and not (home / _MARK).exists():
+        raise DaemonError(
+            f"{home} holds files and is no home folder of local_sagemaker. "
+            "Name an empty or a new folder, by --home or LOCAL_SAGEMAKER_HOME."
+        )
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -138,10 +139,15 @@ class Settings:
         return self.home / "jobs"
 
     @property
-    def sockets(self) -> Path:
-        """Folder with the containers' Unix sockets, whose paths must be short; a home folder's may be long."""
+    def temporary(self) -> Path:
+        """Folder of this server alone for what a home folder's path may be too long for, or hold a space too many.
+
+        These are the containers' Unix sockets, and a link to the folder of each training job: the SDK's driver does not
+        quote its paths.
+        """
         home = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir(), f"lsm-{home}")
+        folder = tempfile.gettempdir()
+        return Path(folder if shlex.quote(folder) == folder else "/tmp", f"lsm-{home}")
 
     @property
     def endpoints(self) -> Path:

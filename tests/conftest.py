@@ -123,7 +123,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
     """One server of local_sagemaker for all tests; only what this yields leads to it."""
-    home = tmp_path_factory.mktemp("local-sagemaker")
+    home = tmp_path_factory.mktemp("local sagemaker")  # with a space, as below macOS' Application Support
     yield daemon.start(home)
     daemon.stop(home)
 

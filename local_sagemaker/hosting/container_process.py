@@ -90,7 +90,7 @@ class ContainerProcess:
         self._settings = settings
         self._log = log
         self._environment = {name: value for name, value in environment.items() if not _RESERVED.match(name)}
-        self._socket = settings.sockets / secrets.token_hex(8)
+        self._socket = settings.temporary / secrets.token_hex(8)
         self._process: Process | None = None
         self._connections: ConnectionPool | None = None
         self._measured: dict[int, psutil.Process] = {}

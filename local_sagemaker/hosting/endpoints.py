@@ -39,8 +39,8 @@ class Endpoints:
         self._resuming: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         metrics.before_flush = self._record_usage
-        shutil.rmtree(settings.sockets, ignore_errors=True)
-        settings.sockets.mkdir(mode=0o700)  # only the owner can connect to the containers
+        shutil.rmtree(settings.temporary, ignore_errors=True)
+        settings.temporary.mkdir(mode=0o700)  # only the owner can connect to the containers
 
     def resume(self) -> None:
         """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions.
@@ -89,7 +89,7 @@ class Endpoints:
         stops = (fleet.stop(drain=False, keep_disks=True) for fleet in self._serving.values())
         await asyncio.gather(*stops, return_exceptions=True)
         self._serving.clear()
-        shutil.rmtree(self._settings.sockets, ignore_errors=True)
+        shutil.rmtree(self._settings.temporary, ignore_errors=True)
 
     def instance_counts(self, name: str) -> dict[str, int]:
         """Return how many instances each variant of an endpoint has; empty while it does not serve."""

@@ -88,6 +88,7 @@ def variables(
         "PATH": os.pathsep.join([str(python / "bin"), os.environ.get("PATH", os.defpath)]),
         "VIRTUAL_ENV": str(python),
         "HOME": str(home),
+        "PWD": str(instance.code),  # as the job knows it; a shell would follow the link
         "PYTHONUNBUFFERED": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "TRAINING_JOB_NAME": job["TrainingJobName"],

@@ -95,9 +95,11 @@ class _Run(threading.Thread):
         self._job: dict[str, Any] = job
         self._entry_point = EntryPoint(job)
         self._folder = settings.jobs / name
+        # The job knows its folder by a link: the path of the home folder may hold what shell scripts stumble over.
+        self._link = settings.temporary / f"job-{name}"
         count = job["ResourceConfig"].get("InstanceCount", 1)
         self._hosts = [f"algo-{number}" for number in range(1, count + 1)]
-        self._instances = [OptMl(self._folder / host / "opt" / "ml") for host in self._hosts]
+        self._instances = [OptMl(self._link / host / "opt" / "ml") for host in self._hosts]
         self._processes: list[Process] = []
         self._last_lines = dict.fromkeys(self._hosts, "")
         self._stop_reason: str | None = None
@@ -134,6 +136,7 @@ class _Run(threading.Thread):
             logger.exception("training job %s", self._job["TrainingJobName"])
             self._status.finish("Failed", f"InternalServerError: {type(error).__name__}: {error}")
         finally:
+            self._link.unlink(missing_ok=True)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self) -> None:
@@ -167,9 +170,12 @@ class _Run(threading.Thread):
             self._status.finish("Completed")
 
     def _prepare(self) -> None:
+        self._folder.mkdir(parents=True)
+        self._settings.temporary.mkdir(mode=0o700, exist_ok=True)  # some systems tidy their temporary folder up
+        self._link.symlink_to(self._folder)
         for index, (host, instance) in enumerate(zip(self._hosts, self._instances, strict=True)):
             instance.create(self._job, host, self._hosts)
-            job_environments.create_python(self._folder / host / "python")
+            job_environments.create_python(self._link / host / "python")
             for channel in self._job.get("InputDataConfig", []):
                 channels.download(channel, instance, self._objects, index=index, count=len(self._hosts))
             self._entry_point.prepare(instance, self._objects, self._settings)
@@ -212,7 +218,7 @@ class _Run(threading.Thread):
                         other.kill()
 
     def _variables(self, host: str, instance: OptMl) -> dict[str, str]:
-        python = self._folder / host / "python"
+        python = self._link / host / "python"
         own = job_environments.variables(self._job, instance, self._hosts, self._environment, python=python)
         return own | self._entry_point.variables(instance, host, self._hosts)
 

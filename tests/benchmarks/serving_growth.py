@@ -89,7 +89,7 @@ def measure_warm(growing: Endpoint, control: Endpoint, *, rounds: int, calls: in
 def measure_listings(endpoint: Endpoint) -> dict[str, float]:
     """Time what lists or routes, in seconds."""
     paginator = endpoint.s3.get_paginator("list_objects_v2")
-    container = Connection(next(Settings(home=endpoint.home).sockets.iterdir()))
+    container = Connection(next(Settings(home=endpoint.home).temporary.iterdir()))
     try:
         listed = container.exchange(http_request("GET", "/models"))
         name = listed.split(b'"', 2)[1].decode()

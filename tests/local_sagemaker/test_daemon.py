@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker import daemon
 from local_sagemaker.daemon import DaemonError
+from local_sagemaker.settings import Settings
 
 
 def gone(pid):
@@ -98,6 +99,50 @@ def test_a_home_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(DaemonError, match=f"{home} cannot be written .* Set LOCAL_SAGEMAKER_HOME"):
             daemon.start(home)
+
+
+@pytest.mark.parametrize("command", ["start", "serve"])
+def test_a_folder_of_the_users_is_refused_and_left_as_it_is(tmp_path, command):
+    for name in ("jobs", "objects", "endpoints"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").touch()
+    before = sorted(tmp_path.rglob("*"))
+    program = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path), command]
+    try:
+        refused = subprocess.run(program, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True, timeout=60)
+    finally:
+        daemon.stop(tmp_path)
+    assert refused.returncode == 1
+    assert "is no home folder of local_sagemaker. Name an empty or a new folder" in refused.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_empty_folder_and_a_home_of_before_are_taken(home):
+    home.mkdir()
+    first = daemon.start(home)
+    daemon.stop(home)
+    assert {"objects", "state.sqlite", "sagemaker-sdk.yaml"} <= {path.name for path in home.iterdir()}
+    assert daemon.start(home).port == first.port
+
+
+@pytest.mark.parametrize("temporary", ["temporary", "with a space"])
+def test_a_job_does_not_notice_what_characters_the_home_folders_path_has(
+    tmp_path, temporary, connect_service, monkeypatch
+):
+    home = tmp_path / "Ann's $HOME; (1) * é"
+    (tmp_path / temporary).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / temporary))
+    service = connect_service(daemon.start(home))
+    try:
+        seen = "pwd; echo /opt/ml/*; . /opt/ml/code/x; which pip; cd /opt/ml; cp input/config/resourceconfig.json model"
+        job = service.run_job(f"echo 'echo sourced' > /opt/ml/code/x; {seen}")
+        assert "FailureReason" not in job
+        where, folders, sourced, pip = service.job_log(job["TrainingJobName"])
+        assert (where.split("/opt/ml/")[1], len(folders.split()), sourced) == ("code", 4, "sourced")
+        assert pip == where.replace("opt/ml/code", "python/bin/pip")
+        assert list(service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])) == ["resourceconfig.json"]
+    finally:
+        daemon.stop(home)
 
 
 def test_a_state_that_cannot_be_read_is_named_and_left_as_it_is(home):
@@ -191,6 +236,9 @@ def test_a_killed_server_loses_nothing_and_leaves_nothing_running(
         assert again[member] == head[member], member
     assert service.s3.get_object(Bucket=bucket, Key="a b/ç")["Body"].read() == b"content"
     assert not (home / "objects" / "half-written").exists()
+    settings = Settings(home=home)
+    assert not settings.jobs.exists()
+    assert list(settings.temporary.glob("job-*")) == []
     assert [item["ModelName"] for item in service.sagemaker.list_models()["Models"]] == ["lasting"]
     assert eventually(answer) == {"predictions": [[10, 20]]}  # no call is refused while the container comes up
     ended = service.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])

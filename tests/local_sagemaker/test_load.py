@@ -166,7 +166,7 @@ class Load:
                 self.most["disk"] = max(self.most["disk"], used)
                 if used > self.limits["INSTANCE_DISK_BYTES"]:
                     self.violations.append(f"{used} bytes on the disk {disk}")
-            for path in settings.sockets.iterdir():
+            for path in settings.temporary.iterdir():
                 loaded = loaded_models(path)
                 self.most["loaded"] = max(self.most["loaded"], loaded)
                 if loaded * 4 * WEIGHTS > self.limits["INSTANCE_MEMORY_BYTES"]:

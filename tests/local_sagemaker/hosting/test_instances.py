@@ -272,7 +272,7 @@ def test_an_endpoint_whose_containers_do_not_come_back_says_so(odd_service, odd_
     def described():
         return odd_service.sagemaker.describe_endpoint(EndpointName=odd_endpoint)
 
-    sockets = Settings(home=odd_service.status.home).sockets
+    sockets = Settings(home=odd_service.status.home).temporary
     sockets.rename(sockets.with_suffix(".away"))  # no container can listen
     try:
         psutil.Process(odd_service.containers()[0]).kill()

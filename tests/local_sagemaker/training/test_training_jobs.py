@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import time
 import uuid
@@ -8,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from local_sagemaker import daemon
+from local_sagemaker.settings import Settings
 
 JOBS = Path(__file__).parent / "jobs"
 
@@ -92,8 +94,13 @@ def test_its_metrics_are_in_cloudwatch_and_the_last_value_in_its_description(ser
     assert service.statistics("/aws/sagemaker/TrainingJobs", "loss", dimensions) == (2, 0.75)
 
 
-def test_nothing_of_a_finished_job_stays_on_the_disk(service, completed):
-    assert not (service.status.home / "jobs" / completed[0]["TrainingJobName"]).exists()
+def on_the_disk(service, name):
+    settings = Settings(home=service.status.home)
+    return [path for path in (settings.jobs / name, settings.temporary / f"job-{name}") if os.path.lexists(path)]
+
+
+def test_nothing_of_a_finished_job_stays_on_the_disk(service, completed, eventually):
+    eventually(lambda: on_the_disk(service, completed[0]["TrainingJobName"]) == [])
 
 
 def test_a_failed_job_tells_its_reason_and_uploads_nothing(service):
@@ -156,10 +163,12 @@ def test_a_job_that_ignores_the_stop_is_killed_after_the_grace_time(impatient_se
     name = request["TrainingJobName"]
     service.sagemaker.create_training_job(**request)
     eventually(lambda: "ready" in service.job_log(name))
+    assert len(on_the_disk(service, name)) == 2
     service.sagemaker.stop_training_job(TrainingJobName=name)
     job = service.wait_job(name)
     assert job["TrainingJobStatus"] == "Stopped"
     assert service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"x": b"partial\n"}
+    eventually(lambda: on_the_disk(service, name) == [])
 
 
 def test_a_job_is_stopped_at_its_maximum_run_time(service):
@@ -309,7 +318,7 @@ def test_nothing_of_the_servers_environment_reaches_a_job(impatient_service):
     assert "leaked" not in text
     assert "LOCAL_SAGEMAKER_STOP_GRACE" not in text
     [home] = [line for line in text.splitlines() if line.startswith("HOME=")]
-    assert str(impatient_service.status.home) in home
+    assert str(Settings(home=impatient_service.status.home).temporary) in home
 
 
 def test_pipe_mode_and_manifests_are_refused_by_name(service):
