@@ -115,7 +115,7 @@ def _faults(given: Mapping[str, object], known: Iterable[str]) -> list[str]:
     for name, value in given.items():
         if name in RULES and not RULES[name][1](value):
             read = parse(value) if isinstance(value, str) else value
-            hint = f" As a value, this is {read!r}; in a YAML file, {json.dumps(read)}." if RULES[name][1](read) else ""
+            hint = f" Type {read!r}; in YAML (a file, papermill -y) {json.dumps(read)}." if RULES[name][1](read) else ""
             what = f"the text {value!r}" if isinstance(value, str) else repr(value)
             faults.append(f"{name} takes {RULES[name][0]}, not {what}.{hint}")
     return faults

@@ -107,9 +107,9 @@ CHECK = "from helpers import parameters\n\nparameters.check(globals())"
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (("-p", "CLEAN_UP", "false"), "CLEAN_UP takes True or False, not the text 'false'. As a value, this is False"),
-        (("-p", "CIFAR_LIMIT", "null"), "As a value, this is None; in a YAML file, null."),
-        (("-y", "CALLS_PER_SECOND: 1e-3"), "As a value, this is 0.001; in a YAML file, 0.001."),
+        (("-p", "CLEAN_UP", "false"), "CLEAN_UP takes True or False, not the text 'false'. Type False"),
+        (("-p", "CIFAR_LIMIT", "null"), "Type None; in YAML (a file, papermill -y) null."),
+        (("-y", "CALLS_PER_SECOND: 1e-3"), "Type 0.001; in YAML (a file, papermill -y) 0.001."),
         (("-y", "PREFIX: 12:30:00"), 'PREFIX takes a key prefix such as "team/series", not 45000.'),
         (("-p", "CIFAR_EPOCH", "2"), "No notebook declares a parameter CIFAR_EPOCH. Did you mean CIFAR_EPOCHS?"),
     ],
