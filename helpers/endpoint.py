@@ -5,7 +5,9 @@ layer: one model with ``Mode="MultiModel"`` over an S3 prefix, one endpoint, and
 """
 
 import contextlib
+import itertools
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ from botocore.exceptions import ClientError
 from helpers import storage
 from helpers.platform import invocation, removal
 from helpers.platform.container_images import serving_image
-from helpers.platform.endpoint_metrics import EndpointMetrics
+from helpers.platform.endpoint_metrics import EndpointMetrics, readable
 from helpers.platform.endpoint_status import EndpointError, find, wait_in_service
 from helpers.platform.invocation import Predictions, request_body
 from helpers.progress import Step
@@ -76,6 +78,12 @@ class MultiModelEndpoint:
             return storage.copy(self.connection, str(archive), uri)
         return storage.upload_file(self.connection, Path(archive), uri)
 
+    def new_version(self, slug: str) -> str:
+        """Return the first of the names ``slug-v2.tar.gz``, ``slug-v3.tar.gz``, … that is not published."""
+        published = self.list_models()
+        versions = (f"{slug}-v{number}.tar.gz" for number in itertools.count(2))
+        return next(name for name in versions if name not in published)
+
     def remove_model(self, target_model: str) -> None:
         """Delete a published model; an instance that has loaded it serves it until it needs the room.
 
@@ -111,6 +119,18 @@ class MultiModelEndpoint:
             raise EndpointError(
                 f"There is no model {target_model} below {self.models_uri}. Published: {known}. Add it with add_model."
             ) from error
+
+    def time_first_call(self, images: np.ndarray | Sequence[bytes], *, target_model: str) -> float:
+        """Publish a copy of a model, return how long its first call took, in seconds, and delete the copy.
+
+        The name of the copy is new, so that this call has to load it, whoever called the model before.
+        """
+        copy = f"{target_model.removesuffix('.tar.gz')}-{uuid.uuid4().hex[:8]}.tar.gz"
+        self.add_model(self.models_uri + target_model, target_model=copy)
+        try:
+            return self.predict(images, target_model=copy).seconds
+        finally:
+            self.remove_model(copy)
 
     def time_calls(self, images: np.ndarray | Sequence[bytes], *, target_model: str, count: int) -> list[float]:
         """Make the same call several times and return how long each took, in seconds."""
@@ -153,6 +173,18 @@ class MultiModelEndpoint:
             EndpointError: If it does not arrive.
         """
         return self._metrics.loaded_models(since=since, seconds=seconds)
+
+    def metrics(self, *names: str, minutes: int = 60) -> dict[str, dict[str, float | str]]:
+        """Return metrics as ``results.Table`` takes them: with a unit, and times in milliseconds.
+
+        Args:
+            *names: Of ``endpoint_metrics.METRICS``.
+            minutes: How far back to look.
+
+        Returns:
+            For each metric samples, average, least, most and unit; nothing if there is no data yet.
+        """
+        return {name: readable(name, self.metric(name, minutes=minutes)) for name in names}
 
     def metric_over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
         """Read how one of the endpoint's CloudWatch metrics went.
@@ -198,12 +230,13 @@ def deploy(
     initial_instance_count: int = 1,
     image: str | None = None,
     environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> MultiModelEndpoint:
     """Create a multi-model endpoint and wait until it is in service.
 
     Its instances are in the VPC of the connection's account, and their volumes are encrypted with its key.
-    An endpoint of that name that serves these archives already is returned as it is. If the deployment fails or is
-    interrupted, what it created is deleted again.
+    An endpoint of that name that serves these archives already is returned as it is, or deleted first. If the
+    deployment fails or is interrupted, what it created is deleted again.
 
     Args:
         connection: The session.
@@ -213,6 +246,7 @@ def deploy(
         initial_instance_count: Number of instances.
         image: Serving image; by default that of the account, or AWS's TensorFlow inference image for the instance type.
         environment: Variables of the container.
+        fresh: Delete an endpoint of that name that serves these archives first: it may have loaded earlier ones.
 
     Raises:
         EndpointError: If an endpoint of that name exists in another state or serves other archives, or the deployment
@@ -223,8 +257,10 @@ def deploy(
     multi_model_endpoint = MultiModelEndpoint(connection, name, models_uri=models_uri)
     status = find(connection, name)
     if status == "InService":
-        return _own(multi_model_endpoint)
-    if status:
+        if not fresh:
+            return _own(multi_model_endpoint)
+        _own(multi_model_endpoint).delete()
+    elif status:
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
     account = connection.account
     undone = "What was created for it is deleted again, and nothing of it bills."

@@ -34,7 +34,38 @@ def record(**values: object) -> None:
     if not values:
         raise ValueError("Nothing to record. Name at least one value: results.record(test_accuracy=0.9).")
     plain = {name: _plain(name, value) for name, value in values.items()}
-    display({"text/plain": _text_table(plain), "text/html": _html_table(plain), MIME_TYPE: plain}, raw=True)
+    table = Table({name: {"value": value} for name, value in plain.items()}, heading="recorded")
+    display({"text/plain": repr(table), "text/html": table._repr_html_(), MIME_TYPE: plain}, raw=True)
+
+
+class Table:
+    """Rows of named values, which a notebook shows as a table."""
+
+    def __init__(self, rows: Mapping[str, Mapping[str, object]], *, heading: str) -> None:
+        """Keep the text of each cell.
+
+        Args:
+            rows: For each row, its values by the name of their column, with its unit: ``"median, ms"``.
+            heading: What a row is: the name of the first column.
+        """
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        self._cells = [[heading, *columns]] + [
+            [name, *(shown(row[column]) if column in row else "" for column in columns)] for name, row in rows.items()
+        ]
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        widths = [max(map(len, column)) for column in zip(*self._cells, strict=True)]
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in self._cells)
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        first, *rest = (
+            "".join(f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in row)
+            for tag, row in zip(["th", *["td"] * len(self._cells)], self._cells, strict=False)
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rest)
+        return f"<table><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def read(notebook_path: Path | str) -> dict[str, Value]:
@@ -89,30 +120,18 @@ def _plain(name: str, value: object) -> Value:
     )
 
 
-def shown(value: Value) -> str:
+def shown(value: object) -> str:
     """Return a value as people read it: four significant digits, thousands separated, lists with commas."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(shown(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}: {shown(item)}" for key, item in value.items())
-    return value
-
-
-def _text_table(values: dict[str, Value]) -> str:
-    width = max(map(len, values))
-    return "\n".join(f"{name:<{width}}  {shown(value)}" for name, value in values.items())
-
-
-def _html_table(values: dict[str, Value]) -> str:
-    rows = "".join(
-        f'<tr><td style="text-align: left">{html.escape(name)}</td>'
-        f'<td style="text-align: left">{html.escape(shown(value))}</td></tr>'
-        for name, value in values.items()
-    )
-    return f"<table><thead><tr><th>recorded</th><th>value</th></tr></thead><tbody>{rows}</tbody></table>"
+    return str(value)

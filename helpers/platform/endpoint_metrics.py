@@ -1,6 +1,7 @@
 """What CloudWatch knows of an endpoint. On AWS metrics arrive a minute or two after the calls."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,21 @@ METRICS = {
     "Invocation5XXErrors": "AWS/SageMaker",
     "LoadedModelCount": "/aws/sagemaker/Endpoints",
 }
+
+
+def readable(name: str, total: Mapping[str, float]) -> dict[str, float | str]:
+    """Return what ``EndpointMetrics.total`` returned with a unit, and times in milliseconds.
+
+    Args:
+        name: One of ``METRICS``.
+        total: Its values; may be empty.
+    """
+    if not total:
+        return {}
+    divisor, unit = (1000.0, "ms") if name.endswith(("Time", "Latency")) else (1.0, "")
+    columns = {"average": "Average", "least": "Minimum", "most": "Maximum"}
+    values = {column: total[key] / divisor for column, key in columns.items()}
+    return {"samples": int(total["SampleCount"]), **values, "unit": unit}
 
 
 class EndpointMetrics:

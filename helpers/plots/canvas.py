@@ -80,7 +80,13 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
 
 def new_figure(
-    rows: int, columns: int, *, width: float, height: float, ratios: Sequence[float] | None = None
+    rows: int,
+    columns: int,
+    *,
+    width: float,
+    height: float,
+    ratios: Sequence[float] | None = None,
+    shared: bool = False,
 ) -> tuple[Figure, np.ndarray]:
     """Return an empty figure, and its axes as an array.
 
@@ -90,13 +96,14 @@ def new_figure(
         width: Of the figure, in inches.
         height: Of the axes, in inches; title and source come on top.
         ratios: Relative widths of the columns.
+        shared: Give all axes the same scales.
 
     Returns:
         The figure and an array of axes of shape (rows, columns).
     """
     figure = Picture(figsize=(width, height + 0.8), layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06))
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False, width_ratios=ratios)
+    return figure, figure.subplots(rows, columns, squeeze=False, width_ratios=ratios, sharex=shared, sharey=shared)
 
 
 def finished(figure: Figure, title: str, source: str, *, seen: str) -> Figure:

@@ -68,7 +68,8 @@ def confusion_matrix(
     uncertain = "" if interval is None else f", 95% interval {interval[0]:.1%} to {interval[1]:.1%}"
     mistakes = np.where(np.eye(size, dtype=bool), 0, counts)
     row, column = divmod(int(mistakes.argmax()), size)
-    most = f"most often {class_names[row]} is taken for {class_names[column]}, {mistakes.max():,} times"
+    share = f"{mistakes.max():,} of {counts[row].sum():,} images"
+    most = f"most often {class_names[row]} is taken for {class_names[column]}, {share}"
     seen = f"Confusion matrix: {most if mistakes.any() else 'no class is taken for another'}"
     return finished(figure, f"{title} ({right}{uncertain})", source, seen=seen)
 

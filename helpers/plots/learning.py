@@ -1,5 +1,6 @@
 """How a model learns, and what it costs."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,6 @@ from helpers.plots.canvas import (
     BLUE,
     GREY,
     ORANGE,
-    SERIES,
     STEEL,
     check_lengths,
     finished,
@@ -79,7 +79,8 @@ def accuracy_over_time(
 ) -> Figure:
     """Compare recipes by the accuracy that they reach in the time that they take.
 
-    A line is the mean over the seeds of a recipe, the band around it reaches from the lowest to the highest.
+    Each recipe has a panel of its own, with the others in grey. A line is the mean over the seeds of a recipe, the band
+    around it reaches from the lowest to the highest.
 
     Args:
         runs: For each recipe, the histories of its runs, one for each seed. A history has lists of equal length:
@@ -93,27 +94,33 @@ def accuracy_over_time(
     """
     if not runs or not all(runs.values()):
         raise ValueError("Each recipe needs the history of at least one run.")
-    figure, ((axis,),) = new_figure(1, 1, width=9.6, height=4.0)
     longest = max(sum(history["seconds"]) for histories in runs.values() for history in histories)
     unit, length = ("minutes", 60) if longest >= 180 else ("seconds", 1)
-    ends = []
-    for index, (name, histories) in enumerate(runs.items()):
+    columns = min(3, len(runs))
+    rows = -(-len(runs) // columns)
+    figure, axes = new_figure(rows, columns, width=9.6, height=0.6 + 1.7 * rows, shared=True)
+    times, all_accuracies, ends = [], [], []
+    for name, histories in runs.items():
         check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(histories, start=1)})
-        elapsed = np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length
-        accuracies = np.array([run["val_accuracy"] for run in histories], dtype=float)
-        mean, colour = accuracies.mean(axis=0), SERIES[index % len(SERIES)]
-        style = ("-", "--", ":")[index // len(SERIES) % 3]
-        seeds = f"{len(histories)} seeds" if len(histories) > 1 else "1 seed"
+        times.append(np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length)
+        all_accuracies.append(np.array([run["val_accuracy"] for run in histories], dtype=float))
+    for axis in axes.flat[len(runs) :]:
+        axis.set_axis_off()
+    for index, (name, axis) in enumerate(zip(runs, axes.flat, strict=False)):
+        for elapsed, accuracies in zip(times, all_accuracies, strict=True):
+            axis.plot(elapsed, accuracies.mean(axis=0), color=GREY, linewidth=1, zorder=1)
+        elapsed, accuracies = times[index], all_accuracies[index]
+        mean, count = accuracies.mean(axis=0), len(accuracies)
+        axis.plot(elapsed, mean, color=BLUE, linewidth=2, marker="o", markersize=3.5)
+        axis.fill_between(elapsed, accuracies.min(axis=0), accuracies.max(axis=0), color=BLUE, alpha=0.25, linewidth=0)
+        axis.set_title(textwrap.fill(name, 34), fontsize=9)
+        said = f"{mean[-1]:.1%} after {elapsed[-1]:.3g} {unit} ({count} seed{'s' * (count > 1)})"
+        axis.text(0.98, 0.04, said, transform=axis.transAxes, ha="right", fontsize=8)
         ends.append(f"{name}, {mean[-1]:.1%} after {elapsed[-1]:.3g} {unit}")
-        label = f"{name}\n{mean[-1]:.1%} at the end ({seeds})"
-        axis.plot(elapsed, mean, style, color=colour, linewidth=2, marker="o", markersize=3.5, label=label)
-        low, high = accuracies.min(axis=0), accuracies.max(axis=0)
-        axis.fill_between(elapsed, low, high, color=colour, alpha=0.18, linewidth=0)
-    axis.set_xlim(left=0)
-    axis.set_xlabel(f"time spent on training, in {unit}")
-    axis.set_ylabel(accuracy_label)
-    _show_accuracies(axis)
-    figure.legend(loc="outside right upper", fontsize=9)
+        _show_accuracies(axis)
+    axes[0, 0].set_xlim(left=0)
+    axes[-1, 0].set_xlabel(f"time spent on training, in {unit}; grey: the other recipes", loc="left")
+    axes[0, 0].set_ylabel(accuracy_label)
     return finished(figure, title, source, seen=f"{accuracy_label.capitalize()} at the end: {'; '.join(ends)}")
 
 

@@ -39,6 +39,18 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
     assert deployed.describe_container()["Mode"] == "MultiModel"
 
 
+def test_deploying_afresh_starts_without_loaded_models(connection, classifiers):
+    name, models_uri = "afresh", f"{connection.base_uri}afresh/"
+    storage.upload_file(connection, classifiers["dense"], models_uri + "a.tar.gz")
+    options = {"models_uri": models_uri, "instance_type": "ml.c5.xlarge"}
+    created = []
+    for _ in range(2):
+        found = endpoint.deploy(connection, name, fresh=True, **options)
+        created.append(found.describe()["CreationTime"])
+    assert created[0] < created[1]
+    found.delete()
+
+
 @pytest.mark.aws
 def test_a_colleagues_endpoint_of_the_same_name_is_not_taken_for_ones_own(connection, deployed):
     mine = f"{connection.base_uri}mine/"
@@ -94,6 +106,33 @@ def test_a_target_model_that_is_taken_can_be_called(deployed, classifiers, name)
     deployed.add_model(classifiers["dense"], target_model=f"{name}.tar.gz")
     assert deployed.predict(BRIGHT, target_model=f"{name}.tar.gz").labels == ["bright", "bright"]
     deployed.remove_model(f"{name}.tar.gz")
+
+
+def test_a_first_call_is_a_miss_whoever_called_the_model_before(deployed):
+    before = deployed.list_models()
+    deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    hits, calls = (deployed.metric("ModelCacheHit")[key] for key in ("Sum", "SampleCount"))
+    assert deployed.time_first_call(BRIGHT, target_model="dense.tar.gz") > 0
+    after = deployed.metric("ModelCacheHit")
+    assert (after["Sum"], after["SampleCount"]) == (hits, calls + 1)
+    assert deployed.list_models() == before
+
+
+def test_a_new_version_has_a_name_that_is_not_taken(deployed):
+    assert deployed.new_version("dense") == "dense-v2.tar.gz"
+    deployed.add_model(deployed.models_uri + "dense.tar.gz", target_model="dense-v2.tar.gz")
+    assert deployed.new_version("dense") == "dense-v3.tar.gz"
+    deployed.remove_model("dense-v2.tar.gz")
+
+
+def test_metrics_are_shown_in_units_that_people_use(deployed):
+    deployed.predict(BRIGHT, target_model="dense.tar.gz")
+    found = deployed.metrics("ModelLoadingTime", "ModelCacheHit")
+    milliseconds = deployed.metric("ModelLoadingTime")["Average"] / 1000
+    assert found["ModelLoadingTime"]["average"] == pytest.approx(milliseconds)
+    assert found["ModelLoadingTime"]["unit"] == "ms"
+    assert 0 <= found["ModelCacheHit"]["average"] <= 1
+    assert endpoint.readable("ModelCacheHit", {}) == {}
 
 
 @pytest.mark.aws

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import numpy as np
@@ -83,6 +84,21 @@ def test_the_table_is_readable_as_text_and_escaped_as_html():
     assert "count         50,000" in data["text/plain"]
     assert "0.8123" in data["text/plain"]
     assert "&lt;b&gt;CIFAR-10" in data["text/html"]
+
+
+def test_a_table_has_a_column_for_each_name_and_readable_numbers():
+    table = results.Table({"<cold>": {"median, ms": 67.12977, "calls": 48}, "warm": {"calls": 1200}}, heading="state")
+    assert repr(table).splitlines() == [
+        "state   median, ms  calls",
+        "<cold>  67.13       48",
+        "warm                1,200",
+    ]
+    parsed = ElementTree.fromstring(table._repr_html_())
+    assert [[cell.text or "" for cell in row] for row in parsed.iter("tr")] == [
+        ["state", "median, ms", "calls"],
+        ["<cold>", "67.13", "48"],
+        ["warm", "", "1,200"],
+    ]
 
 
 def test_a_notebook_without_results_says_what_to_do(tmp_path):

@@ -47,27 +47,31 @@ def test_the_curves_say_how_long_an_epoch_takes_where_it_is_known(texts):
 def test_a_recipe_is_the_mean_of_its_seeds_over_the_time_spent_in_a_band_of_their_range(texts):
     runs = {"slow": [run(0.4, 0.6), run(0.5, 0.8, seconds=20)], "fast": [run(0.9)]}
     figure = plots.accuracy_over_time(runs, title="T", source="s")
-    axis = figure.axes[0]
-    slow, fast = axis.lines
-    np.testing.assert_allclose(slow.get_xydata(), [[15, 0.45], [30, 0.7]])
-    np.testing.assert_allclose(fast.get_xydata(), [[10, 0.9]])
-    corners = axis.collections[0].get_paths()[0].vertices
+    first, second = figure.axes
+    np.testing.assert_allclose(first.lines[-1].get_xydata(), [[15, 0.45], [30, 0.7]])
+    np.testing.assert_allclose(second.lines[-1].get_xydata(), [[10, 0.9]])
+    corners = first.collections[0].get_paths()[0].vertices
     assert {(15.0, 0.4), (15.0, 0.5), (30.0, 0.6), (30.0, 0.8)} <= {tuple(corner) for corner in corners.round(6)}
     shown = texts(figure)
-    assert {"slow\n70.0% at the end (2 seeds)", "fast\n90.0% at the end (1 seed)"} <= set(shown)
-    assert "time spent on training, in seconds" in shown
+    assert {"slow", "fast"} <= {axis.get_title(loc="left") for axis in figure.axes}
+    assert {"70.0% after 30 seconds (2 seeds)", "90.0% after 10 seconds (1 seed)"} <= set(shown)
+    assert "time spent on training, in seconds; grey: the other recipes" in shown
 
 
 def test_long_runs_are_shown_in_minutes(texts):
     figure = plots.accuracy_over_time({"long": [run(0.4, 0.6, seconds=120)]}, title="T", source="s")
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), [2, 4])
-    assert "time spent on training, in minutes" in texts(figure)
+    np.testing.assert_allclose(figure.axes[0].lines[-1].get_xdata(), [2, 4])
+    assert "time spent on training, in minutes; grey: the other recipes" in texts(figure)
 
 
-def test_every_recipe_of_many_has_a_line_of_its_own():
-    runs = {f"recipe {index}": [run(0.4, 0.6)] for index in range(12)}
-    lines = plots.accuracy_over_time(runs, title="T", source="s").axes[0].lines
-    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 12
+def test_every_recipe_of_many_stands_out_in_a_panel_that_names_it():
+    runs = {f"recipe {index}": [run(0.4, 0.5 + index / 100)] for index in range(10)}
+    figure = plots.accuracy_over_time(runs, title="T", source="s")
+    panels = [axis for axis in figure.axes if axis.axison]
+    assert [axis.get_title(loc="left") for axis in panels] == list(runs)
+    for index, axis in enumerate(panels):
+        assert axis.lines[-1].get_ydata()[-1] == pytest.approx(0.5 + index / 100)
+        assert axis.lines[-1].get_color() not in {line.get_color() for line in axis.lines[:-1]}
 
 
 @pytest.mark.parametrize(
