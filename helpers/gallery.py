@@ -114,10 +114,10 @@ class Gallery:
         file, self.message.value = self._files[self.image.value], ""
         try:
             said = self._endpoint.predict([file], target_model=self.model.value)
-            self.answer.value = self._draw(file, said.labels, said.probabilities)
+            self.answer.value, self.answer.layout.display = self._draw(file, said.labels, said.probabilities), None
         except (EndpointError, ValueError, OSError, BotoCoreError, ClientError) as error:
             self.message.value = html.escape(str(error))
-            self.answer.value = b""
+            self.answer.value, self.answer.layout.display = b"", "none"  # or browsers draw a broken picture
 
     def _draw(self, file: bytes, labels: Sequence[str], probabilities: np.ndarray) -> bytes:
         shown = images.read(file, within=_SHOWN_PIXELS)

@@ -96,15 +96,16 @@ def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
     if isinstance(images, np.ndarray):
         return "Send fewer images, or send them as JPEG or PNG files."
     for index, file in enumerate(images):
+        name = f"image {index}" if len(images) > 1 else "the image"
         if len(file) * 4 / 3 + 100 > MAX_BODY_BYTES:  # base64 makes four bytes of three
             try:
                 width, height = image_files.read(file).size
             except ValueError as error:
-                return f"Image {index} {error}."
+                return f"{name.capitalize()} {error}."
             # Smaller pictures take more bytes a pixel, so it stays well below.
             factor = math.sqrt(0.75 * MAX_BODY_BYTES / (len(file) * 4 / 3))
             new_width, new_height = (max(10, int(side * factor) // 10 * 10) for side in (width, height))
-            return f"Shrink image {index} from {width}×{height} to about {new_width}×{new_height} pixels, as JPEG."
+            return f"Shrink {name} from {width}×{height} to about {new_width}×{new_height} pixels, as JPEG."
     return "Send fewer images in one call."
 
 

@@ -77,8 +77,9 @@ def test_an_uploaded_file_goes_to_the_model_as_it_is_and_stays_in_the_list(view,
 def test_what_goes_wrong_is_said_and_the_next_choice_answers_again(view):
     view.model.value = "broken.tar.gz"
     assert view.message.value == "broken.tar.gz refused the request: &lt;no reason&gt;" and view.answer.value == b""
+    assert view.answer.layout.display == "none"  # no broken picture
     view.model.value = "a.tar.gz"
-    assert view.message.value == "" and view.answer.value
+    assert view.message.value == "" and view.answer.value and view.answer.layout.display is None
     upload(view, b"no image")
     assert "cannot identify image file" in view.message.value and view.answer.value == b""
 

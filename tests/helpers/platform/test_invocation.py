@@ -114,7 +114,7 @@ def test_the_body_of_pixels_and_of_files():
         ([], "array of pixels, or a sequence"),
         (["file.jpg"], "encoded files as bytes"),
         (np.zeros((4, 400, 400, 3)), "one call may carry 6,291,456. Send fewer images, or send them as JPEG"),
-        ([bytes(5 * 1024 * 1024)], "one call may carry 6,291,456. Image 0 is not an image"),
+        ([bytes(5 * 1024 * 1024)], "one call may carry 6,291,456. The image is not an image"),
         ([bytes(3 * 1024 * 1024)] * 2, "one call may carry 6,291,456. Send fewer images in one call"),
     ],
 )
