@@ -80,12 +80,13 @@ class Gallery:
         """Build the widgets and ask about the first image; the arguments are those of `show`."""
         self._endpoint, self._class_names, self._source = endpoint, class_names, source
         self._files = {name: images.encode(pixels) for name, pixels in samples.items()}
-        self.image = widgets.Dropdown(options=list(self._files), description="image")
-        self.model = widgets.Dropdown(options=list(models), description="model")
+        narrow = widgets.Layout(max_width="98%")  # as on a phone; the rest is its margin
+        self.image = widgets.Dropdown(options=list(self._files), description="image", layout=narrow)
+        self.model = widgets.Dropdown(options=list(models), description="model", layout=narrow)
         self.upload = widgets.FileUpload(
             accept=".jpg,.jpeg,.png",
             multiple=False,
-            description=f"your JPEG or PNG, up to {math.floor(_UPLOAD_MEGABYTES * 10) / 10} MB",
+            description=f"your image, up to {math.floor(_UPLOAD_MEGABYTES * 10) / 10} MB",
             layout=widgets.Layout(width="auto"),
         )
         # Boxes stretch what is in them: the picture keeps its own size, or shrinks on a narrow screen.

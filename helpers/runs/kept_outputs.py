@@ -35,6 +35,9 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
+    # An upload over Tornado's 10 MiB closes the connection to the kernel, and the button of the gallery goes dead. The
+    # settings of files in jupyter_server_config.d do not reach Tornado; only extensions are read there.
+    server.web_app.settings["websocket_max_message_size"] = 100 * 1024 * 1024
     manager = server.contents_manager
     read = manager.get
 

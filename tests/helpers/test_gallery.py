@@ -104,7 +104,7 @@ def test_an_uploaded_photo_is_shown_upright(view, monkeypatch):
 def test_the_picture_keeps_its_size_and_the_limit_of_an_upload_is_said(view):
     layout = view.answer.layout
     assert (layout.align_self, layout.width, layout.max_width) == ("flex-start", "auto", "100%")
-    assert view.upload.description == "your JPEG or PNG, up to 4.7 MB"
+    assert view.upload.description == "your image, up to 4.7 MB"
     request_body([bytes(int(4.7e6))])
     with pytest.raises(ValueError, match="one call may carry"):
         request_body([bytes(int(4.8e6))])

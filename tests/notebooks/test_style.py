@@ -20,6 +20,7 @@ from jupyter_server.extension.manager import ExtensionPackage
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 from helpers import parameters
+from helpers.runs import kept_outputs
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -286,11 +287,11 @@ def pictures(content: dict) -> list[dict]:
 def manager(tmp_path) -> AsyncLargeFileManager:
     """The manager of files of JupyterLab's server, with this project's extension."""
     found = AsyncLargeFileManager(root_dir=str(tmp_path))
-    names = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"]["jpserver_extensions"]
+    (names,) = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"].values()
     for name in names:
         extension = ExtensionPackage(name=name, enabled=True)
         assert extension.validate()
-        extension.load_all_points(SimpleNamespace(web_app=None, contents_manager=found))
+        extension.load_all_points(SimpleNamespace(web_app=SimpleNamespace(settings={}), contents_manager=found))
     return found
 
 
@@ -310,8 +311,10 @@ def test_jupyterlab_shows_alternative_texts_and_saves_an_opened_notebook_as_it_w
 
 
 def test_the_server_takes_larger_messages_than_photos_are():
-    settings = json.loads((FOLDER / "jupyter_server.json").read_text())["ServerApp"]["tornado_settings"]
-    assert settings["websocket_max_message_size"] >= 100_000_000  # or an upload kills the button of the gallery
+    server = SimpleNamespace(web_app=SimpleNamespace(settings={}), contents_manager=AsyncLargeFileManager())
+    kept_outputs._load_jupyter_server_extension(server)
+    # The setting that Tornado reads when a connection opens; over its own 10 MiB an upload kills the gallery's button.
+    assert server.web_app.settings["websocket_max_message_size"] > 100_000_000
 
 
 def test_make_installs_what_keeps_them_as_they_are(project):
