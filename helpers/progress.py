@@ -154,7 +154,8 @@ class Step:
             self._output = self._stream
 
     def _html(self, line: str) -> str:
-        value = f'value="{self.done}" max="{self.total}"' if self.total else ""
+        # As long as nobody knows how much there is, it is empty: an animation would start anew with every look.
+        value = f'value="{self.done if self.total else 0}" max="{self.total or 1}"'
         bar = f'<progress {value} style="width: 100%; max-width: 40em"></progress><div>{html.escape(line)}</div>'
         lines = html.escape("\n".join(self._lines))
         return f'{bar}<pre style="white-space: pre-wrap">{lines}</pre>' if lines else bar

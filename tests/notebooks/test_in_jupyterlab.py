@@ -99,7 +99,7 @@ def test_a_person_sees_how_far_a_step_is_what_came_out_and_what_was_stopped(
     # A bar that grows, with the job's state, and a line for each epoch.
     run(page, 1)
     bar = "document.querySelector('.jp-OutputArea progress')"
-    page.wait(f"{bar}?.position < 0 && /Creating|Starting|Training/.test({output(1)})")
+    page.wait(f"{bar}?.position === 0 && /Creating|Starting|Training/.test({output(1)})")
     page.wait(f"{bar}?.position === 0.5 && {output(1)}.includes('epoch 1/2 loss=0.5')")
     assert 300 < page.evaluate(f"{bar}.getBoundingClientRect().width") < 900
     assert page.evaluate("/1 of 2 epochs, \\d+ s, about \\d+ s left/.test(" + output(1) + ")")
