@@ -47,6 +47,7 @@ class Step:
         total: int | None = None,
         unit: str = "",
         if_stopped: str = "",
+        stays: bool = True,
     ) -> None:
         """Describe a step; it begins with its block.
 
@@ -55,9 +56,10 @@ class Step:
             total: How much there is to do, if that is known.
             unit: What is counted; ``"B"`` are bytes.
             if_stopped: A sentence for who interrupts it.
+            stays: False leaves no line, for a cell whose stored output is compared with a new one.
         """
         self.name, self.total, self.if_stopped = name, total, if_stopped
-        self.done, self.note = 0, ""
+        self.done, self.note, self._stays = 0, "", stays
         self._unit, self._stream, self._lines = unit, sys.stderr, list[str]()
         self._kernel = hasattr(get_ipython(), "kernel")
         self._output: Any = None  # of the notebook, once something is shown
@@ -99,6 +101,8 @@ class Step:
         amount = self._amount(self.done) if self.done else ""
         if kind and issubclass(kind, KeyboardInterrupt):
             self._show(f"Interrupted after {took}: {self.name}. {self.if_stopped}".strip(), last=True)
+        elif self._shown and not self._stays:
+            self._show("", last=True)
         elif self._shown and kind in (None, GeneratorExit):  # who takes from a generator may have enough of it
             self._show(f"{self.name}: {', '.join(filter(None, [amount, took, self.note]))}", last=True)
         elif self._shown:
@@ -139,16 +143,16 @@ class Step:
     def _show(self, line: str, *, last: bool = False) -> None:
         if self._kernel:
             plain = {"text/plain": "\n".join([line, *([] if last else self._lines)])}
-            data = plain if last else {**plain, "text/html": self._html(line)}
+            data = (plain if line else {}) if last else {**plain, "text/html": self._html(line)}
             if self._output is None:
                 self._output = display(data, raw=True, display_id=True)
             else:
                 self._output.update(data, raw=True)
         elif self._stream.isatty():
             width = shutil.get_terminal_size().columns - 1
-            print(f"\r{line[:width]:{width}}", end="\n" if last else "", file=self._stream, flush=True)
+            print(f"\r{line[:width]:{width}}", end="\n" if last and line else "", file=self._stream, flush=True)
             self._output = self._stream
-        elif last:
+        elif last and line:
             print(line, file=self._stream, flush=True)
         else:
             self._output = self._stream

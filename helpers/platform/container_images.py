@@ -1,5 +1,6 @@
 """The images of the containers that train and serve: AWS's of TensorFlow, or the account's own."""
 
+from helpers.progress import Step
 from helpers.session import Connection
 
 # AWS's own tests pair these two; there is no inference image 2.21.
@@ -17,7 +18,9 @@ def serving_image(connection: Connection, instance_type: str) -> str:
 
 
 def _retrieve(connection: Connection, instance_type: str, *, scope: str) -> str:
-    from sagemaker.core import image_uris
+    with Step("Importing the SageMaker SDK", stays=False):
+        _ = connection.sagemaker  # which imports it quietly
+        from sagemaker.core import image_uris
 
     image: str = image_uris.retrieve(
         framework="tensorflow",

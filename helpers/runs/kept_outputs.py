@@ -110,7 +110,7 @@ def refresh(notebook: Path, executed: Path) -> int:
         cell.execution_count = None
         cell.outputs = []
         if TAG in cell.metadata.get("tags", []):
-            cell.outputs = [_stored(output) for output in copy.outputs if output.output_type != "stream"]
+            cell.outputs = [_stored(output) for output in copy.outputs if not _is_said(output)]
             if not cell.outputs:
                 raise ValueError(f"The cell {cell.id} of {executed} keeps its output and has none.")
             kept += 1
@@ -175,3 +175,9 @@ def _stored(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     if "execution_count" in stored:
         stored.execution_count = None
     return stored
+
+
+def _is_said(output: nbformat.NotebookNode) -> bool:
+    """Return whether an output is what a cell prints, or the line of a long step: news of one run."""
+    is_line = output.output_type == "display_data" and set(output.data) <= {"text/plain"}
+    return output.output_type == "stream" or is_line

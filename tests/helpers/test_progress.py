@@ -142,3 +142,15 @@ def test_in_a_notebook_a_bar_runs_and_one_plain_line_stays_that_needs_no_widget(
     assert "&lt;job&gt;: 0 of 2 epochs" in shown[0]["text/html"]
     assert '<progress value="1" max="2"' in shown[-2]["text/html"]
     assert "epoch 1/2 &lt;loss&gt;</pre>" in shown[-2]["text/html"]
+
+
+def test_a_step_that_leaves_no_line_leaves_nothing_to_compare(project):
+    step = (
+        'from helpers.progress import Step\nimport time\nwith Step("Import", stays=False):\n    time.sleep(0.8)\n"done"'
+    )
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(step)])
+    nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(project)}}).execute()
+    shown, result = notebook.cells[0].outputs
+    assert shown.data == {}
+    assert result.data == {"text/plain": "'done'"}
+    nbformat.validate(notebook)

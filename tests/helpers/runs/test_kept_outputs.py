@@ -24,7 +24,9 @@ def _result(text):
 
 def test_outputs_of_a_run_are_stored_where_they_are_kept(tmp_path):
     notebook = _notebook(tmp_path / "a.ipynb")
-    executed = _notebook(tmp_path / "run.ipynb", outputs=[_result("2"), nbformat.v4.new_output("stream", text="noise")])
+    steps = [nbformat.v4.new_output("display_data", data) for data in ({"text/plain": "Upload: 3 s"}, {})]
+    noise = nbformat.v4.new_output("stream", text="noise")
+    executed = _notebook(tmp_path / "run.ipynb", outputs=[*steps, _result("2"), noise])
     assert kept_outputs.refresh(notebook, executed) == 1
     kept, other = nbformat.read(notebook, as_version=4).cells
     assert [output.data["text/plain"] for output in kept.outputs] == ["2"]
