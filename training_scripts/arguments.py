@@ -101,6 +101,9 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
             flag = "--" + name.replace("_", "-")
             meaning = next(action.help for action in parser._actions if action.dest == name)
             parser.error(f"{flag} names no folder. Pass {flag}: {meaning}.")
+    replaced = arguments.model_dir / "1"  # exporting.VERSION, without TensorFlow's import
+    if replaced.exists() and not (replaced / "saved_model.pb").is_file():
+        parser.error(f"{replaced} would be replaced, and holds no model. Pass another folder to --model-dir.")
     return arguments
 
 

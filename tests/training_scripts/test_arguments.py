@@ -6,6 +6,7 @@ import pytest
 
 from arguments import create_folder_parser, create_parser, hyperparameters
 from arguments import parse as parse_command_line
+from exporting import VERSION
 
 VARIABLES = {"SM_CHANNEL_TRAINING": "/in", "SM_MODEL_DIR": "/model", "SM_OUTPUT_DATA_DIR": "/out"}
 
@@ -32,6 +33,15 @@ def test_outside_a_job_the_folders_are_required(parse, capsys):
     message = " ".join(capsys.readouterr().err.split())
     assert "--data-dir names no folder. Pass --data-dir: folder with train.npz" in message
     assert "as 01_prepare_data leaves it; a training job sets it by SM_CHANNEL_TRAINING." in message
+
+
+def test_a_folder_that_is_no_model_is_not_replaced_by_one(parse, tmp_path, capsys):
+    (tmp_path / VERSION).mkdir()
+    with pytest.raises(SystemExit):
+        parse("--model-dir", str(tmp_path))
+    assert "would be replaced, and holds no model" in capsys.readouterr().err
+    (tmp_path / VERSION / "saved_model.pb").touch()
+    assert parse("--model-dir", str(tmp_path)).model_dir == tmp_path
 
 
 def test_hyperparameters_leave_out_folders_seed_and_threads(parse):
