@@ -22,7 +22,7 @@ def load(name: str) -> dict[str, Any]:
     """
     path = FOLDER / f"{name}.json"
     if not path.is_file():
-        raise FileNotFoundError(f"No {path.name} in {FOLDER}. Run python tests/benchmarks/{name}.py --keep.")
+        raise FileNotFoundError(f"No {path.name} in {FOLDER}. Run python benchmarks/{name}.py --keep.")
     measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return measured
 

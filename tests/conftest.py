@@ -26,7 +26,7 @@ settings.load_profile("any machine")
 LONG = (
     "tests/notebooks/",
     "tests/training_scripts/",
-    "tests/local_sagemaker/test_load.py",
+    "local_sagemaker/tests/test_load.py",
     "tests/test_contributing.py",
 )
 

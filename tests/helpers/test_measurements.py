@@ -23,7 +23,7 @@ def test_what_is_kept_comes_back(monkeypatch, tmp_path):
 
 def test_a_missing_measurement_names_its_command(monkeypatch, tmp_path):
     monkeypatch.setattr(measurements, "FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"Run python tests/benchmarks/example\.py --keep"):
+    with pytest.raises(FileNotFoundError, match=r"Run python benchmarks/example\.py --keep"):
         measurements.load("example")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 
 

@@ -5,7 +5,7 @@ in turn in one run, and what image size, number of trained blocks, preprocessing
 Features of the frozen part are computed once and shared by seeds and splits. Seconds are processor seconds, which
 other programs on the machine disturb least; divide them by the cores in use.
 
-    python tests/benchmarks/sign_language.py --data FOLDER     # a folder with one folder of images per digit
+    python benchmarks/sign_language.py --data FOLDER     # a folder with one folder of images per digit
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
 import measuring  # noqa: E402

@@ -94,7 +94,6 @@ def test_a_killed_parent_takes_its_kept_processes_along(tmp_path, eventually):
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)],
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
         start_new_session=True,
     )
     with parent:

@@ -4,7 +4,7 @@ Both train `training_scripts/cifar_train.py` with the same batches, and each ins
 threads. Rounds alternate between them, so that a busy minute of the machine does not fall on one alone. Two instances
 are faster only where the machine has the cores for both, and the seconds of one round compare with each other only.
 
-    python tests/benchmarks/two_instances.py --data FOLDER     # a folder with CIFAR-10 as train/ and test/
+    python benchmarks/two_instances.py --data FOLDER     # a folder with CIFAR-10 as train/ and test/
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import measuring  # noqa: E402

@@ -233,7 +233,7 @@ def full_service(tmp_path_factory, connect_service, eventually):
     command = [sys.executable, "-c", LIMITED, str(home), str(2 * 1024 * 1024)]
     with (
         (home / "server.log").open("wb") as log,
-        subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=log, stderr=log) as process,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         status = eventually(lambda: daemon.status(home))
         service = connect_service(status)

@@ -109,7 +109,7 @@ def test_a_folder_of_the_users_is_refused_and_left_as_it_is(tmp_path, command):
     before = sorted(tmp_path.rglob("*"))
     program = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path), command]
     try:
-        refused = subprocess.run(program, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True, timeout=60)
+        refused = subprocess.run(program, stderr=subprocess.PIPE, text=True, timeout=60)
     finally:
         daemon.stop(tmp_path)
     assert refused.returncode == 1
@@ -178,7 +178,7 @@ def test_servers_that_are_started_together_become_one(home):
     program = "import sys; from pathlib import Path; from local_sagemaker import daemon; "
     program += "print(daemon.start(Path(sys.argv[1])).pid)"
     command = [sys.executable, "-c", program, str(home)]
-    starters = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) for _ in range(3)]
+    starters = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
     answers = {starter.communicate(timeout=180)[0].strip() for starter in starters}
     assert len(answers) == 1
     assert answers != {b""}

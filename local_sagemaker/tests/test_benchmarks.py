@@ -21,7 +21,7 @@ def run(project, name, *arguments):
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_each_benchmark_says_how_to_use_it(project, name):
     answer = run(project, name, "--help")
-    assert f"python tests/benchmarks/{name}.py" in answer.stdout
+    assert f"python benchmarks/{name}.py" in answer.stdout
 
 
 def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything(project):

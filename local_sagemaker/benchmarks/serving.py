@@ -1,6 +1,6 @@
 """Compare ways to serve many TensorFlow models: in-process, this project's endpoint, what people would pick instead.
 
-`python tests/benchmarks/serving.py` builds an environment for each peer (minutes, once), starts all servers, checks
+`python benchmarks/serving.py` builds an environment for each peer (minutes, once), starts all servers, checks
 that they answer alike, and measures them in turn. It prints each goal beside what was measured, and writes
 `runs/benchmarks/serving.json` and `serving.png`. Leave the machine alone meanwhile.
 """

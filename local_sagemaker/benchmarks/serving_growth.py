@@ -1,6 +1,6 @@
 """Measure what a call, a listing and the memory are with more and more models behind one endpoint.
 
-`python tests/benchmarks/serving_growth.py` uploads and calls 10, then 1,000, then 10,000 models of one architecture (a
+`python benchmarks/serving_growth.py` uploads and calls 10, then 1,000, then 10,000 models of one architecture (a
 small CNN of 0.1 MB; 100 distinct archives under distinct names) and measures at each step. Warm calls are measured in
 turn with those of a second endpoint that always has ten models, so that the machine's moods do not count. It needs
 about 5 GB of disk for 10,000 models. It writes `runs/benchmarks/serving_growth.json` and `serving_growth.png`.

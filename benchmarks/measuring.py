@@ -1,6 +1,6 @@
 """What all benchmarks share: the machine they ran on, where results go, and tables.
 
-A benchmark is one command: `python tests/benchmarks/NAME.py`. It writes `runs/benchmarks/NAME.json` and
+A benchmark is one command: `python benchmarks/NAME.py`. It writes `runs/benchmarks/NAME.json` and
 `runs/benchmarks/NAME.png` and prints its table in Markdown.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-OUTPUT = Path(__file__).resolve().parents[2] / "runs" / "benchmarks"
+OUTPUT = Path(__file__).resolve().parents[1] / "runs" / "benchmarks"
 
 
 def describe_machine(*packages: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ to `training_scripts/cifar_train.py` as it is. Every training is a process of it
 before the next seed begins, so that a busy minute of the machine does not fall on one recipe alone. Seconds are
 processor seconds, which other programs on the machine disturb least; divide them by the cores in use.
 
-    python tests/benchmarks/cifar_recipe.py --data FOLDER     # a folder with CIFAR-10 as train/ and test/
+    python benchmarks/cifar_recipe.py --data FOLDER     # a folder with CIFAR-10 as train/ and test/
 """
 
 import argparse
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
 

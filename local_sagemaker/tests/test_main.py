@@ -56,7 +56,6 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
     command = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path / "home"), "serve"]
     with subprocess.Popen(
         command,
-        cwd=Path(__file__).parents[2],
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=accept_ctrl_c,
