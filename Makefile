@@ -8,6 +8,9 @@ PYTHON ?= $(shell for p in python3 $(addprefix python,$(VERSIONS)); do $$p -c '$
 PARAMETERS ?= notebooks/parameters/quick.yaml
 BIN := .venv/bin
 READY := .venv/.ready
+# Each has a pyproject.toml, with the settings of the tools, and tests.
+PROJECTS := local_sagemaker .
+PYTEST := $(CURDIR)/$(BIN)/python -m pytest
 
 .PHONY: run test test-aws lab lint clean lock python
 
@@ -17,8 +20,10 @@ run: $(READY)
 # First what measures time or memory, alone on the machine; then the rest, two files at a time. More would not be quicker
 # on two cores, and needs more memory: the tests start servers, containers and jobs of their own.
 test: lint
-	@status=0; $(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' mark.alone tests) || status=$$?; \
-	  $(BIN)/python -m pytest -m "not alone" --numprocesses 2 --no-loadscope-reorder || status=$$?; exit $$status
+	@status=0; for project in $(PROJECTS); do (cd $$project && \
+	  $(PYTEST) -m alone $$(grep -rl --include='test_*.py' mark.alone tests)) || status=$$?; done; \
+	for project in $(PROJECTS); do (cd $$project && \
+	  $(PYTEST) -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder) || status=$$?; done; exit $$status
 
 # The tests marked aws once more, on Amazon SageMaker, in the account of your credentials. They bill about $0.10.
 test-aws: $(READY)
@@ -28,17 +33,19 @@ lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 lint: $(READY)
-	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	$(BIN)/ruff check && $(BIN)/ruff format --check
+	@for project in $(PROJECTS); do (cd $$project && $(CURDIR)/$(BIN)/mypy) || exit; done
 
 # Removes the environment, the runs and the caches of the tools; data and the state of local_sagemaker stay.
 clean:
-	rm -rf .venv runs build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv runs
+	for project in $(PROJECTS); do (cd $$project && rm -rf build runs src/*.egg-info *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis); done
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Needs uv (pip install uv); keeps the pins that still fit. Delete requirements.lock first to renew all of them.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --extra test --generate-hashes --no-emit-index-url \
-	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	  --no-emit-package local-sagemaker --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 # Names the Python that the environment is made with, or says how to get one.
 python:
@@ -52,6 +59,6 @@ $(READY): requirements.lock notebooks/jupyter_server.json
 	"$(PYTHON)" -m venv .venv
 	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock \
 	  | awk '/^(Collecting|Processing)/ { sub(/.*\//, "", $$2); printf "\r\033[K%4d %s", ++n, $$2; fflush() } /^Installing/ { printf "\r\033[K     unpacking"; fflush() } END { print "" }'
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable ./local_sagemaker --editable .
 	@cp notebooks/jupyter_server.json .venv/etc/jupyter/jupyter_server_config.d/multi_model_endpoint.json
 	@touch $@
