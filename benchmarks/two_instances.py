@@ -25,7 +25,6 @@ sys.path.insert(0, str(ROOT))
 
 import measuring  # noqa: E402
 from helpers import datasets  # noqa: E402
-from local_sagemaker.training.job_environments import addresses  # noqa: E402
 
 COUNTS = (1, 2)
 
@@ -33,7 +32,8 @@ COUNTS = (1, 2)
 def run_job(count: int, *, data: Path, epochs: int, seed: int, threads: int) -> dict[str, Any]:
     """Train with so many instances, each a process on an address of its own, and return what came of it."""
     with tempfile.TemporaryDirectory() as folder:
-        hosts = list(addresses([f"algo-{number + 1}" for number in range(count)], Path(folder)).values())
+        # Linux answers at all of them, so each instance may use the same port.
+        hosts = [f"127.21.0.{number + 1}" for number in range(count)]
         command = [sys.executable, ROOT / "training_scripts/cifar_train.py", "--epochs", str(epochs)]
         instances = []
         for host in hosts:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import local_sagemaker
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -145,15 +146,13 @@ def running(target: str) -> Iterator[None]:
     if target == "aws":
         yield
         return
-    from local_sagemaker import daemon
-
-    started_here = daemon.status() is None
-    daemon.start()
+    started_here = local_sagemaker.status() is None
+    local_sagemaker.start()
     try:
         yield
     finally:
         if started_here:
-            daemon.stop()
+            local_sagemaker.stop()
 
 
 def missing_on_aws() -> list[str]:
@@ -175,9 +174,7 @@ def _check_target(target: str) -> None:
 
 
 def _point_at_local() -> tuple[str, str]:
-    from local_sagemaker import daemon
-
-    server = daemon.start()
+    server = local_sagemaker.start()
     # These would win over the stand-in's address and credentials, or be sent along with them.
     foreign = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_")
     for name in [name for name in os.environ if name.startswith(foreign)]:

@@ -9,24 +9,19 @@ from typing import Any
 
 import matplotlib
 import nbformat
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from local_sagemaker import Status, start, stop
 from nbformat import v4
 
 from helpers import leftovers, session
 from helpers.platform import removal
-from local_sagemaker import daemon
-from local_sagemaker.archives import pack
 from tests.browser import MISSING, PROGRAMS, Browser
 
 matplotlib.use("Agg")
-# How long an example takes, or takes to make, tells how busy the machine is and nothing of the property.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
 LONG = (
     "tests/notebooks/",
     "tests/training_scripts/",
-    "local_sagemaker/tests/test_load.py",
     "tests/test_contributing.py",
 )
 
@@ -121,11 +116,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
+def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Status]:
     """One server of local_sagemaker for all tests; only what this yields leads to it."""
     home = tmp_path_factory.mktemp("local sagemaker")  # with a space, as below macOS' Application Support
-    yield daemon.start(home)
-    daemon.stop(home)
+    yield start(home)
+    stop(home)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +133,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[session.Connection]:
         for leftover in leftovers.find(on_aws):
             removal.REMOVE[leftover.kind](on_aws, leftover.name)
         return
-    local_server: daemon.Status = request.getfixturevalue("local_server")
+    local_server: Status = request.getfixturevalue("local_server")
     before = dict(os.environ)
     os.environ["LOCAL_SAGEMAKER_HOME"] = str(local_server.home)
     try:
@@ -153,44 +148,28 @@ def connection(request: pytest.FixtureRequest) -> Iterator[session.Connection]:
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Archives of two image classifiers of different architecture, by name, that tell bright images from dark ones.
 
-    Both have the signatures and outputs of the series' models. "dense" takes images of 4×4 pixels, "convolution" of
-    8×8.
+    They are exported as the series' models are. "dense" takes images of 4×4 pixels, "convolution" of 8×8.
     """
     folder = tmp_path_factory.mktemp("classifiers")
-    paths = {}
-    for name, size in (("dense", 4), ("convolution", 8)):
-        _save_classifier(folder / name / "1", size, convolution=name == "convolution")
-        paths[name] = folder / f"{name}.tar.gz"
-        pack(folder / name, paths[name])
-    return paths
+    _export_classifier(folder / "dense", 4)
+    _export_classifier(folder / "convolution", 8, convolution=True)
+    names = ("dense", "convolution")
+    return {name: Path(shutil.make_archive(str(folder / name), "gztar", folder / name)) for name in names}
 
 
-def _save_classifier(folder: Path, size: int, *, convolution: bool) -> None:
-    import tensorflow as tf  # imported only by the tests that need it: it takes seconds
+def _export_classifier(folder: Path, size: int, *, convolution: bool = False) -> None:
+    import keras  # imported only by the tests that need it: it takes seconds
 
-    class Classifier(tf.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.kernel = tf.Variable(tf.ones((3, 3, 3, 1)) / 27)
-            self.steepness = tf.Variable(8.0)
+    from exporting import export_classifier
 
-        @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "instances")])
-        def from_pixels(self, instances):
-            features = tf.nn.conv2d(instances, self.kernel, 1, "SAME") if convolution else instances
-            brightness = tf.reduce_mean(features, axis=[1, 2, 3]) / 255
-            bright = tf.sigmoid(self.steepness * (brightness - 0.4))
-            labels = tf.where(bright > 0.5, "bright", "dark")
-            return {"label": labels, "probabilities": tf.stack([1 - bright, bright], axis=1)}
-
-        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
-        def from_files(self, image_bytes):
-            def decode(encoded):
-                image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-                return tf.image.resize(tf.cast(image, tf.float32), (size, size))
-
-            form = tf.TensorSpec((size, size, 3), tf.float32)
-            return self.from_pixels(tf.map_fn(decode, image_bytes, fn_output_signature=form))
-
-    model = Classifier()
-    signatures = {"serving_default": model.from_pixels, "serving_bytes": model.from_files}
-    tf.saved_model.save(model, str(folder), signatures=signatures)
+    pixels = keras.Input((size, size, 3))
+    x = keras.layers.Rescaling(1 / 255)(pixels)
+    if convolution:
+        x = keras.layers.AveragePooling2D(3, strides=1, padding="same")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    # One way up to a brightness of 0.4, the other way above it.
+    weights = [np.tile([0.0, 8 / 3], (3, 1)), np.array([0.0, -3.2])]
+    classify = keras.layers.Dense(2, activation="softmax")
+    model = keras.Model(pixels, classify(x))
+    classify.set_weights(weights)
+    export_classifier(model, folder, class_names=["dark", "bright"], provenance={})

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
+from local_sagemaker import permissions as needed_permissions
 
 from helpers import endpoint, leftovers, permissions, session, storage, training
 from helpers.platform import job_log, removal
 from helpers.session import Connection
-from local_sagemaker.gateway import authorization
 
 
 @dataclasses.dataclass
@@ -137,7 +137,7 @@ def test_whoever_may_run_the_series_may_clean_up(abandoned, allowed, monkeypatch
 
     def listen(self, operation, parameters):
         service, region = self.meta.service_model.service_name, self.meta.region_name
-        asked.update(authorization.permissions(service, operation, parameters, region=region))
+        asked.update(needed_permissions(service, operation, parameters, region=region))
         return call(self, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", listen)

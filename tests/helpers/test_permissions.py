@@ -3,12 +3,13 @@ import re
 
 import pytest
 from botocore.session import get_session
+from local_sagemaker import read_transcript
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
 from helpers import parameters, permissions
-from local_sagemaker.gateway import transcript
-from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME
 
+# Those of local_sagemaker, which the requests of the kept transcript have.
+ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME = "123456789012", "us-east-1", "LocalSageMakerRole"
 ACCOUNT = {"account": ACCOUNT_ID, "region": DEFAULT_REGION, "role": ROLE_NAME}
 KEY = f"arn:aws:kms:{DEFAULT_REGION}:{ACCOUNT_ID}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 SESSION = get_session()
@@ -39,7 +40,7 @@ BESIDE_THE_SERIES = {
 
 @pytest.fixture(scope="module")
 def entries(kept_requests):
-    return transcript.read(kept_requests)
+    return read_transcript(kept_requests)
 
 
 @pytest.fixture(scope="module")

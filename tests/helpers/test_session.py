@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 import boto3
+import local_sagemaker
 import pytest
 from botocore.stub import Stubber
 
 from helpers import session
 from helpers.platform.account import Account
-from local_sagemaker import daemon
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/SeriesExecutionRole"
@@ -73,28 +73,28 @@ def test_one_process_talks_to_one_target(local_server):
 def test_running_starts_the_server_and_stops_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path / "home"))
     with session.running("local"):
-        assert daemon.status()
-    assert daemon.status() is None
+        assert local_sagemaker.status()
+    assert local_sagemaker.status() is None
 
 
 def test_running_leaves_a_server_that_ran_before(local_server, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(local_server.home))
     with session.running("local"):
         pass
-    assert daemon.status(local_server.home) == local_server
+    assert local_sagemaker.status(local_server.home) == local_server
 
 
 def test_running_stops_the_server_after_an_error_too(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path / "home"))
     with pytest.raises(KeyboardInterrupt), session.running("local"):
         raise KeyboardInterrupt
-    assert daemon.status() is None
+    assert local_sagemaker.status() is None
 
 
 def test_running_on_aws_starts_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path / "home"))
     with session.running("aws"):
-        assert daemon.status() is None
+        assert local_sagemaker.status() is None
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ import re
 import pytest
 from botocore.session import get_session
 from botocore.validate import ParamValidator
-
-from local_sagemaker.actions.service_model import validate
-from local_sagemaker.gateway import transcript
+from local_sagemaker import read_transcript, validate
 
 SESSION = get_session()
 # What AWS bills by the hour; nothing else that the series creates does.
@@ -19,7 +17,7 @@ BILLING = {"CreateTrainingJob", "CreateEndpoint"}
 
 @pytest.fixture(scope="module")
 def entries(kept_requests):
-    return transcript.read(kept_requests)
+    return read_transcript(kept_requests)
 
 
 def test_the_transcript_has_the_whole_series(entries):

@@ -11,12 +11,12 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from local_sagemaker import read_transcript, write_transcript
 from nbval.plugin import IPyNbFile
 
 from helpers import results
 from helpers.runs import report
 from helpers.sample_images import objects
-from local_sagemaker.gateway import transcript
 
 pytestmark = pytest.mark.series
 ROOT = Path(__file__).parents[2]
@@ -159,10 +159,10 @@ def test_the_requests_are_those_of_the_kept_transcript(run, kept_requests, reque
     python -m pytest tests/notebooks/test_series.py -k kept_transcript --keep-requests
     """
     output, _, _ = run
-    made = transcript.read(output / "requests.jsonl")
+    made = read_transcript(output / "requests.jsonl")
     if request.config.getoption("--keep-requests"):
-        transcript.write(made, kept_requests)
-    kept = {entry.form: entry.needs for entry in transcript.read(kept_requests)}
+        write_transcript(made, kept_requests)
+    kept = {entry.form: entry.needs for entry in read_transcript(kept_requests)}
     assert {entry.form: entry.needs for entry in made} == kept
 
 

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,18 @@ from local_sagemaker.archives import unpack
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
 CONVOLUTIONS = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}
+
+
+@pytest.fixture(scope="session")
+def name_hosts() -> Callable[[int], list[str]]:
+    """A function that names hosts: addresses of this machine, for each call in a network that no other test uses."""
+
+    def name(count: int) -> list[str]:
+        # 127.0 is left to what else listens on this machine.
+        network = f"127.{1 + secrets.randbelow(255)}.{secrets.randbelow(256)}"
+        return [f"{network}.{number}" for number in range(1, count + 1)]
+
+    return name
 
 
 @dataclass(frozen=True)

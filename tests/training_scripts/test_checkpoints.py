@@ -15,7 +15,6 @@ from keras import layers
 
 import checkpoints
 from checkpoints import Checkpoint, CheckpointError
-from local_sagemaker.training.job_environments import addresses
 
 SCRIPTS = Path(checkpoints.__file__).parent
 END_ITSELF = str(Path(__file__).parent / "job_scripts" / "end_itself.py")
@@ -214,9 +213,8 @@ def test_a_finished_script_started_again_only_evaluates_and_exports(training, wh
         assert again.report(name) == whole_run.report(name)
 
 
-def run_workers(folder, data, checkpoint_folder, *, end_in=None):
+def run_workers(folder, hosts, data, checkpoint_folder, *, end_in=None):
     """Run the first script in two processes; return their exit codes."""
-    hosts = list(addresses(["algo-1", "algo-2"], folder).values())
     script = [END_ITSELF, "cifar_train.py", str(end_in)] if end_in is not None else [SCRIPTS / "cifar_train.py"]
     arguments = ["--epochs", "2", "--batch-size", "16", "--width", "4", "--threads", "1", "--dropout", "0.5",
                  "--data-dir", data, "--model-dir", folder / "model", "--output-data-dir", folder / "output",
@@ -234,10 +232,11 @@ def run_workers(folder, data, checkpoint_folder, *, end_in=None):
             worker.kill()
 
 
-def test_two_workers_go_on_with_their_own_noise(cifar_data, tmp_path):
-    assert run_workers(tmp_path, cifar_data, tmp_path / "whole") == [0, 0]
-    assert -9 in run_workers(tmp_path, cifar_data, tmp_path / "parts", end_in=1)
+def test_two_workers_go_on_with_their_own_noise(cifar_data, name_hosts, tmp_path):
+    hosts = name_hosts(2)
+    assert run_workers(tmp_path, hosts, cifar_data, tmp_path / "whole") == [0, 0]
+    assert -9 in run_workers(tmp_path, hosts, cifar_data, tmp_path / "parts", end_in=1)
     assert record(tmp_path / "parts")["epoch"] == 1
-    assert run_workers(tmp_path, cifar_data, tmp_path / "parts") == [0, 0]
+    assert run_workers(tmp_path, hosts, cifar_data, tmp_path / "parts") == [0, 0]
     assert record(tmp_path / "parts")["resumed_at"] == [2]
     assert state(tmp_path / "parts") == state(tmp_path / "whole")

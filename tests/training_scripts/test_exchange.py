@@ -9,14 +9,13 @@ import pytest
 
 import exchange
 from exchange import PORT, open_exchange
-from local_sagemaker.training.job_environments import addresses
 
 SECONDS = 60
 
 
 @pytest.fixture
-def hosts(tmp_path):
-    return list(addresses(["algo-1", "algo-2", "algo-3"], tmp_path).values())
+def hosts(name_hosts):
+    return name_hosts(3)
 
 
 @pytest.fixture
@@ -71,8 +70,8 @@ def test_it_listens_on_its_own_address_only(pool, hosts):
     assert accepted.getsockname() == (hosts[0], PORT)
 
 
-def test_two_jobs_meet_at_the_same_time(pool, tmp_path):
-    jobs = [list(addresses(["algo-1", "algo-2"], tmp_path / name).values()) for name in ("a", "b")]
+def test_two_jobs_meet_at_the_same_time(pool, name_hosts):
+    jobs = [name_hosts(2), name_hosts(2)]
     waiting = [pool.submit(open_exchange, hosts, hosts[0], start_seconds=SECONDS) for hosts in jobs]
     for hosts in jobs:
         open_exchange(hosts, hosts[1], start_seconds=SECONDS)

@@ -16,7 +16,6 @@ import pytest
 
 from exchange import open_exchange
 from helpers import storage, training
-from local_sagemaker.training.job_environments import addresses
 from workers import Workers, connect
 
 SCRIPT = Path(__file__).parent / "job_scripts" / "train_together.py"
@@ -45,10 +44,10 @@ def start():
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, start):
+def trained(tmp_path_factory, start, name_hosts):
     """What the worker of one process saved, and what each of two workers did, by kind of model."""
     single, pair = tmp_path_factory.mktemp("single"), tmp_path_factory.mktemp("pair")
-    hosts = name_hosts(pair)
+    hosts = name_hosts(2)
     processes = [start(pair, host, hosts, "plain", "normalized") for host in hosts]
     processes.append(start(single, "alone", ["alone"], "plain"))
     for process in processes:
@@ -56,11 +55,6 @@ def trained(tmp_path_factory, start):
         assert process.returncode == 0, errors
     saved = {kind: [np.load(pair / f"{kind}-{rank}.npz") for rank in (0, 1)] for kind in ("plain", "normalized")}
     return np.load(single / "plain-0.npz"), saved
-
-
-def name_hosts(folder):
-    """Addresses are their own names, and need no DNS."""
-    return list(addresses(["algo-1", "algo-2"], folder).values())
 
 
 def weights(saved):
@@ -98,9 +92,9 @@ def test_each_worker_draws_noise_of_its_own(trained):
     assert not np.array_equal(first, second)
 
 
-def test_a_worker_that_dies_in_a_step_is_named(tmp_path, start, monkeypatch):
+def test_a_worker_that_dies_in_a_step_is_named(tmp_path, start, name_hosts, monkeypatch):
     monkeypatch.setenv("TRAINING_JOB_NAME", "together")
-    hosts = name_hosts(tmp_path)
+    hosts = name_hosts(2)
     first = start(tmp_path, hosts[0], hosts, "plain")
     [connection] = open_exchange(hosts, hosts[1])._sockets.values()
     connection.shutdown(socket.SHUT_WR)  # it takes the weights of the start, but will never send a gradient

@@ -1,7 +1,9 @@
 """An endpoint with more models than fit."""
 
 import json
+import shutil
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +11,6 @@ import pytest
 
 from helpers import endpoint, storage
 from helpers.capacity import footprint
-from local_sagemaker.archives import pack
 
 MODELS, FIT = 48, 16
 
@@ -19,8 +20,7 @@ def crowded(connection, tmp_path_factory):
     """An endpoint with 48 models of 1 MiB and memory for 16 of them: endpoint, target_models, body and fit."""
     folder = tmp_path_factory.mktemp("crowded")
     _save_model(folder / "model" / "1")
-    archive = folder / "model.tar.gz"
-    pack(folder / "model", archive)
+    archive = Path(shutil.make_archive(str(folder / "model"), "gztar", folder / "model"))
     models_uri = f"{connection.base_uri}crowded/"
     names = [f"model-{number:02}.tar.gz" for number in range(MODELS)]
     storage.upload_file(connection, archive, models_uri + names[0])

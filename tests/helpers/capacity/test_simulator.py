@@ -1,5 +1,4 @@
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ from helpers.capacity import che, popularity, simulator, traffic
 from helpers.capacity.service_times import COLD, DISK, WARM, ServiceTimes
 from helpers.capacity.simulator import Fleet
 from helpers.capacity.traffic import Trace
-from local_sagemaker.hosting.variants import Variant
 
 TIMES = ServiceTimes(warm=np.array([0.1]), disk=np.array([1.0]), cold=np.array([3.0]))
 
@@ -117,26 +115,31 @@ def test_hit_ratios_by_capacity_follow_ches_approximation():
     assert found == pytest.approx([che.hit_ratio(shares, capacity) for capacity in (5, 20, 40)], abs=0.02)
 
 
-def test_calls_are_routed_as_the_stand_in_routes_them():
-    """In a thousand random states the simulator and local_sagemaker choose the same instance."""
-    generator = np.random.default_rng(6)
-    for _ in range(1000):
-        count = int(generator.integers(1, 5))
-        holds, calls = generator.random(count) < 0.4, generator.integers(0, 12, count)
-        loaded, in_flight = generator.integers(0, 3, count), generator.integers(0, 3, count)
-        last_calls = generator.random(count)
-        simulation = simulator._Simulation(Fleet(count, 9))
-        simulation.loaded, simulation.under_way, simulation.last_calls = loaded, in_flight, last_calls
-        simulation.holders[7] = np.flatnonzero(holds).tolist()
-        simulation.calls.update({(index, 7): int(calls[index]) for index in simulation.holders[7]})
-        variant = SimpleNamespace(
-            instances=[stood_in(*values) for values in zip(holds, calls, loaded, in_flight, last_calls, strict=True)],
-            _host=SimpleNamespace(settings=SimpleNamespace(hot_model_calls=8)),
-        )
-        assert Variant.instance(variant, None) is variant.instances[simulation._choose(7)]
+def instance(*, calls=0, loaded=0, holds=True, in_flight=0, last_call=0.0):
+    """What routing looks at: of the model that is asked for, and of the instance."""
+    return holds, calls, loaded, in_flight, last_call
 
 
-def stood_in(holds, calls, loaded, in_flight, last_call):
-    """An instance of local_sagemaker, as far as its routing looks."""
-    models = SimpleNamespace(holds=lambda _: holds, calls=lambda _: calls, loaded_count=loaded)
-    return SimpleNamespace(ready=True, models=models, in_flight=in_flight, last_call=last_call)
+@pytest.mark.parametrize(
+    ("instances", "chosen"),
+    [
+        ([instance(holds=False), instance(holds=True, loaded=5)], 1),  # where the model is
+        ([instance(holds=False, loaded=3), instance(holds=False, loaded=2)], 1),  # else where there is most room
+        ([instance(holds=False, in_flight=1), instance(holds=False)], 1),
+        ([instance(holds=False, last_call=2.0), instance(holds=False, last_call=1.0)], 1),  # which waits the longest
+        ([instance(last_call=2.0), instance(last_call=1.0)], 1),
+        ([instance(holds=False, last_call=1.0), instance(holds=False, in_flight=1)], 0),
+        ([instance(calls=3), instance(holds=False)], 0),  # not yet hot
+        ([instance(calls=4), instance(holds=False)], 1),  # hot: it spreads
+        ([instance(calls=4), instance(calls=2), instance(holds=False)], 1),  # not as long as a holder has time
+        ([instance(calls=9), instance(calls=7)], 1),  # nowhere to spread to
+    ],
+)
+def test_calls_are_routed_by_the_rules_of_local_sagemaker(instances, chosen):
+    """The table is that of the emulator's own test of its routing, of instances that are all ready."""
+    holds, calls, loaded, in_flight, last_calls = map(np.array, zip(*instances, strict=True))
+    simulation = simulator._Simulation(Fleet(len(instances), 9, hot_model_calls=4))
+    simulation.loaded, simulation.under_way, simulation.last_calls = loaded, in_flight, last_calls
+    simulation.holders[7] = np.flatnonzero(holds).tolist()
+    simulation.calls.update({(index, 7): int(calls[index]) for index in simulation.holders[7]})
+    assert simulation._choose(7) == chosen

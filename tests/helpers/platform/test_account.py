@@ -7,11 +7,11 @@ import pytest
 from botocore.client import BaseClient
 from botocore.session import get_session
 from botocore.validate import ParamValidator
+from local_sagemaker import permissions as needed_permissions
+from local_sagemaker import validate
 
 from helpers import endpoint, parameters, permissions, series, session, storage, training
 from helpers.platform.account import Account
-from local_sagemaker.actions.service_model import validate
-from local_sagemaker.gateway import authorization
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 VPC = {"Subnets": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
@@ -102,7 +102,7 @@ def test_the_policies_allow_what_they_need(requests, connection, allowed):
     needed = {
         need
         for service, operation, asked in requests
-        for need in authorization.permissions(service, operation, asked, region=connection.region)
+        for need in needed_permissions(service, operation, asked, region=connection.region)
     }
     assert {need for need in needed if need[1] == KEY} == {("kms:GenerateDataKey", KEY), ("kms:CreateGrant", KEY)}
     both = {"Statement": user["Statement"] + key["Statement"]}
