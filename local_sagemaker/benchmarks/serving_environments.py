@@ -38,7 +38,7 @@ class Environment:
 
 def default_folder() -> Path:
     """Return where environments are kept."""
-    return user_cache_path("multi-model-endpoint") / "benchmark-environments"
+    return user_cache_path("local_sagemaker") / "benchmark-environments"
 
 
 def prepare(requirements: Sequence[str], *, packages: Sequence[str], folder: Path) -> Environment:

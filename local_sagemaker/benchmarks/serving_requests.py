@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-PROJECT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 
 
@@ -65,7 +63,7 @@ def create_examples() -> dict[str, Example]:
 
 
 def build_models(folder: Path, *models: str) -> None:
-    """Write models that the project's training scripts build, as folders below ``folder``."""
+    """Write the named models of `build_models.py`, as folders below ``folder``."""
     _build(folder, *models)
 
 
@@ -83,7 +81,6 @@ def weight_bytes(model: Path) -> int:
 
 def _build(folder: Path, *arguments: str) -> None:
     command = [sys.executable, str(PROGRAMS / "build_models.py"), str(folder), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "training_scripts")}
-    completed = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if completed.returncode:
         raise RuntimeError(f"The models could not be built: {completed.stderr[-2000:]}")

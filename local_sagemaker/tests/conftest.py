@@ -16,15 +16,25 @@ import boto3
 import psutil
 import pytest
 from botocore.config import Config
+from hypothesis import HealthCheck, settings
 
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
 from local_sagemaker.settings import MEBIBYTE
 
+# How long an example takes, or takes to make, tells how busy the machine is and nothing of the property.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+LONG = "tests/test_load.py"
 IMAGES = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
 TRAINING_IMAGE = f"{IMAGES}/tensorflow-training:2.21-cpu-py312"
 SERVING_IMAGE = f"{IMAGES}/tensorflow-inference:2.20-cpu"
 SECONDS = 180  # patience on a loaded machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes comes first, not alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 class Service:
@@ -293,6 +303,14 @@ def eventually_fixture() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
+    """One server for all tests; only what this yields leads to it."""
+    home = tmp_path_factory.mktemp("local-sagemaker")
+    yield daemon.start(home)
+    daemon.stop(home)
+
+
+@pytest.fixture(scope="session")
 def connect_service() -> Callable[[daemon.Status], Service]:
     """The function that makes clients for a server of the test's own."""
     return Service
@@ -315,6 +333,22 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _save_linear(folder / "linear" / str(version), float(version))
     _save_heavy(folder / "heavy" / "1")
     return folder
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Archives of two image classifiers of different architecture, by name, that tell bright images from dark ones.
+
+    Both take pixels or encoded files, and return labels and probabilities. "dense" takes images of 4×4 pixels,
+    "convolution" of 8×8.
+    """
+    folder = tmp_path_factory.mktemp("classifiers")
+    paths = {}
+    for name, size in (("dense", 4), ("convolution", 8)):
+        _save_classifier(folder / name / "1", size, convolution=name == "convolution")
+        paths[name] = folder / f"{name}.tar.gz"
+        pack(folder / name, paths[name])
+    return paths
 
 
 @pytest.fixture(scope="session")
@@ -436,3 +470,34 @@ def _save_heavy(folder: Path) -> None:
 
     model = Heavy()
     tf.saved_model.save(model, str(folder), signatures={"serving_default": model.add})
+
+
+def _save_classifier(folder: Path, size: int, *, convolution: bool) -> None:
+    import tensorflow as tf  # imported only by the tests that need it: it takes seconds
+
+    class Classifier(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = tf.Variable(tf.ones((3, 3, 3, 1)) / 27)
+            self.steepness = tf.Variable(8.0)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, "instances")])
+        def from_pixels(self, instances):
+            features = tf.nn.conv2d(instances, self.kernel, 1, "SAME") if convolution else instances
+            brightness = tf.reduce_mean(features, axis=[1, 2, 3]) / 255
+            bright = tf.sigmoid(self.steepness * (brightness - 0.4))
+            labels = tf.where(bright > 0.5, "bright", "dark")
+            return {"label": labels, "probabilities": tf.stack([1 - bright, bright], axis=1)}
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "image_bytes")])
+        def from_files(self, image_bytes):
+            def decode(encoded):
+                image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+                return tf.image.resize(tf.cast(image, tf.float32), (size, size))
+
+            form = tf.TensorSpec((size, size, 3), tf.float32)
+            return self.from_pixels(tf.map_fn(decode, image_bytes, fn_output_signature=form))
+
+    model = Classifier()
+    signatures = {"serving_default": model.from_pixels, "serving_bytes": model.from_files}
+    tf.saved_model.save(model, str(folder), signatures=signatures)

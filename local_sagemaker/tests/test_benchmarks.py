@@ -3,30 +3,30 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 BENCHMARKS = ("serving", "serving_growth")
 WORDS = {"json": "p50_seconds", "jpeg": "p50_seconds", "throughput": "per_second"}
+MODELS = ("tiny", "vgg16-100")  # each kind in its smallest form
+PROJECT = Path(__file__).parents[1]
 
 
-MODELS = ("tiny", "vgg16-100")  # the networks of both training scripts, in their smallest form
-
-
-def run(project, name, *arguments):
-    command = [sys.executable, str(project / "tests" / "benchmarks" / f"{name}.py"), *arguments]
+def run(name, *arguments):
+    command = [sys.executable, str(PROJECT / "benchmarks" / f"{name}.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_each_benchmark_says_how_to_use_it(project, name):
-    answer = run(project, name, "--help")
+def test_each_benchmark_says_how_to_use_it(name):
+    answer = run(name, "--help")
     assert f"python benchmarks/{name}.py" in answer.stdout
 
 
-def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything(project):
-    answer = run(project, "serving", "--quick")
-    written = project / "runs" / "benchmarks" / "serving-quick.json"
+def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything():
+    answer = run("serving", "--quick")
+    written = PROJECT / "runs" / "benchmarks" / "serving-quick.json"
     document = json.loads(written.read_text())
     assert written.with_suffix(".png").stat().st_size > 10_000
     assert set(document["servers"]) == {"in-process TensorFlow", "container"}
@@ -45,13 +45,17 @@ def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything
         assert f"| {what} | {row['goal']} |" in answer.stdout
 
 
-def test_a_case_or_peer_that_does_not_exist_is_refused_with_the_ones_that_do(project):
+def test_a_case_or_peer_that_does_not_exist_is_refused_with_the_ones_that_do():
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        run(project, "serving", "--peers", "mlserver,other")
+        run("serving", "--peers", "mlserver,other")
     assert "other: choose of mlserver, ray, bentoml, multi-model-server" in refused.value.stderr
 
 
-def test_the_models_are_built_as_the_training_scripts_build_theirs(project, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(project / "training_scripts"))
-    run(project, "programs/build_models", str(tmp_path), *MODELS)
-    assert all((tmp_path / model / "1" / "saved_model.pb").is_file() for model in MODELS)
+def test_both_kinds_of_models_are_built_with_random_weights_of_their_own(tmp_path):
+    run("programs/build_models", str(tmp_path), *MODELS)
+    run("programs/build_models", str(tmp_path / "copies"), "--copy", str(tmp_path / "tiny"), "--copies", "2")
+    first, second = (tmp_path / "copies" / name / "1" for name in "01")
+    assert (tmp_path / "vgg16-100" / "1" / "saved_model.pb").is_file()
+    assert (first / "saved_model.pb").read_bytes() == (second / "saved_model.pb").read_bytes()
+    weights = "variables/variables.data-00000-of-00001"
+    assert (first / weights).read_bytes() != (second / weights).read_bytes()

@@ -5,7 +5,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest

@@ -13,7 +13,7 @@ from local_sagemaker.__main__ import main
 from local_sagemaker.settings import ROLE_ARN
 
 HERE = Path(__file__).parent
-README = (HERE.parents[1] / "local_sagemaker" / "README.md").read_text(encoding="utf-8")
+README = (HERE.parent / "README.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip().strip("|").split("|")]
     for line in README.splitlines()
@@ -64,7 +64,7 @@ def test_the_fixtures_work_in_another_project(tmp_path):
     (tmp_path / "conftest.py").write_text(FILES["conftest.py"])
     (tmp_path / "test_a_storage.py").write_text(FILES["test_storage.py"])
     (tmp_path / "test_b_more.py").write_text(MORE)
-    foreign = {"AWS_PROFILE": "mine-and-not-there", "AWS_SESSION_TOKEN": "foreign", "PYTHONPATH": str(HERE.parents[1])}
+    foreign = {"AWS_PROFILE": "mine-and-not-there", "AWS_SESSION_TOKEN": "foreign"}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider"]
     command += ["--basetemp", "temporary"]

@@ -3,30 +3,40 @@
 import json
 import uuid
 
+import boto3
 import numpy as np
 import pytest
 
-from helpers import endpoint as series_endpoint
-from helpers import training
-
 
 @pytest.fixture(scope="module")
-def sdk_session(connection):
-    return {"session": connection.boto, "region": connection.region}
+def sdk_session(local_server):
+    """What the SDK's resources take to know where SageMaker is; its clients keep the address that they first see."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in local_server.environment.items():
+            patch.setenv(name, value)
+        yield {"session": boto3.Session(), "region": local_server.environment["AWS_REGION"]}
 
 
-def test_the_resources_of_an_endpoint_from_creation_to_deletion(connection, sdk_session, service, models_bucket):
+def image(scope):
+    """The address of one of AWS's TensorFlow images, as the SDK names it."""
+    from sagemaker.core import image_uris
+
+    form = {"version": "2.19", "py_version": "py312", "instance_type": "ml.c5.xlarge"}
+    return image_uris.retrieve("tensorflow", "us-east-1", image_scope=scope, **form)
+
+
+def test_the_resources_of_an_endpoint_from_creation_to_deletion(sdk_session, service, models_bucket):
     from sagemaker.core.resources import Endpoint, EndpointConfig, Model
     from sagemaker.core.shapes import ContainerDefinition, ProductionVariant
 
     name = f"sdk-{uuid.uuid4().hex[:8]}"
     container = ContainerDefinition(
-        image=series_endpoint.serving_image(connection, "ml.c5.xlarge"),
+        image=image("inference"),
         model_data_url=f"s3://{models_bucket}/models/",
         mode="MultiModel",
     )
     model = Model.create(
-        model_name=name, primary_container=container, execution_role_arn=connection.role_arn, **sdk_session
+        model_name=name, primary_container=container, execution_role_arn=service.status.role_arn, **sdk_session
     )
     variant = ProductionVariant(
         variant_name="AllTraffic", model_name=name, instance_type="ml.c5.xlarge", initial_instance_count=2
@@ -46,7 +56,8 @@ def test_the_resources_of_an_endpoint_from_creation_to_deletion(connection, sdk_
     assert service.sagemaker.list_models(NameContains=name)["Models"] == []
 
 
-def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(connection, service, tmp_path):
+def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(sdk_session, service, tmp_path):
+    from sagemaker.core.helper.session_helper import Session
     from sagemaker.core.shapes import OutputDataConfig
     from sagemaker.train import ModelTrainer
     from sagemaker.train.configs import Compute, InputData, SourceCode
@@ -61,14 +72,14 @@ def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(conne
     bucket = service.bucket()
     service.s3.put_object(Bucket=bucket, Key="data/a.txt", Body=b"data")
     trainer = ModelTrainer(
-        training_image=training.training_image(connection, "ml.c5.xlarge"),
+        training_image=image("training"),
         source_code=SourceCode(source_dir=str(tmp_path / "source"), entry_script="entry.py"),
         compute=Compute(instance_type="ml.c5.xlarge", instance_count=1),
         hyperparameters={"epochs": 3, "name": "a b"},
         base_job_name="trivial",
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/jobs"),
-        role=connection.role_arn,
-        sagemaker_session=connection.sagemaker,
+        role=service.status.role_arn,
+        sagemaker_session=Session(boto_session=sdk_session["session"], default_bucket=bucket),
     )
     data = InputData(channel_name="training", data_source=f"s3://{bucket}/data/")
     trainer.train(input_data_config=[data], wait=True, logs=True)

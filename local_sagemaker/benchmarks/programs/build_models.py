@@ -1,7 +1,6 @@
-"""Write the models that the serving benchmarks ask, as the training scripts export them.
+"""Write the models that the serving benchmarks ask: image classifiers, each with a signature for pixels and for files.
 
-The weights are random: neither time nor memory depends on their values. Run it with `training_scripts` on
-`PYTHONPATH`; the benchmarks do.
+The weights are random: neither time nor memory depends on their values.
 """
 
 import argparse
@@ -13,21 +12,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf
-
-import cifar_train
-import sign_language_train
-from exporting import export_classifier
+from keras import layers
 
 CLASS_NAMES = [str(digit) for digit in range(10)]
 
 
 def build_cnn(*, width: int, dense_units: int) -> keras.Model:
-    """Build the network of the CIFAR-10 script."""
-    return cifar_train.build_model(image_size=32, class_count=10, width=width, dense_units=dense_units, dropout=0.2)
+    """Build a small network of three convolutions, for images of 32 by 32 pixels."""
+    pixels = keras.Input((32, 32, 3), name="pixels")
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    for filters in (width, 2 * width, 4 * width):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = layers.MaxPooling2D()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation("relu")(x)
+    return keras.Model(pixels, _classify(layers.Flatten()(x), dense_units=dense_units))
 
 
 def build_vgg16(*, input_size: int, base_size: int) -> keras.Model:
-    """Build the network of the sign-language script.
+    """Build VGG16 with a classifier of ten classes.
 
     Args:
         input_size: Height and width of the images that come in, in pixels.
@@ -37,14 +40,11 @@ def build_vgg16(*, input_size: int, base_size: int) -> keras.Model:
         Model from pixels 0 to 255, (N, input_size, input_size, 3), to probabilities (N, 10).
     """
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(base_size, base_size, 3))
-    frozen = sign_language_train.build_frozen_part(
-        base, input_size=input_size, last_layer=sign_language_train.LAST_FROZEN_LAYERS[1]
-    )
-    trained = sign_language_train.build_trained_part(
-        base, trained_blocks=1, class_count=10, dense_units=256, dropout=0.5
-    )
     pixels = keras.Input((input_size, input_size, 3), name="pixels")
-    return keras.Model(pixels, trained(frozen(pixels)))
+    x = layers.Resizing(base_size, base_size, antialias=True)(pixels)
+    convolutions = keras.Model(base.input, base.get_layer("block5_conv3").output)
+    x = convolutions(keras.applications.vgg16.preprocess_input(x))
+    return keras.Model(pixels, _classify(layers.GlobalAveragePooling2D()(x), dense_units=256))
 
 
 BUILDERS = {
@@ -53,6 +53,31 @@ BUILDERS = {
     "vgg16-100": lambda: build_vgg16(input_size=100, base_size=96),
     "vgg16-224": lambda: build_vgg16(input_size=224, base_size=224),
 }
+
+
+def export(model: keras.Model, folder: Path) -> None:
+    """Write a classifier to ``folder/1``: ``serving_default`` takes pixels, ``serving_bytes`` encoded files."""
+    _, height, width, channels = model.input_shape
+    names = tf.constant(CLASS_NAMES)
+
+    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = model(pixels, training=False)
+        return {"label": tf.gather(names, tf.argmax(probabilities, axis=-1)), "probabilities": probabilities}
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+        return tf.image.resize(tf.cast(image, tf.float32), (height, width), antialias=True)
+
+    def classify_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        decoded = tf.TensorSpec((height, width, channels), tf.float32)
+        return classify(tf.map_fn(decode, image_bytes, fn_output_signature=decoded))
+
+    archive = keras.export.ExportArchive()
+    pixels = tf.TensorSpec((None, height, width, channels), tf.float32, name="instances")
+    encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
+    archive.add_endpoint("serving_default", classify, input_signature=[pixels])
+    archive.add_endpoint("serving_bytes", classify_bytes, input_signature=[encoded])
+    archive.write_out(folder / "1", verbose=False)
 
 
 def copy_with_other_weights(source: Path, target: Path, *, seed: int) -> None:
@@ -85,10 +110,14 @@ def main() -> None:
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
     for name in options.models:
-        provenance = {"weights": "random", "data": "none"}
-        export_classifier(BUILDERS[name](), options.folder / name, class_names=CLASS_NAMES, provenance=provenance)
+        export(BUILDERS[name](), options.folder / name)
     for index in range(options.copies):
         copy_with_other_weights(options.copy, options.folder / str(index), seed=index + 1)
+
+
+def _classify(features: keras.KerasTensor, *, dense_units: int) -> keras.KerasTensor:
+    x = layers.Dense(dense_units, activation="relu")(features)
+    return layers.Dense(len(CLASS_NAMES), activation="softmax", name="probabilities")(x)
 
 
 def _perturb(value: np.ndarray, generator: np.random.Generator) -> np.ndarray:
