@@ -27,7 +27,8 @@ def test_every_file_that_the_page_names_is_there(project, text):
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     named = {name for name in re.findall(r"`([\w./]+\.(?:py|md|yaml|yml|toml|json|ipynb))`", prose)}
     named |= {name for name in re.findall(r"\]\(([\w./]+)\)", prose)}
-    folders = (project, project / "helpers", project / "training_scripts", project / "local_sagemaker")
+    package = project / "local_sagemaker" / "src" / "local_sagemaker"
+    folders = (project, project / "helpers", project / "training_scripts", package)
     missing = {name for name in named if not any((folder / name).exists() for folder in folders)}
     assert missing == {"training_scripts/pets_train.py"}
     assert len(named) > 15

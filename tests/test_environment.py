@@ -22,9 +22,20 @@ def metadata(project: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def required(metadata) -> list[Requirement]:
+def emulator(project: Path) -> dict:
+    """The metadata of local_sagemaker, which is a project of its own and installed beside this one."""
+    return tomllib.loads((project / "local_sagemaker" / "pyproject.toml").read_text())
+
+
+def requirements(metadata: dict) -> list[Requirement]:
+    """What a project and its tests need of others."""
     parts = metadata["project"]["dependencies"] + metadata["project"]["optional-dependencies"]["test"]
-    return [Requirement(line) for line in parts]
+    return [needed for needed in map(Requirement, parts) if needed.name != "local-sagemaker"]
+
+
+@pytest.fixture(scope="module")
+def required(metadata, emulator) -> list[Requirement]:
+    return requirements(metadata) + requirements(emulator)
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +54,23 @@ def key(requirement: Requirement) -> tuple:
     return name, frozenset(requirement.extras), str(requirement.specifier), str(requirement.marker or "")
 
 
-def test_the_conda_environment_and_the_project_require_the_same(conda, required):
+def test_the_conda_environment_and_the_project_require_the_same(conda, metadata):
     (pip,) = [part["pip"] for part in conda["dependencies"] if isinstance(part, dict)]
-    assert pip[-1] == "-e ."
-    in_conda = [key(Requirement(line)) for line in pip[:-1]]
+    assert pip[-2:] == ["-e ./local_sagemaker[test]", "-e ."]
+    in_conda = [key(Requirement(line)) for line in pip[:-2]]
     assert len(in_conda) == len(set(in_conda))
-    assert sorted(in_conda, key=str) == sorted(map(key, required), key=str)
+    assert sorted(in_conda, key=str) == sorted(map(key, requirements(metadata)), key=str)
+
+
+def test_the_project_requires_the_local_sagemaker_that_is_beside_it(metadata, emulator):
+    version = emulator["project"]["version"]
+    for parts, extras in (
+        (metadata["project"]["dependencies"], set()),
+        (metadata["project"]["optional-dependencies"]["test"], {"test"}),
+    ):
+        (needed,) = [needed for needed in map(Requirement, parts) if needed.name == "local-sagemaker"]
+        assert needed.extras == extras
+        assert version in needed.specifier
 
 
 def test_the_python_of_the_conda_environment_is_supported(conda, metadata):
@@ -64,15 +86,16 @@ def pythons(metadata) -> list[str]:
     return [f"3.{minor}" for minor in range(30) if f"3.{minor}.0" in supported and f"3.{minor}.99" in supported]
 
 
-def test_every_place_names_the_same_pythons(project, pythons):
+def test_every_place_names_the_same_pythons(project, metadata, emulator, pythons):
     [versions] = re.findall(r"^VERSIONS := (.+)$", (project / "Makefile").read_text(), re.MULTILINE)
     assert versions.split() == pythons[::-1]
     assert {python.rpartition(".")[0] for python in PYTHONS} == set(pythons)
     sentence = f"Python {', '.join(pythons[:-1])} or {pythons[-1]}"
     for page in ("README.md", "notebooks/README.md"):
         assert sentence in (project / page).read_text(encoding="utf-8"), page
-    ruff = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["ruff"]
-    assert ruff["target-version"] == f"py{pythons[0].replace('.', '')}"
+    assert emulator["project"]["requires-python"] == metadata["project"]["requires-python"]
+    for settings in (metadata, emulator):
+        assert settings["tool"]["ruff"]["target-version"] == f"py{pythons[0].replace('.', '')}"
 
 
 @pytest.fixture
@@ -132,8 +155,15 @@ def test_every_dependency_of_the_conda_environment_has_its_reason(project):
     lines = (project / "environment.yml").read_text().splitlines()
     packages = [line.strip() for line in lines if re.match(r" +- [a-z0-9]", line) and not line.strip().endswith(":")]
     packages.remove("- conda-forge")
-    assert len(packages) > 30
+    assert len(packages) > 25
     assert [line for line in packages if not re.search(r"  # \w.{10,}", line)] == []
+
+
+def test_every_dependency_of_local_sagemaker_has_its_reason(project, emulator):
+    lines = (project / "local_sagemaker" / "pyproject.toml").read_text().splitlines()
+    packages = [line for line in lines if re.match(r' {4}"[a-z0-9]', line)]
+    assert len(packages) == len(requirements(emulator))
+    assert [line for line in packages if not re.search(r'",  # \w.{10,}', line)] == []
 
 
 @pytest.mark.parametrize("python", PYTHONS)

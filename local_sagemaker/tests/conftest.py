@@ -305,7 +305,7 @@ def eventually_fixture() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
     """One server for all tests; only what this yields leads to it."""
-    home = tmp_path_factory.mktemp("local-sagemaker")
+    home = tmp_path_factory.mktemp("local sagemaker")  # with a space, as below macOS' Application Support
     yield daemon.start(home)
     daemon.stop(home)
 

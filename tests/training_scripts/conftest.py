@@ -6,14 +6,13 @@ import os
 import secrets
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from local_sagemaker.archives import unpack
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
 CONVOLUTIONS = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}
@@ -29,6 +28,19 @@ def name_hosts() -> Callable[[int], list[str]]:
         return [f"{network}.{number}" for number in range(1, count + 1)]
 
     return name
+
+
+@pytest.fixture(scope="session")
+def unpack() -> Callable[[Path, Path], None]:
+    """A function that unpacks an archive, which the tests have made themselves, into a folder."""
+
+    def unpack(archive: Path, folder: Path) -> None:
+        with tarfile.open(archive) as files:
+            for member in filter(tarfile.TarInfo.isfile, files):
+                (folder / member.name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / member.name).write_bytes(files.extractfile(member).read())
+
+    return unpack
 
 
 @dataclass(frozen=True)
@@ -181,13 +193,13 @@ def personal_run(tmp_path_factory, people_data, vgg16_base) -> Run:
 
 
 @pytest.fixture(scope="session")
-def served_archive(tmp_path_factory):
+def served_archive(tmp_path_factory, unpack):
     """A function that loads one archive of a run of personal models and returns its signature for pixels."""
     import tensorflow as tf  # imported only by the tests that need it: it takes seconds
 
     def load(run: Run, name: str):
         folder = tmp_path_factory.mktemp(name) / "model"
-        unpack(run.model / f"{name}.tar.gz", folder, max_bytes=2**30, max_members=100)
+        unpack(run.model / f"{name}.tar.gz", folder)
         return tf.saved_model.load(folder / "1").signatures["serving_default"]
 
     return load

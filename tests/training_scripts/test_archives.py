@@ -12,7 +12,6 @@ from PIL import Image
 from archives import read_shared, write_archives
 from exporting import export_classifier
 from heads import head_of
-from local_sagemaker.archives import unpack
 
 CLASSES = ["a", "b", "c"]
 CARD = {"class_names": CLASSES, "provenance": {"seed": 1}}
@@ -44,9 +43,15 @@ def folder(model, heads, tmp_path_factory):
     return folder
 
 
-def unpacked(folder, name, target):
-    unpack(folder / f"{name}.tar.gz", target, max_bytes=2**30, max_members=100)
-    return target / "1"
+@pytest.fixture
+def unpacked(folder, tmp_path, unpack):
+    """A function that unpacks one of the archives and returns the folder of its model."""
+
+    def unpack_one(name):
+        unpack(folder / f"{name}.tar.gz", tmp_path / name)
+        return tmp_path / name / "1"
+
+    return unpack_one
 
 
 def answers(path):
@@ -61,20 +66,20 @@ def answers(path):
 
 
 @pytest.mark.parametrize("name", ["shared", "user-000", "user-001"])
-def test_an_archive_answers_bit_for_bit_as_an_export_of_its_own(model, heads, folder, tmp_path, name):
+def test_an_archive_answers_bit_for_bit_as_an_export_of_its_own(model, heads, unpacked, tmp_path, name):
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     if name in heads:
         copy.get_layer("head").set_weights([heads[name][:-1], heads[name][-1]])
     expected = answers(export_classifier(copy, tmp_path / "own", **CARD))
-    found = answers(unpacked(folder, name, tmp_path / name))
+    found = answers(unpacked(name))
     assert expected.keys() == found.keys() and len(found) == 4
     for key, value in expected.items():
         np.testing.assert_array_equal(found[key], value)
 
 
-def test_all_archives_hold_one_graph_and_name_their_owner(folder, tmp_path):
-    paths = {name: unpacked(folder, name, tmp_path / name) for name in ("shared", "user-000", "user-001")}
+def test_all_archives_hold_one_graph_and_name_their_owner(unpacked):
+    paths = {name: unpacked(name) for name in ("shared", "user-000", "user-001")}
     assert len({(path / "saved_model.pb").read_bytes() for path in paths.values()}) == 1
     cards = {name: json.loads((path / "assets.extra" / "model.json").read_text()) for name, path in paths.items()}
     assert cards["user-001"]["user"] == "user-001" and "user" not in cards["shared"]

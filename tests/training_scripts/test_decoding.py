@@ -2,8 +2,12 @@
 
 import io
 import re
+import shutil
 import struct
+import time
+import uuid
 import zlib
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,9 +17,8 @@ from PIL import Image
 
 import decoding
 import exporting
-from helpers import images
+from helpers import endpoint, images, storage
 from helpers.sources import folders
-from local_sagemaker.engines import engine
 
 SIZE = 16
 RANDOM = np.random.default_rng(4)
@@ -252,13 +255,37 @@ def test_both_sides_read_malformed_exif_data_alike():
     assert found == set(range(1, 9))
 
 
-def test_models_share_a_graph_in_the_emulator(model, tmp_path):
-    first, second = (engine.open_engine(path) for path in (model, export(tmp_path)))
-    assert (first.name, first.reason) == ("shared graph", "")
-    assert first._keys == second._keys
+@pytest.fixture
+def deployed(connection, model, tmp_path):
+    """An endpoint with two exports of the network: "first.tar.gz" and "second.tar.gz"."""
+    models_uri = f"{connection.base_uri}decoding/"
+    for name, folder in (("first", model), ("second", export(tmp_path / "second"))):
+        archive = shutil.make_archive(str(tmp_path / name), "gztar", folder.parent)
+        storage.upload_file(connection, Path(archive), f"{models_uri}{name}.tar.gz")
+    name = f"decoding-{uuid.uuid4().hex[:8]}"
+    found = endpoint.deploy(connection, name, models_uri=models_uri, instance_type="ml.c5.xlarge")
+    yield found
+    found.delete()
+
+
+def test_models_share_a_graph_in_the_emulator(connection, deployed):
     content = exif(6)
-    (answer,) = first.signatures["serving_bytes"].call({"image_bytes": np.array([content], object)})["probabilities"]
     trained = np.asarray(images.read(content, size=(SIZE, SIZE)))
-    assert np.abs(answer.reshape(SIZE, SIZE, 3) - trained).max() <= 1
-    first.close()
-    second.close()
+    group = f"/aws/sagemaker/Endpoints/{deployed.name}"
+
+    def ask(target_model):
+        answer = deployed.predict([content], target_model=target_model).probabilities
+        assert np.abs(answer.reshape(SIZE, SIZE, 3) - trained).max() <= 1
+
+    def logged(words):
+        events = connection.boto.client("logs").filter_log_events(logGroupName=group)["events"]
+        return [event["message"] for event in events if re.search(words, event["message"])]
+
+    ask("first.tar.gz")
+    deadline = time.monotonic() + 120
+    while not logged("stays with .*, shared graph$"):  # built after the first call
+        assert time.monotonic() < deadline, logged("")
+        time.sleep(0.1)
+    ask("second.tar.gz")
+    assert len(logged("loaded .*, shared graph$")) == 1
+    ask("first.tar.gz")
