@@ -228,10 +228,11 @@ LIMITED = (
 @pytest.fixture(scope="module")
 def full_service(tmp_path_factory, connect_service, eventually):
     """A server that cannot write files beyond 2 MiB: what a full disk does to a large object."""
-    home = tmp_path_factory.mktemp("full")
+    folder = tmp_path_factory.mktemp("full")
+    home = folder / "home"
     command = [sys.executable, "-c", LIMITED, str(home), str(2 * 1024 * 1024)]
     with (
-        (home / "server.log").open("wb") as log,
+        (folder / "log").open("wb") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         status = eventually(lambda: daemon.status(home))
