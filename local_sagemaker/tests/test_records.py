@@ -118,7 +118,8 @@ def test_names_are_found_by_their_beginning(records):
 
 def test_a_home_of_version_1_is_brought_up_to_date_with_all_it_holds(tmp_path, connect_service):
     home = tmp_path / "home"
-    (home / "objects").mkdir(parents=True)
+    daemon.prepare_home(home)
+    (home / "objects").mkdir()
     (home / "objects" / "file").write_bytes(b"old")
     etag = "149603e6c03516362a8da23f624db945"
     old = {
