@@ -72,7 +72,7 @@ def test_predictions_read_features_batch_by_batch(model, monkeypatch):
     monkeypatch.setattr(fitting, "EVALUATION_BATCH", 2)
     images = np.arange(60, dtype=np.uint8).reshape(5, 2, 2, 3)
     (watched,) = predict(model, [images.view(Watched)])
-    assert read == [2, 2, 1]
+    assert sorted(read) == [1, 2, 2]  # tf.data may look up two batches at once, and yields them in order
     np.testing.assert_allclose(watched, model.predict(images, verbose=0), rtol=1e-5)
 
 
