@@ -115,7 +115,11 @@ def _faults(given: Mapping[str, object], known: Iterable[str]) -> list[str]:
     for name, value in given.items():
         if name in RULES and not RULES[name][1](value):
             read = parse(value) if isinstance(value, str) else value
-            hint = f" Type {read!r}; in YAML (a file, papermill -y) {json.dumps(read)}." if RULES[name][1](read) else ""
+            hint = (
+                f" Type {read!r}; in YAML (a file, papermill -y) {json.dumps(read, default=str)}."
+                if RULES[name][1](read)
+                else ""
+            )
             what = f"the text {value!r}" if isinstance(value, str) else repr(value)
             faults.append(f"{name} takes {RULES[name][0]}, not {what}.{hint}")
     return faults
@@ -160,7 +164,7 @@ def read_file(path: Path) -> dict[str, object]:
         raise FileNotFoundError(f"No parameter file at {path}. The project's own are in notebooks/parameters/.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # of its bytes, or of a date that there is not
         raise ValueError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ValueError(f"{path} must hold lines like `EPOCHS: 6`, one for each parameter.")
@@ -178,7 +182,7 @@ def parse(text: str) -> object:
         return None
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # of a date that there is not
         return text
     # To YAML, nothing is null and 12:30:00 is a number.
     return value if isinstance(value, bool | list | dict) or text in ("null", "~") else text

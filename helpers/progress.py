@@ -150,7 +150,8 @@ class Step:
                 self._output.update(data, raw=True)
         elif self._stream.isatty():
             width = shutil.get_terminal_size().columns - 1
-            print(f"\r{line[:width]:{width}}", end="\n" if last and line else "", file=self._stream, flush=True)
+            shown = line if last else line[:width]  # what stays may wrap: it tells what still bills
+            print(f"\r{shown:{width}}", end="\n" if last and line else "", file=self._stream, flush=True)
             self._output = self._stream
         elif last and line:
             print(line, file=self._stream, flush=True)

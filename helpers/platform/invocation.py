@@ -59,11 +59,12 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
         ValueError: If it is neither, is empty, or exceeds the 6 MiB that one call may carry.
     """
     if isinstance(images, np.ndarray):
-        if images.ndim != 4 or images.shape[-1] != 3 or len(images) == 0:
+        if images.ndim != 4 or images.shape[-1] != 3 or images.size == 0:
             raise ValueError(f"Pixels must have the shape (N, height, width, 3) with N ≥ 1, not {images.shape}.")
         _warn_of_scale(images)
         document: dict[str, Any] = {"instances": images.tolist()}
     else:
+        images = list(images)
         if not images or not all(isinstance(image, bytes) for image in images):
             raise ValueError("Images must be an array of pixels, or a sequence of encoded files as bytes.")
         encoded = [{"b64": base64.b64encode(image).decode()} for image in images]
@@ -78,7 +79,7 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
 
 def _warn_of_scale(pixels: np.ndarray) -> None:
     low, high = pixels.min(), pixels.max()
-    if low < 0 or high > 255:
+    if not (low >= 0 and high <= 255):  # NaN neither
         found = "Some pixels lie outside 0 to 255"
     elif np.issubdtype(pixels.dtype, np.floating) and 0 < high <= 1:
         found = "All pixels lie between 0 and 1"

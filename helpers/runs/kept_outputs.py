@@ -10,6 +10,7 @@ alternative text of a picture from HTML only, which holds the picture once more:
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,32 +55,42 @@ def describe_pictures(model: dict[str, Any]) -> dict[str, Any]:
     Args:
         model: The notebook, as Jupyter Server has it; changed in place.
     """
-    for data, alt in _pictures(model):
-        data["text/html"] = as_html(data["image/png"].replace("\n", ""), alt)
+    for data, described in _pictures(model):
+        data.setdefault("text/html", described)
     return model
 
 
-def plain(*, model: dict[str, Any], **_: object) -> None:
+def plain(*, model: dict[str, Any], path: str, contents_manager: Any, **_: object) -> None:
     """Leave out of a notebook that is about to be saved what JupyterLab adds, or needs twice.
+
+    What JupyterLab says of the kernel is left out where the file does so: notebooks of others keep what they have.
 
     Args:
         model: The notebook, as Jupyter Server has it; changed in place.
-        **_: The path and the contents manager.
+        path: Of the notebook, below the server's folder.
+        contents_manager: Knows that folder.
+        **_: Nothing more so far.
     """
-    for data, _alt in _pictures(model):
-        data.pop("text/html", None)
-    metadata = (model.get("content") or {}).get("metadata", {}) if model.get("type") == "notebook" else {}
-    if metadata.get("kernelspec", {}).get("name") == KERNEL["kernelspec"]["name"]:
-        metadata |= KERNEL
+    for data, described in _pictures(model):
+        if data.get("text/html") == described:
+            del data["text/html"]
+    saved = Path(getattr(contents_manager, "root_dir", ""), path.strip("/"))
+    if model.get("type") == "notebook" and model.get("content") and saved.is_file():
+        before = json.loads(saved.read_text(encoding="utf-8") or "{}").get("metadata", {})
+        metadata = model["content"]["metadata"]
+        same_kernel = (metadata.get("kernelspec") or {}).get("name") == KERNEL["kernelspec"]["name"]
+        if same_kernel and {name: before.get(name) for name in KERNEL} == KERNEL:
+            metadata |= KERNEL
 
 
 def _pictures(model: dict[str, Any]) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield the data and the alternative text of each picture in a notebook that has one."""
+    """Yield the data of each picture in a notebook that has an alternative text, and the HTML that says it."""
     if model.get("type") == "notebook" and model.get("content"):
         for output in (output for cell in model["content"]["cells"] for output in cell.get("outputs", ())):
-            alt = output.get("metadata", {}).get("image/png", {}).get("alt")
-            if alt and "image/png" in output.get("data", {}):
-                yield output["data"], alt
+            about, png = output.get("metadata", {}).get("image/png"), output.get("data", {}).get("image/png")
+            alt = about.get("alt") if isinstance(about, dict) else None
+            if isinstance(alt, str) and isinstance(png, str):
+                yield output["data"], as_html(png.replace("\n", ""), alt)
 
 
 def refresh(notebook: Path, executed: Path) -> int:

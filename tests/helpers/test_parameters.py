@@ -40,6 +40,7 @@ def test_anything_but_a_literal_in_the_parameters_cell_is_refused(write_notebook
         ("a: [", "a: ["),
         ("", ""),
         ("12:30:00", "12:30:00"),
+        ("2024-13-45", "2024-13-45"),
         ("2026-01-01", "2026-01-01"),
     ],
 )

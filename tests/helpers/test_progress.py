@@ -44,6 +44,16 @@ def test_on_a_terminal_one_line_is_rewritten_and_ends_as_what_came_out(monkeypat
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_narrow_terminal_shows_all_of_what_still_bills(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("COLUMNS", "20")
+    with pytest.raises(KeyboardInterrupt), Step("Endpoint many-models", if_stopped="It stays, and bills."):
+        raise KeyboardInterrupt
+    assert "It stays, and bills." in stream.getvalue()
+
+
+@pytest.mark.usefixtures("quick")
 def test_in_a_log_only_what_stays_is_written(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)

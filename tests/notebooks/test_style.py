@@ -18,6 +18,7 @@ from ipykernel.ipkernel import IPythonKernel
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_server.extension.manager import ExtensionPackage
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from nbformat import v4
 
 from helpers import parameters
 from helpers.runs import kept_outputs
@@ -308,6 +309,27 @@ def test_jupyterlab_shows_alternative_texts_and_saves_an_opened_notebook_as_it_w
 
     asyncio.run(open_and_save())
     assert Path(copy).read_bytes() == path.read_bytes()
+
+
+def test_notebooks_of_others_are_left_alone(manager, tmp_path):
+    metadata = {
+        "kernelspec": {"name": "python3", "display_name": "My project", "language": "python"},
+        "language_info": {"name": "python", "version": "3.9.1"},
+    }
+    alts = ({"alt": "a"}, {"alt": 3}, None)
+    data = {"image/png": "AA==", "text/html": "<b>theirs</b>"}
+    outputs = [v4.new_output("display_data", data=data, metadata={"image/png": alt}) for alt in alts]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("", outputs=outputs)], metadata=metadata)
+    nbformat.write(notebook, tmp_path / "theirs.ipynb")
+
+    async def open_and_save() -> None:
+        content = (await manager.get("theirs.ipynb"))["content"]
+        assert content["cells"][0]["outputs"] == outputs
+        await manager.save({"type": "notebook", "format": "json", "content": content}, "theirs.ipynb")
+
+    asyncio.run(open_and_save())
+    saved = nbformat.read(tmp_path / "theirs.ipynb", as_version=4)
+    assert (saved["metadata"], saved["cells"][0]["outputs"]) == (metadata, outputs)
 
 
 def test_the_server_takes_larger_messages_than_photos_are():

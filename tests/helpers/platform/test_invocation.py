@@ -111,6 +111,7 @@ def test_the_body_of_pixels_and_of_files():
         (np.zeros((4, 4, 3)), r"shape \(N, height, width, 3\) with N ≥ 1, not \(4, 4, 3\)"),
         (np.zeros((1, 4, 4, 1)), "not"),
         (np.zeros((0, 4, 4, 3)), "N ≥ 1"),
+        (np.zeros((1, 0, 0, 3)), "N ≥ 1"),
         ([], "array of pixels, or a sequence"),
         (["file.jpg"], "encoded files as bytes"),
         (np.zeros((4, 400, 400, 3)), "one call may carry 6,291,456. Send fewer images, or send them as JPEG"),
@@ -121,6 +122,11 @@ def test_the_body_of_pixels_and_of_files():
 def test_images_that_cannot_be_sent_are_refused_before_the_call(given, words):
     with pytest.raises(ValueError, match=words):
         invocation.request_body(given)
+
+
+def test_a_generator_of_files_is_sent_whole():
+    body = json.loads(invocation.request_body(file for file in (b"\xff\xd8", b"\xff")))
+    assert len(body["instances"]) == 2
 
 
 def test_a_photo_that_is_too_large_is_given_a_size_that_is_not():
@@ -145,6 +151,7 @@ def test_a_photo_that_is_too_large_is_given_a_size_that_is_not():
             "All pixels lie between 0 and 1. The models take pixels from 0 to 255",
         ),
         (np.full((1, 4, 4, 3), -120.0), "Some pixels lie outside 0 to 255"),
+        (np.full((1, 4, 4, 3), np.nan), "Some pixels lie outside 0 to 255"),
     ],
 )
 def test_pixels_on_another_scale_are_warned_of(pixels, words):
