@@ -116,6 +116,15 @@ def test_a_folder_of_the_users_is_refused_and_left_as_it_is(tmp_path, command):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_folder_in_another_home_folder_is_refused_as_its_reset_deletes_it(local_server):
+    inner = local_server.home / "jobs" / "mine"
+    with pytest.raises(
+        DaemonError, match=r"lies in .*, another home folder, which deletes it. Name a folder elsewhere"
+    ):
+        daemon.start(inner)
+    assert not inner.exists()
+
+
 def test_an_empty_folder_and_a_home_of_before_are_taken(home):
     home.mkdir()
     first = daemon.start(home)

@@ -226,6 +226,9 @@ def _check_ours(home: Path) -> None:
             f"{home} holds files and is no home folder of local_sagemaker. "
             "Name an empty or a new folder, by --home or LOCAL_SAGEMAKER_HOME."
         )
+    outer = next((folder for folder in home.resolve().parents if (folder / _MARK).exists()), None)
+    if outer:
+        raise DaemonError(f"{home} lies in {outer}, another home folder, which deletes it. Name a folder elsewhere.")
 
 
 @contextlib.contextmanager
