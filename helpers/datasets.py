@@ -12,8 +12,8 @@ import numpy as np
 
 from helpers import splits
 from helpers.sample_images import hands, objects
-from helpers.sources import origins
-from helpers.sources.origins import Origin, Pool
+from helpers.sources import provenance
+from helpers.sources.provenance import Origin, Pool
 
 SEED = 2021
 SPLITS = ("train", "validation", "test")
@@ -133,7 +133,7 @@ def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | No
         FileNotFoundError: If the folder does not exist.
         ValueError: If the source or the limit is not understood, or the folder is not of that form.
     """
-    origin = origins.cifar(source, seed=seed)
+    origin = provenance.cifar(source, seed=seed)
     return _assemble(origin, CIFAR, objects.CLASS_NAMES, split="random", seed=seed, limit=limit)
 
 
@@ -163,7 +163,7 @@ def load_sign_language(
     """
     if split not in ("random", "by_student"):
         raise ValueError(f'The split is {split!r}; it must be "random" or "by_student".')
-    origin = origins.sign_language(source, seed=seed, by_student=split == "by_student")
+    origin = provenance.sign_language(source, seed=seed, by_student=split == "by_student")
     return _assemble(origin, SIGN_LANGUAGE, hands.CLASS_NAMES, split=split, seed=seed, limit=limit)
 
 
@@ -189,7 +189,7 @@ def load_folder(
         FileNotFoundError: If the folder does not exist.
         ValueError: If the folder is not of that form, or a class has too few images to be divided.
     """
-    origin, class_names = origins.own_folder(folder, title=title, size=size)
+    origin, class_names = provenance.own_folder(folder, title=title, size=size)
     return _assemble(origin, name, class_names, split="random", seed=seed, limit=limit)
 
 

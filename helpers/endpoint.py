@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from botocore.exceptions import ClientError
 
-from helpers import storage
-from helpers.platform import invocation, removal
-from helpers.platform.container_images import serving_image
-from helpers.platform.endpoint_metrics import EndpointMetrics, readable
-from helpers.platform.endpoint_status import EndpointError, find, wait_in_service
-from helpers.platform.invocation import Predictions, request_body
+from helpers import s3
+from helpers.aws import invocation, removal
+from helpers.aws.container_images import serving_image
+from helpers.aws.endpoint_metrics import EndpointMetrics, readable
+from helpers.aws.endpoint_status import EndpointError, find, wait_in_service
+from helpers.aws.invocation import Predictions, request_body
 from helpers.progress import Step
 from helpers.session import Connection
 
@@ -70,13 +70,13 @@ class MultiModelEndpoint:
                 "- _ . + = @, in folders divided by / if need be."
             )
         uri = self.models_uri + target_model
-        if storage.exists(self.connection, uri):
+        if s3.exists(self.connection, uri):
             raise EndpointError(
                 f"{uri} exists, and the endpoint would go on serving the archive it loaded. Publish under a new name."
             )
         if str(archive).startswith("s3://"):
-            return storage.copy(self.connection, str(archive), uri)
-        return storage.upload_file(self.connection, Path(archive), uri)
+            return s3.copy(self.connection, str(archive), uri)
+        return s3.upload_file(self.connection, Path(archive), uri)
 
     def new_version(self, slug: str) -> str:
         """Return the first of the names ``slug-v2.tar.gz``, ``slug-v3.tar.gz``, … that is not published."""
@@ -89,11 +89,11 @@ class MultiModelEndpoint:
 
         Stop calling it first, so that nobody finds it gone.
         """
-        storage.delete(self.connection, self.models_uri + target_model)
+        s3.delete(self.connection, self.models_uri + target_model)
 
     def list_models(self) -> list[str]:
         """Return the target models that can be called."""
-        return [name for name in storage.list_names(self.connection, self.models_uri) if name.endswith(".tar.gz")]
+        return [name for name in s3.list_names(self.connection, self.models_uri) if name.endswith(".tar.gz")]
 
     def predict(self, images: np.ndarray | Sequence[bytes], *, target_model: str) -> Predictions:
         """Ask a model about images.

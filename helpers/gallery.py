@@ -11,10 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from IPython import get_ipython
 
 from helpers import images, plots
+from helpers.aws import invocation
+from helpers.aws.endpoint_status import EndpointError
 from helpers.endpoint import MultiModelEndpoint
-from helpers.platform import invocation
-from helpers.platform.endpoint_status import EndpointError
-from helpers.plots import canvas
+from helpers.plots import style
 
 _UPLOADED = "uploaded image"
 # Large photographs are shown small; the model gets the file as it is.
@@ -131,4 +131,4 @@ class Gallery:
             title=self.model.value,
             source="an image of yours" if uploaded else self._source,
         )
-        return canvas.png(figure)
+        return style.png(figure)

@@ -7,7 +7,7 @@ and condition keys for Amazon SageMaker" in the service authorization reference.
 from collections.abc import Sequence
 from typing import Any
 
-from helpers import storage
+from helpers import s3
 
 VERSION = "2012-10-17"
 
@@ -41,7 +41,7 @@ def publish_models(models_uri: str, names: str = "*") -> dict[str, Any]:
         models_uri: S3 prefix of the archives.
         names: Which names below it; ``*`` stands for any text.
     """
-    bucket, prefix = storage.split_uri(models_uri)
+    bucket, prefix = s3.split_uri(models_uri)
     arn = f"arn:aws:s3:::{bucket}"
     objects = {
         "Sid": "WriteTheseArchives",

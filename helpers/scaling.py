@@ -6,7 +6,7 @@ SageMaker AI models" in the SageMaker developer guide.
 
 from typing import Any
 
-from helpers.platform.endpoint_metrics import METRICS
+from helpers.aws.endpoint_metrics import METRICS
 from helpers.session import Connection
 
 VARIANT = "AllTraffic"

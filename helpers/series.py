@@ -232,7 +232,7 @@ def _advice(entry: Mapping[str, Any], resume: str) -> dict[str, str]:
     commands = {"Resume with": resume}
     if entry["parameters"].get("TARGET") == "aws":
         prefix = entry["parameters"].get("PREFIX", "multi-model-endpoint")
-        words = ["python", "-m", "helpers.leftovers", "list", "--target", "aws", "--prefix", prefix]
+        words = ["python", "-m", "helpers.orphaned_resources", "list", "--target", "aws", "--prefix", prefix]
         commands["See what bills"] = shlex.join(words)
     return commands
 

@@ -18,8 +18,8 @@ import local_sagemaker
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from helpers.aws.account import Account
 from helpers.errors import show_as_sentences
-from helpers.platform.account import Account
 from helpers.progress import Step
 
 TARGETS = ("local", "aws")

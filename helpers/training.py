@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from helpers import storage
-from helpers.platform import job_log, job_output, model_card
-from helpers.platform.container_images import training_image
-from helpers.platform.job_output import Mistakes, OutputError
+from helpers import s3
+from helpers.aws import job_log, job_output, model_card
+from helpers.aws.container_images import training_image
+from helpers.aws.job_output import Mistakes, OutputError
 from helpers.progress import Step
 from helpers.session import Connection
 
@@ -103,7 +103,9 @@ def train(
     if max_wait_seconds and not use_spot:
         raise ValueError("Only a job on spot instances waits for them. Pass use_spot=True, or no max_wait_seconds.")
     account = connection.account
-    unknown = f"If the job was created, python -m helpers.leftovers list --target {connection.target} shows it."
+    unknown = (
+        f"If the job was created, python -m helpers.orphaned_resources list --target {connection.target} shows it."
+    )
     with Step(f"Training job for {slug}", unit="epochs", if_stopped=unknown) as step:
         step.note = "Creating"
         sdk = connection.sagemaker
@@ -157,7 +159,7 @@ def train(
 
 def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str:
     """Copy a trained model's archive below the multi-model endpoint's prefix and return its S3 URI."""
-    return storage.copy(connection, result.model_uri, connection.model_uri(slug))
+    return s3.copy(connection, result.model_uri, connection.model_uri(slug))
 
 
 def publish_all(connection: Connection, result: TrainingResult, *, models_uri: str) -> dict[str, int]:
@@ -175,7 +177,7 @@ def publish_all(connection: Connection, result: TrainingResult, *, models_uri: s
         TrainingError: If the job left no archive.
     """
     with tempfile.TemporaryDirectory() as folder:
-        bundle = storage.download(connection, result.model_uri, Path(folder, "model.tar.gz"))
+        bundle = s3.download(connection, result.model_uri, Path(folder, "model.tar.gz"))
         unpacked = Path(folder, "archives")
         unpacked.mkdir()
         with tarfile.open(bundle) as archive:
@@ -186,7 +188,7 @@ def publish_all(connection: Connection, result: TrainingResult, *, models_uri: s
                 content = archive.extractfile(member)
                 assert content is not None
                 (unpacked / Path(member.name).name).write_bytes(content.read())
-        storage.upload(connection, unpacked, models_uri)
+        s3.upload(connection, unpacked, models_uri)
     return {Path(member.name).name: member.size for member in members}
 
 
@@ -217,7 +219,7 @@ def _result(connection: Connection, description: dict[str, Any]) -> TrainingResu
     job_name = description["TrainingJobName"]
     output_uri = f"{connection.jobs_uri}{job_name}/output/output.tar.gz"
     try:
-        left = job_output.read(storage.read(connection, output_uri))
+        left = job_output.read(s3.read(connection, output_uri))
     except (ClientError, OutputError) as error:
         raise TrainingError(
             f"Training job {job_name} completed without its reports ({error}). The script must write history.json, "

@@ -10,8 +10,8 @@ import numpy as np
 from helpers import datasets, sample_images
 from helpers.datasets import SEED, SPLITS, Dataset, Split
 from helpers.sample_images import hands
-from helpers.sources import origins
-from helpers.sources.origins import Pool
+from helpers.sources import provenance
+from helpers.sources.provenance import Pool
 
 NAME = "personal"
 OWNERS = "owners.npz"
@@ -106,7 +106,7 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
     """
     if limit is not None and limit < 2:
         raise ValueError(f"A limit of {limit} users leaves nobody to compare with. Raise it to 2 or more.")
-    origin = origins.sign_language(source, seed=seed, by_student=True)
+    origin = provenance.sign_language(source, seed=seed, by_student=True)
     pool, source_text = (origin.images, origin.source) if origin.is_real else (_signers(seed), _GENERATED)
     assert pool.students is not None, "images that were asked for by student come with their students"
     numbers = _complete(pool.students, pool.labels)[:limit]

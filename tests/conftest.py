@@ -14,8 +14,8 @@ import pytest
 from local_sagemaker import Status, start, stop
 from nbformat import v4
 
-from helpers import leftovers, session
-from helpers.platform import removal
+from helpers import orphaned_resources, session
+from helpers.aws import removal
 from tests.browser import MISSING, PROGRAMS, Browser
 
 matplotlib.use("Agg")
@@ -130,7 +130,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[session.Connection]:
     if request.config.option.target == "aws":
         on_aws = session.connect("aws", prefix=prefix)
         yield on_aws
-        for leftover in leftovers.find(on_aws):
+        for leftover in orphaned_resources.find(on_aws):
             removal.REMOVE[leftover.kind](on_aws, leftover.name)
         return
     local_server: Status = request.getfixturevalue("local_server")

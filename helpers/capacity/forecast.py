@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers import load
+from helpers import replay
+from helpers.aws.endpoint_status import EndpointError
 from helpers.capacity import popularity, service_times, simulator, traffic
 from helpers.capacity.service_times import WARM, ServiceTimes
 from helpers.capacity.simulator import Fleet
 from helpers.capacity.traffic import Trace
 from helpers.endpoint import MultiModelEndpoint
-from helpers.platform.endpoint_status import EndpointError
 
 CALIBRATION_EXPONENT, FORECAST_EXPONENT = 0.3, 1.1  # of Zipf's law
 _REPETITIONS = 10  # of the draws, so that chance moves the forecast little
@@ -110,7 +110,7 @@ def rounds(
         seed: Of the calls.
     """
     kinds = [popularity.zipf(len(target_models), exponent) for exponent in (CALIBRATION_EXPONENT, FORECAST_EXPONENT)]
-    with load.calls_made(endpoint, count * calls) as step:
+    with replay.calls_made(endpoint, count * calls) as step:
         for number in range(count):
             step.note = f"round {number + 1} of {count}"
             halves = [
@@ -121,7 +121,7 @@ def rounds(
             trace, calibrating = traffic.merged(*halves)
             history = traffic.joined(history, trace)
             before = _counted(endpoint, len(history) - len(trace))
-            seconds = load.replay(endpoint, trace, target_models=target_models, body=body, step=step).seconds
+            seconds = replay.replay(endpoint, trace, target_models=target_models, body=body, step=step).seconds
             after = _counted(endpoint, len(history))
             measured_hit_ratio = (after["Sum"] - before["Sum"]) / (after["SampleCount"] - before["SampleCount"])
             yield _round(history, fleet, seconds, calibrating, measured_hit_ratio)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from helpers.plots.canvas import BLUE, GREY, INK, ORANGE, SERIES, finished, new_figure, styled
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, SERIES, finished, new_figure, styled
 
 
 @styled

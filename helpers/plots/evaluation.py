@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.canvas import BLUE, GREY, INK, STEEL, finished, new_figure, show_percent, styled
+from helpers.plots.style import BLUE, GREY, INK, STEEL, finished, new_figure, show_percent, styled
 
 
 @styled

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from helpers.plots.canvas import BLUE, ORANGE, finished, new_figure, round_steps, styled
+from helpers.plots.style import BLUE, ORANGE, finished, new_figure, round_steps, styled
 
 
 @styled

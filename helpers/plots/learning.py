@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from helpers.plots.canvas import (
+from helpers.plots.style import (
     BLUE,
     GREY,
     ORANGE,

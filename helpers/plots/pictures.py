@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.platform.job_output import Mistakes
-from helpers.plots.canvas import BLUE, GREY, INK, ORANGE, check_lengths, finished, hide, new_figure, styled
+from helpers.aws.job_output import Mistakes
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, check_lengths, finished, hide, new_figure, styled
 
 
 @styled

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.canvas import BLUE, GREY, ORANGE, finished, new_figure, styled
+from helpers.plots.style import BLUE, GREY, ORANGE, finished, new_figure, styled
 
 GREEN = "#009e73"
 # What VGG16 was trained with: https://keras.io/api/applications/vgg. In the order red, green, blue.

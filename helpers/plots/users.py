@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.canvas import BLUE, GREY, INK, ORANGE, STEEL, check_lengths, finished, hide, new_figure, styled
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, STEEL, check_lengths, finished, hide, new_figure, styled
 
 
 @styled

@@ -10,7 +10,7 @@ from PIL import Image
 
 from helpers import datasets
 from helpers.sample_images import objects
-from helpers.sources import downloads, origins
+from helpers.sources import downloads, provenance
 
 
 def write_classes(folder: Path, class_names, *, each: int, size: int = 32) -> Path:
@@ -242,7 +242,7 @@ def archive_of_digits(tmp_path: Path) -> str:
 
 def test_the_sign_language_archive_is_fetched_unpacked_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "DATA_FOLDER", tmp_path / "data")
-    monkeypatch.setattr(origins, "SIGN_LANGUAGE_URL", archive_of_digits(tmp_path))
+    monkeypatch.setattr(provenance, "SIGN_LANGUAGE_URL", archive_of_digits(tmp_path))
     dataset = datasets.load_sign_language("auto")
     assert dataset.is_real
     assert dataset.counts == {"train": 160, "validation": 30, "test": 10}
@@ -255,7 +255,7 @@ def test_the_sign_language_archive_is_fetched_unpacked_and_kept(tmp_path, monkey
 def test_a_damaged_sign_language_archive_is_an_error_and_is_not_kept(tmp_path, monkeypatch):
     (tmp_path / "login.html").write_text("<html>please sign in</html>")
     monkeypatch.setattr(downloads, "DATA_FOLDER", tmp_path / "data")
-    monkeypatch.setattr(origins, "SIGN_LANGUAGE_URL", (tmp_path / "login.html").as_uri())
+    monkeypatch.setattr(provenance, "SIGN_LANGUAGE_URL", (tmp_path / "login.html").as_uri())
     with pytest.raises(ValueError, match="cannot be unpacked"):
         datasets.load_sign_language("auto")
     assert not list((tmp_path / "data").rglob("*.zip"))

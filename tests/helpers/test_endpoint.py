@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from helpers import endpoint, storage
+from helpers import endpoint, s3
+from helpers.aws.endpoint_metrics import METRICS
 from helpers.endpoint import EndpointError
-from helpers.platform.endpoint_metrics import METRICS
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 
@@ -18,7 +18,7 @@ BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 @pytest.fixture(scope="module")
 def deployed(connection, classifiers):
     """An endpoint as notebook 04 deploys it, with the model "dense"."""
-    storage.upload_file(connection, classifiers["dense"], f"{connection.models_uri}dense.tar.gz")
+    s3.upload_file(connection, classifiers["dense"], f"{connection.models_uri}dense.tar.gz")
     name = f"series-{uuid.uuid4().hex[:8]}"
     found = endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
     yield found
@@ -41,7 +41,7 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
 
 def test_deploying_afresh_starts_without_loaded_models(connection, classifiers):
     name, models_uri = "afresh", f"{connection.base_uri}afresh/"
-    storage.upload_file(connection, classifiers["dense"], models_uri + "a.tar.gz")
+    s3.upload_file(connection, classifiers["dense"], models_uri + "a.tar.gz")
     options = {"models_uri": models_uri, "instance_type": "ml.c5.xlarge"}
     created = []
     for _ in range(2):

@@ -22,7 +22,7 @@ NO_OPERATIONS = {
     "s3:ListBucketMultipartUploads",
     "sagemaker:InvokeEndpoint",  # of the service sagemaker-runtime
 }
-LEFTOVERS = "helpers.leftovers; test_leftovers.py records it"
+LEFTOVERS = "helpers.orphaned_resources; test_orphaned_resources.py records it"
 SCALING = "AWS asks for it when scaling is registered; the stand-in scales nothing"
 # What the notebooks' user may do although no run of the series shows it, and why.
 BESIDE_THE_SERIES = {

@@ -150,7 +150,7 @@ def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, 
     folder = write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'").parent
     assert run(folder, tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "team/series") == 1
     assert targets == ["aws", "left"]
-    command = "python -m helpers.leftovers list --target aws --prefix team/series"
+    command = "python -m helpers.orphaned_resources list --target aws --prefix team/series"
     assert f"See what bills:  {command}" in capfd.readouterr().err
     assert command in html.unescape((tmp_path / "out" / "index.html").read_text())
 
@@ -196,7 +196,7 @@ def test_the_list_shows_titles_and_parameters(write_notebook, capsys):
 
 
 def test_the_outputs_of_a_run_are_kept_and_their_picture_is_drawn(write_notebook, tmp_path, capsys):
-    cell = "from helpers.plots import canvas\nfigure, _ = canvas.new_figure(1, 1, width=4, height=2)\nfigure"
+    cell = "from helpers.plots import style\nfigure, _ = style.new_figure(1, 1, width=4, height=2)\nfigure"
     path = write_notebook("01_data", [cell], keep=[0])
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[-1].metadata.tags.append("picture")

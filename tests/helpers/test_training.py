@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import datasets, storage, store, training
-from helpers.platform import job_log
+from helpers import datasets, handover, s3, training
+from helpers.aws import job_log
 from helpers.progress import Step
 from helpers.training import TrainingError
 
@@ -22,7 +22,7 @@ def scripts(monkeypatch):
 def channels(connection, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     (folder / "a.txt").write_text("data")
-    return {"training": storage.upload(connection, folder, connection.dataset_uri("trivial"))}
+    return {"training": s3.upload(connection, folder, connection.dataset_uri("trivial"))}
 
 
 def train(connection, slug, script, channels, **options):
@@ -56,14 +56,14 @@ def test_a_job_returns_what_its_script_left_and_is_published(connection, channel
     assert result.origin == "Two texts. Weights: none."
     assert result.training_seconds >= 1
     assert training.publish(connection, result, slug="succeeds") == connection.model_uri("succeeds")
-    assert storage.exists(connection, connection.model_uri("succeeds"))
+    assert s3.exists(connection, connection.model_uri("succeeds"))
 
 
 def test_every_archive_of_a_job_is_published_and_nothing_else(connection, channels):
     result = train(connection, "several", "several.py", channels)
     sizes = training.publish_all(connection, result, models_uri=connection.user_models_uri)
-    assert storage.list_names(connection, connection.user_models_uri) == ["a.tar.gz", "b.tar.gz"]
-    assert storage.read(connection, f"{connection.user_models_uri}b.tar.gz") == b"archive b"
+    assert s3.list_names(connection, connection.user_models_uri) == ["a.tar.gz", "b.tar.gz"]
+    assert s3.read(connection, f"{connection.user_models_uri}b.tar.gz") == b"archive b"
     assert sizes == {"a.tar.gz": 9, "b.tar.gz": 9}
 
 
@@ -82,7 +82,7 @@ def test_a_script_that_raises_fails_with_its_reason_and_uploads_nothing(connecti
     assert message.startswith(f"Training job {job['TrainingJobName']} ended as Failed")
     assert job["FailureReason"] in message
     assert "ValueError: the learning rate must be positive" in message
-    left = storage.list_names(connection, f"{connection.jobs_uri}{job['TrainingJobName']}/")
+    left = s3.list_names(connection, f"{connection.jobs_uri}{job['TrainingJobName']}/")
     assert [name for name in left if name.endswith("tar.gz") and "output/" in name] == []
 
 
@@ -123,7 +123,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeyp
     shutil.copytree(SERIES_SCRIPTS, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(SCRIPTS / "stop_itself.py", tmp_path)
     monkeypatch.setattr(training, "SCRIPTS", tmp_path)
-    data = {"training": store.put_dataset(connection, datasets.load_cifar("sample", limit=40))}
+    data = {"training": handover.put_dataset(connection, datasets.load_cifar("sample", limit=40))}
     options = {
         "entry_script": "stop_itself.py", "channels": data, "instance_type": "ml.c5.xlarge", "checkpoint": "stopped/1",
         "hyperparameters": {"epochs": 3, "batch-size": 16, "width": 4},
@@ -131,7 +131,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeyp
     with pytest.raises(TrainingError, match="ended as Stopped") as stop:
         training.train(connection, "stopped", **options)
     assert "epoch 1/3" in str(stop.value) and "epoch 2/3" not in str(stop.value)
-    assert storage.list_names(connection, f"{connection.base_uri}checkpoints/stopped/1/") == ["checkpoint"]
+    assert s3.list_names(connection, f"{connection.base_uri}checkpoints/stopped/1/") == ["checkpoint"]
     result = training.train(connection, "resumed", use_spot=True, max_wait_seconds=4000, **options)
     assert result.history["epoch"] == [1, 2, 3]
     assert result.provenance["resumed_at"] == [2]

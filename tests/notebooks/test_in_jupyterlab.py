@@ -18,12 +18,12 @@ from tests.browser import Browser, Page
 SCRIPTS = Path(__file__).parents[1] / "helpers" / "job_scripts"
 CONNECT = f"""
 from pathlib import Path
-from helpers import datasets, endpoint, session, storage, training
+from helpers import datasets, endpoint, session, s3, training
 training.SCRIPTS = Path({str(SCRIPTS)!r})
 connection = session.connect("local", prefix="lab")
 Path("data").mkdir()
 Path("data", "a.txt").write_text("data")
-data = {{"training": storage.upload(connection, Path("data"), connection.dataset_uri("lab"))}}
+data = {{"training": s3.upload(connection, Path("data"), connection.dataset_uri("lab"))}}
 def train(script, **hyperparameters):
     return training.train(connection, "lab", entry_script=script, channels=data, hyperparameters=hyperparameters,
                           instance_type="ml.c5.xlarge")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from papermill import cli
 from papermill.inspection import inspect_notebook
 
-from helpers import parameters, series, storage
+from helpers import parameters, s3, series
 
 NOTEBOOKS = series.find()
 
@@ -43,7 +43,7 @@ def run(shell, *arguments):
 
 
 def read(connection, uri):
-    notebook = nbformat.reads(storage.read(connection, uri).decode(), as_version=4)
+    notebook = nbformat.reads(s3.read(connection, uri).decode(), as_version=4)
     nbformat.validate(notebook)
     return notebook
 

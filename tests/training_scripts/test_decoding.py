@@ -17,7 +17,7 @@ from PIL import Image
 
 import decoding
 import exporting
-from helpers import endpoint, images, storage
+from helpers import endpoint, images, s3
 from helpers.sources import folders
 
 SIZE = 16
@@ -261,7 +261,7 @@ def deployed(connection, model, tmp_path):
     models_uri = f"{connection.base_uri}decoding/"
     for name, folder in (("first", model), ("second", export(tmp_path / "second"))):
         archive = shutil.make_archive(str(tmp_path / name), "gztar", folder.parent)
-        storage.upload_file(connection, Path(archive), f"{models_uri}{name}.tar.gz")
+        s3.upload_file(connection, Path(archive), f"{models_uri}{name}.tar.gz")
     name = f"decoding-{uuid.uuid4().hex[:8]}"
     found = endpoint.deploy(connection, name, models_uri=models_uri, instance_type="ml.c5.xlarge")
     yield found

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from exchange import open_exchange
-from helpers import storage, training
+from helpers import s3, training
 from workers import Workers, connect
 
 SCRIPT = Path(__file__).parent / "job_scripts" / "train_together.py"
@@ -118,7 +118,7 @@ def test_a_job_of_one_instance_has_one_worker_and_a_plain_optimizer(monkeypatch)
 
 
 def test_a_training_job_of_two_instances_leaves_one_model(connection, local_server, cifar_data):
-    uri = storage.upload(connection, cifar_data, connection.dataset_uri("together"))
+    uri = s3.upload(connection, cifar_data, connection.dataset_uri("together"))
     result = training.train(
         connection,
         "together",
@@ -129,7 +129,7 @@ def test_a_training_job_of_two_instances_leaves_one_model(connection, local_serv
         instance_count=2,
     )
     assert result.history["epoch"] == [1, 2]
-    with tarfile.open(fileobj=io.BytesIO(storage.read(connection, result.model_uri))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(s3.read(connection, result.model_uri))) as archive:
         assert {name.split("/")[0] for name in archive.getnames()} <= {".", "1"}
         assert sum(name.endswith("saved_model.pb") for name in archive.getnames()) == 1
     epochs = {host: [line for line in log if line.startswith("epoch ")] for host, log in read_logs(connection, result)}

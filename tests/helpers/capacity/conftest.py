@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers import endpoint, storage
+from helpers import endpoint, s3
 from helpers.capacity import footprint
 
 MODELS, FIT = 48, 16
@@ -23,9 +23,9 @@ def crowded(connection, tmp_path_factory):
     archive = Path(shutil.make_archive(str(folder / "model"), "gztar", folder / "model"))
     models_uri = f"{connection.base_uri}crowded/"
     names = [f"model-{number:02}.tar.gz" for number in range(MODELS)]
-    storage.upload_file(connection, archive, models_uri + names[0])
+    s3.upload_file(connection, archive, models_uri + names[0])
     for name in names[1:]:
-        storage.copy(connection, models_uri + names[0], models_uri + name)
+        s3.copy(connection, models_uri + names[0], models_uri + name)
     memory = int(footprint.weight_bytes(archive.read_bytes()) * (FIT + 0.5))
     deployed = endpoint.deploy(
         connection,

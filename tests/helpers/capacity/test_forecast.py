@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from helpers import load
+from helpers import replay
 from helpers.capacity import forecast, popularity, simulator
 from helpers.capacity.simulator import Fleet
 from helpers.endpoint import EndpointError
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.alone
 @pytest.fixture(scope="module")
 def measured(crowded):
     """The times of calls by the state of their model, and the calls that they were measured with."""
-    return load.three_states(
+    return replay.three_states(
         crowded.endpoint, target_models=crowded.target_models, body=crowded.body, calls_per_second=12
     )
 

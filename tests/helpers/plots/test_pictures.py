@@ -5,8 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from helpers import plots
-from helpers.platform.job_output import Mistakes
-from helpers.plots import canvas
+from helpers.aws.job_output import Mistakes
+from helpers.plots import style
 
 NAMES = ["airplane", "automobile", "cat"]
 IMAGES = np.arange(5 * 8 * 8 * 3, dtype=np.uint8).reshape(5, 8, 8, 3)
@@ -54,7 +54,7 @@ def test_predictions_list_the_most_probable_first_and_mark_a_wrong_one(texts):
     assert [label.get_text() for label in first.get_yticklabels()] == ["airplane", "automobile", "cat"]
     assert [bar.get_width() for bar in second.patches] == [0.8, 0.1, 0.1]
     (title,) = second.findobj(lambda artist: getattr(artist, "get_text", str)() == "cat (in truth automobile)")
-    assert title.get_color() == canvas.ORANGE
+    assert title.get_color() == style.ORANGE
     colours = [[bar.get_facecolor() for bar in axis.patches] for axis in (first, second)]
     assert colours[0][0] != colours[1][0] and colours[0][1] == colours[1][1]
 

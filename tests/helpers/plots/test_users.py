@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers import plots
-from helpers.plots.canvas import ORANGE
+from helpers.plots.style import ORANGE
 
 PICTURES = np.zeros((2, 3, 8, 8, 3), np.uint8)
 NAMES = ["zero", "one", "two"]

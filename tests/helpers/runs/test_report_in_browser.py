@@ -11,7 +11,7 @@ from nbformat import v4
 from PIL import Image
 
 from helpers import images, results
-from helpers.plots import canvas
+from helpers.plots import style
 from helpers.runs import report
 from tests.browser import DESKTOP, PHONE
 
@@ -189,8 +189,8 @@ def test_the_parameters_tell_which_the_run_gave(browser, run):
 
 
 def test_a_figure_of_the_notebooks_carries_its_title_and_source_to_the_page(tmp_path):
-    figure, _ = canvas.new_figure(1, 1, width=4.0, height=2.0)
-    data, metadata = canvas.finished(figure, "Learning curves", "a sample", seen="A line")._repr_mimebundle_()
+    figure, _ = style.new_figure(1, 1, width=4.0, height=2.0)
+    data, metadata = style.finished(figure, "Learning curves", "a sample", seen="A line")._repr_mimebundle_()
     output = v4.new_output("display_data", data=data, metadata=metadata)
     cell = v4.new_code_cell("figure", metadata={"tags": ["keep_output"]}, outputs=[output])
     nbformat.write(v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")

@@ -5,8 +5,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
 from local_sagemaker import permissions as needed_permissions
 
-from helpers import endpoint, leftovers, permissions, session, storage, training
-from helpers.platform import job_log, removal
+from helpers import endpoint, orphaned_resources, permissions, s3, session, training
+from helpers.aws import job_log, removal
 from helpers.session import Connection
 
 
@@ -29,9 +29,9 @@ def place(connection, request):
 def abandoned(place, classifiers, monkeypatch):
     """A run that was killed: a training job, an endpoint with scaling and alarm, uploads, objects."""
     name = place.prefix[:40].replace("_", "-").strip("-")
-    s3, sagemaker = place.boto.client("s3"), place.boto.client("sagemaker")
-    storage.upload_file(place, classifiers["dense"], f"{place.models_uri}dense.tar.gz")
-    s3.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}/datasets/half.npz")
+    client, sagemaker = place.boto.client("s3"), place.boto.client("sagemaker")
+    s3.upload_file(place, classifiers["dense"], f"{place.models_uri}dense.tar.gz")
+    client.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}/datasets/half.npz")
     _create_endpoint(place, name, place.models_uri)
     place.boto.client("application-autoscaling").register_scalable_target(
         ServiceNamespace="sagemaker",
@@ -106,9 +106,9 @@ def _die(*arguments):
 def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkeypatch, capsys):
     connection = abandoned.connection
     arguments = ["--target", "local", "--prefix", connection.prefix]
-    assert leftovers.main(["list", *arguments]) == 0
+    assert orphaned_resources.main(["list", *arguments]) == 0
     listed = capsys.readouterr().out
-    for kind in leftovers.BILLS:
+    for kind in orphaned_resources.BILLS:
         assert f"\n{kind}  " in listed
     for name in (abandoned.job, f"{abandoned.name}-config", f"{abandoned.name}-misses", "datasets/half.npz"):
         assert name in listed
@@ -116,19 +116,19 @@ def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkey
 
     questions = []
     monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or "n")
-    assert leftovers.main(["delete", *arguments]) == 1
+    assert orphaned_resources.main(["delete", *arguments]) == 1
     assert questions == ["Delete all of this? [y/N] "]
     assert "Nothing was deleted" in capsys.readouterr().out
-    assert len(leftovers.find(connection)) == len(leftovers.BILLS)
+    assert len(orphaned_resources.find(connection)) == len(orphaned_resources.BILLS)
 
-    assert leftovers.main(["delete", *arguments, "--yes"]) == 0
-    assert capsys.readouterr().out.count("gone: ") == len(leftovers.BILLS)
-    assert leftovers.find(connection) == []
-    assert leftovers.main(["list", *arguments]) == 0
+    assert orphaned_resources.main(["delete", *arguments, "--yes"]) == 0
+    assert capsys.readouterr().out.count("gone: ") == len(orphaned_resources.BILLS)
+    assert orphaned_resources.find(connection) == []
+    assert orphaned_resources.main(["list", *arguments]) == 0
     assert "Nothing is left." in capsys.readouterr().out
     status = connection.boto.client("sagemaker").describe_training_job(TrainingJobName=abandoned.job)
     assert status["TrainingJobStatus"] == "Stopped"
-    assert {item.kind for item in leftovers.find(others)} == {"model", "objects"}
+    assert {item.kind for item in orphaned_resources.find(others)} == {"model", "objects"}
 
 
 def test_whoever_may_run_the_series_may_clean_up(abandoned, allowed, monkeypatch):
@@ -142,7 +142,7 @@ def test_whoever_may_run_the_series_may_clean_up(abandoned, allowed, monkeypatch
 
     monkeypatch.setattr(BaseClient, "_make_api_call", listen)
     connection = abandoned.connection
-    for item in leftovers.find(connection):
+    for item in orphaned_resources.find(connection):
         removal.REMOVE[item.kind](connection, item.name)
     account, role = connection.role_arn.split(":")[4], connection.role_arn.rpartition("/")[2]
     policy = permissions.fill_in(
@@ -166,8 +166,8 @@ def _renamed(resource, names):
 def test_an_endpoint_without_models_is_found_by_its_name(place):
     name = place.prefix[:40].replace("_", "-").strip("-")
     _put_alarm(place, name)
-    assert leftovers.find(place) == []
-    [found] = leftovers.find(place, names=[name])
+    assert orphaned_resources.find(place) == []
+    [found] = orphaned_resources.find(place, names=[name])
     assert (found.kind, found.name) == ("alarm", f"{name}-misses")
     removal.REMOVE["alarm"](place, found.name)
 
@@ -179,14 +179,14 @@ def test_a_missing_answer_deletes_nothing(place, monkeypatch, capsys):
         raise EOFError
 
     monkeypatch.setattr("builtins.input", nobody)
-    assert leftovers.main(["delete", "--prefix", place.prefix]) == 1
+    assert orphaned_resources.main(["delete", "--prefix", place.prefix]) == 1
     assert "pass --yes" in capsys.readouterr().out
-    assert storage.count(place, place.base_uri) == 1
+    assert s3.count(place, place.base_uri) == 1
 
 
 @pytest.mark.parametrize("prefix", ["", "/"])
 def test_a_whole_bucket_is_no_series(connection, prefix, capsys):
-    assert leftovers.main(["delete", "--yes", "--prefix", prefix]) == 2
+    assert orphaned_resources.main(["delete", "--yes", "--prefix", prefix]) == 2
     assert "Name the prefix of the series" in capsys.readouterr().err
 
 
@@ -195,5 +195,5 @@ def test_no_credentials_are_an_error_and_no_traceback(monkeypatch, capsys):
         raise NoCredentialsError
 
     monkeypatch.setattr(session, "connect", connect)
-    assert leftovers.main(["list", "--target", "aws"]) == 2
+    assert orphaned_resources.main(["list", "--target", "aws"]) == 2
     assert "error: Unable to locate credentials" in capsys.readouterr().err

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from helpers import datasets, storage, users, weights
+from helpers import datasets, s3, users, weights
+from helpers.aws import model_card
 from helpers.datasets import Dataset
-from helpers.platform import model_card
 from helpers.session import Connection
 from helpers.users import UserDataset
 
@@ -26,7 +26,7 @@ def put_dataset(connection: Connection, dataset: Dataset) -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         datasets.save(dataset, folder)
-        return storage.upload(connection, Path(folder), connection.dataset_uri(dataset.name))
+        return s3.upload(connection, Path(folder), connection.dataset_uri(dataset.name))
 
 
 def put_users(connection: Connection, people: UserDataset, *, slug: str = users.NAME) -> str:
@@ -39,7 +39,7 @@ def put_users(connection: Connection, people: UserDataset, *, slug: str = users.
     """
     with tempfile.TemporaryDirectory() as folder:
         users.save(people, folder)
-        return storage.upload(connection, Path(folder), connection.dataset_uri(slug))
+        return s3.upload(connection, Path(folder), connection.dataset_uri(slug))
 
 
 def get_dataset(connection: Connection, slug: str) -> Dataset:
@@ -50,8 +50,8 @@ def get_dataset(connection: Connection, slug: str) -> Dataset:
     """
     uri = require_dataset(connection, slug)
     with tempfile.TemporaryDirectory() as folder:
-        for name in storage.list_names(connection, uri):
-            storage.download(connection, uri + name, Path(folder) / name)
+        for name in s3.list_names(connection, uri):
+            s3.download(connection, uri + name, Path(folder) / name)
         return datasets.read(folder)
 
 
@@ -61,7 +61,7 @@ def get_dataset_record(connection: Connection, slug: str) -> dict[str, Any]:
     Raises:
         MissingInputError: If the first notebook has not uploaded it.
     """
-    record: dict[str, Any] = json.loads(storage.read(connection, require_dataset(connection, slug) + datasets.RECORD))
+    record: dict[str, Any] = json.loads(s3.read(connection, require_dataset(connection, slug) + datasets.RECORD))
     return record
 
 
@@ -72,7 +72,7 @@ def require_dataset(connection: Connection, slug: str) -> str:
         MissingInputError: If the first notebook has not uploaded it.
     """
     uri = connection.dataset_uri(slug)
-    storage.require(connection, uri + datasets.RECORD, what="data set", notebook=FIRST_NOTEBOOK)
+    s3.require(connection, uri + datasets.RECORD, what="data set", notebook=FIRST_NOTEBOOK)
     return uri
 
 
@@ -88,7 +88,7 @@ def put_weights(connection: Connection, source: str | Path = "auto") -> weights.
     """
     with tempfile.TemporaryDirectory() as folder:
         record = weights.obtain(source, folder)
-        storage.upload(connection, Path(folder), connection.weights_uri)
+        s3.upload(connection, Path(folder), connection.weights_uri)
     return record
 
 
@@ -99,7 +99,7 @@ def require_weights(connection: Connection) -> str:
         MissingInputError: If the first notebook has not uploaded it.
     """
     uri = connection.weights_uri
-    storage.require(connection, uri + weights.RECORD, what="pretrained weights", notebook=FIRST_NOTEBOOK)
+    s3.require(connection, uri + weights.RECORD, what="pretrained weights", notebook=FIRST_NOTEBOOK)
     return uri
 
 
@@ -109,7 +109,7 @@ def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
     Raises:
         MissingInputError: If the notebook that trains it has not run.
     """
-    return storage.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
+    return s3.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
 
 
 def get_model_origin(connection: Connection, slug: str, *, notebook: str) -> str:
@@ -119,5 +119,5 @@ def get_model_origin(connection: Connection, slug: str, *, notebook: str) -> str
         MissingInputError: If the notebook that trains it has not run.
         CardError: If its archive does not say.
     """
-    archive = storage.read(connection, require_model(connection, slug, notebook=notebook))
+    archive = s3.read(connection, require_model(connection, slug, notebook=notebook))
     return model_card.origin(model_card.read(archive)["provenance"])

@@ -10,8 +10,8 @@ from botocore.validate import ParamValidator
 from local_sagemaker import permissions as needed_permissions
 from local_sagemaker import validate
 
-from helpers import endpoint, parameters, permissions, series, session, storage, training
-from helpers.platform.account import Account
+from helpers import endpoint, parameters, permissions, s3, series, session, training
+from helpers.aws.account import Account
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 VPC = {"Subnets": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
@@ -38,8 +38,8 @@ def requests(connection, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", listen)
         patch.setattr(training, "SCRIPTS", Path(__file__).parents[1] / "job_scripts")
-        data_uri = storage.upload(company, folder, company.dataset_uri("company"))
-        storage.upload_file(company, folder / "a.txt", f"{data_uri}b.txt")
+        data_uri = s3.upload(company, folder, company.dataset_uri("company"))
+        s3.upload_file(company, folder / "a.txt", f"{data_uri}b.txt")
         result = training.train(
             company,
             "cifar",

@@ -1,4 +1,4 @@
-"""What an aborted run of the series left behind, and its removal: `python -m helpers.leftovers list`.
+"""What an aborted run of the series left behind, and its removal: `python -m helpers.orphaned_resources list`.
 
 Everything that the series creates leads to its S3 prefix: models serve archives below it, training jobs write there,
 and endpoints, scaling and alarms hang on those models. So a thing belongs to the series because of where its data
@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from helpers import session
-from helpers.platform import removal
+from helpers.aws import removal
 from helpers.session import Connection
 
 # What each kind costs on AWS while it exists.
@@ -151,7 +151,7 @@ def table(leftovers: Sequence[Leftover]) -> str:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m helpers.leftovers", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m helpers.orphaned_resources", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     lister = commands.add_parser("list", help="show what is left, and delete nothing")
     deleter = commands.add_parser("delete", help="show what is left, ask, and delete it")

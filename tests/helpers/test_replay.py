@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers import endpoint, load, storage
+from helpers import endpoint, replay, s3
 from helpers.capacity import traffic
 from helpers.capacity.traffic import Trace
 
@@ -42,7 +42,7 @@ def slow_endpoint(runtime):
 def test_calls_do_not_wait_for_earlier_ones():
     runtime = SlowRuntime(0.3)
     trace = Trace(0.02 * np.arange(1, 9), np.arange(8) % 2)
-    replayed = load.replay(slow_endpoint(runtime), trace, target_models=["a", "b"], body=BODY)
+    replayed = replay.replay(slow_endpoint(runtime), trace, target_models=["a", "b"], body=BODY)
     assert runtime.most >= 4
     assert sorted(runtime.called) == ["a"] * 4 + ["b"] * 4
     assert replayed.seconds.min() >= 0.3
@@ -51,8 +51,8 @@ def test_calls_do_not_wait_for_earlier_ones():
 
 def test_the_time_that_a_call_waits_for_a_free_connection_counts():
     runtime = SlowRuntime(0.2)
-    trace = Trace(np.full(load.MOST_CALLS_AT_ONCE + 1, 0.01), np.zeros(load.MOST_CALLS_AT_ONCE + 1, dtype=int))
-    assert load.replay(slow_endpoint(runtime), trace, target_models=["a"], body=BODY).seconds.max() >= 0.4
+    trace = Trace(np.full(replay.MOST_CALLS_AT_ONCE + 1, 0.01), np.zeros(replay.MOST_CALLS_AT_ONCE + 1, dtype=int))
+    assert replay.replay(slow_endpoint(runtime), trace, target_models=["a"], body=BODY).seconds.max() >= 0.4
 
 
 def test_a_call_that_fails_ends_the_traffic_with_its_error():
@@ -60,7 +60,7 @@ def test_a_call_that_fails_ends_the_traffic_with_its_error():
     trace = traffic.sweep(50, calls_per_second=100)
     names = ["a"] * 5 + ["broken"] + ["a"] * 44
     with pytest.raises(RuntimeError, match="broken model"):
-        load.replay(slow_endpoint(runtime), trace, target_models=names, body=BODY)
+        replay.replay(slow_endpoint(runtime), trace, target_models=names, body=BODY)
     assert len(runtime.called) < 50
 
 
@@ -68,7 +68,7 @@ def test_a_call_that_fails_ends_the_traffic_with_its_error():
 def deployed(connection, classifiers):
     models_uri = f"{connection.base_uri}load/"
     for name in ("a", "b"):
-        storage.upload_file(connection, classifiers["dense"], f"{models_uri}{name}.tar.gz")
+        s3.upload_file(connection, classifiers["dense"], f"{models_uri}{name}.tar.gz")
     name = f"series-{uuid.uuid4().hex[:8]}"
     found = endpoint.deploy(connection, name, models_uri=models_uri, instance_type="ml.c5.xlarge")
     yield found
@@ -79,7 +79,7 @@ def test_the_calls_of_a_trace_reach_the_models_that_they_name(deployed):
     for name in deployed.list_models():
         deployed.predict(np.zeros((1, 4, 4, 3)), target_model=name)
     trace = Trace(0.15 * np.arange(1, 11), np.array([0, 1] * 5))
-    replayed = load.replay(deployed, trace, target_models=deployed.list_models(), body=BODY, watch=True)
+    replayed = replay.replay(deployed, trace, target_models=deployed.list_models(), body=BODY, watch=True)
     assert (replayed.seconds > 0).all()
     hits = deployed.metric("ModelCacheHit")
     assert (hits["SampleCount"], hits["Sum"]) == (12, 10)
@@ -88,4 +88,4 @@ def test_the_calls_of_a_trace_reach_the_models_that_they_name(deployed):
 
 def test_a_model_that_is_not_there_is_an_error(deployed):
     with pytest.raises(ClientError, match="Failed to download model data"):
-        load.replay(deployed, traffic.sweep(1, calls_per_second=10), target_models=["none.tar.gz"], body=BODY)
+        replay.replay(deployed, traffic.sweep(1, calls_per_second=10), target_models=["none.tar.gz"], body=BODY)

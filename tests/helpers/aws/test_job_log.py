@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from helpers.platform import job_log
+from helpers.aws import job_log
 from helpers.progress import Step
 
 LINES = [

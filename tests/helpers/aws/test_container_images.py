@@ -1,6 +1,6 @@
 import pytest
 
-from helpers.platform import container_images
+from helpers.aws import container_images
 
 
 @pytest.mark.parametrize(("instance", "processor"), [("ml.c5.xlarge", "cpu"), ("ml.g4dn.xlarge", "gpu")])

@@ -1,20 +1,20 @@
 import pytest
 
-from helpers import leftovers
-from helpers.platform import removal
+from helpers import orphaned_resources
+from helpers.aws import removal
 
 
 def test_whatever_is_found_can_be_removed():
-    assert set(removal.REMOVE) == set(leftovers.BILLS)
+    assert set(removal.REMOVE) == set(orphaned_resources.BILLS)
 
 
 def test_all_uploads_of_a_key_are_aborted_and_those_of_others_go_on(connection):
-    s3 = connection.boto.client("s3")
+    client = connection.boto.client("s3")
     keys = [f"{connection.prefix}/uploads/{name}" for name in ("a", "a", "a.b")]
     for key in keys:
-        s3.create_multipart_upload(Bucket=connection.bucket, Key=key)
+        client.create_multipart_upload(Bucket=connection.bucket, Key=key)
     removal.REMOVE["unfinished upload"](connection, f"s3://{connection.bucket}/{keys[0]}")
-    found = s3.list_multipart_uploads(Bucket=connection.bucket, Prefix=f"{connection.prefix}/uploads/")
+    found = client.list_multipart_uploads(Bucket=connection.bucket, Prefix=f"{connection.prefix}/uploads/")
     assert [upload["Key"] for upload in found["Uploads"]] == [keys[2]]
 
 

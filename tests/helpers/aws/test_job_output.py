@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from helpers.platform import job_output
-from helpers.platform.job_output import OutputError
+from helpers.aws import job_output
+from helpers.aws.job_output import OutputError
 
 PART = {"count": 50, "mistake_count": 2, "accuracy": 0.96}
 ARRAYS = {

@@ -15,7 +15,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 
 from helpers import images as image_files
-from helpers.platform.endpoint_status import EndpointError
+from helpers.aws.endpoint_status import EndpointError
 
 MAX_BODY_BYTES = 6 * 1024 * 1024
 # The platform goes on loading a model for so long after the first call for it.

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.platform import endpoint_metrics
-from helpers.platform.endpoint_metrics import EndpointMetrics
-from helpers.platform.endpoint_status import EndpointError
+from helpers.aws import endpoint_metrics
+from helpers.aws.endpoint_metrics import EndpointMetrics
+from helpers.aws.endpoint_status import EndpointError
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 

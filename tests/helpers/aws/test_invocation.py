@@ -15,8 +15,8 @@ from botocore.stub import Stubber
 from PIL import Image
 
 from helpers import images
-from helpers.platform import invocation
-from helpers.platform.endpoint_status import EndpointError
+from helpers.aws import invocation
+from helpers.aws.endpoint_status import EndpointError
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 

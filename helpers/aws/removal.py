@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from helpers import storage
-from helpers.platform import endpoint_status
+from helpers import s3
+from helpers.aws import endpoint_status
 from helpers.session import Connection
 
 
@@ -50,7 +50,7 @@ def _delete_alarm(connection: Connection, name: str) -> None:
 
 def _abort_uploads(connection: Connection, name: str) -> None:
     client = connection.boto.client("s3")
-    bucket, key = storage.split_uri(name)
+    bucket, key = s3.split_uri(name)
     place = {"Bucket": bucket, "Prefix": key}
     uploads = [
         item
@@ -70,5 +70,5 @@ REMOVE: dict[str, Callable[[Connection, str], Any]] = {
     "endpoint configuration": delete_config,
     "model": delete_model,
     "unfinished upload": _abort_uploads,
-    "objects": storage.delete,
+    "objects": s3.delete,
 }

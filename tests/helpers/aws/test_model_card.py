@@ -4,8 +4,8 @@ import tarfile
 
 import pytest
 
-from helpers.platform import model_card
-from helpers.platform.model_card import CardError
+from helpers.aws import model_card
+from helpers.aws.model_card import CardError
 
 PROVENANCE = {"data": {"source": "Drawn."}, "weights": {"description": "from scratch"}}
 

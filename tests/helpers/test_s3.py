@@ -1,8 +1,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers import storage
-from helpers.storage import MissingInputError
+from helpers import s3
+from helpers.s3 import MissingInputError
 
 
 @pytest.fixture
@@ -21,27 +21,27 @@ def folder(tmp_path):
 
 @pytest.mark.aws
 def test_a_folder_goes_up_with_its_structure_and_comes_back(connection, place, folder, tmp_path):
-    assert storage.upload(connection, folder, place) == place
-    assert storage.list_names(connection, place) == ["a.txt", "sub/b.txt"]
-    path = storage.download(connection, f"{place}sub/b.txt", tmp_path / "new" / "b.txt")
+    assert s3.upload(connection, folder, place) == place
+    assert s3.list_names(connection, place) == ["a.txt", "sub/b.txt"]
+    path = s3.download(connection, f"{place}sub/b.txt", tmp_path / "new" / "b.txt")
     assert path.read_text() == "second"
 
 
 @pytest.mark.aws
 def test_a_file_goes_up_and_is_copied(connection, place, folder):
-    uri = storage.upload_file(connection, folder / "a.txt", f"{place}x.txt")
-    assert storage.copy(connection, uri, f"{place}y.txt") == f"{place}y.txt"
-    assert storage.list_names(connection, place) == ["x.txt", "y.txt"]
-    assert storage.read(connection, f"{place}y.txt") == b"first"
-    assert storage.size(connection, f"{place}y.txt") == 5
+    uri = s3.upload_file(connection, folder / "a.txt", f"{place}x.txt")
+    assert s3.copy(connection, uri, f"{place}y.txt") == f"{place}y.txt"
+    assert s3.list_names(connection, place) == ["x.txt", "y.txt"]
+    assert s3.read(connection, f"{place}y.txt") == b"first"
+    assert s3.size(connection, f"{place}y.txt") == 5
 
 
 @pytest.mark.aws
 def test_existence(connection, place, folder):
-    assert not storage.exists(connection, f"{place}a.txt")
-    storage.upload(connection, folder, place)
-    assert storage.exists(connection, f"{place}a.txt")
-    assert not storage.exists(connection, f"{place}a")
+    assert not s3.exists(connection, f"{place}a.txt")
+    s3.upload(connection, folder, place)
+    assert s3.exists(connection, f"{place}a.txt")
+    assert not s3.exists(connection, f"{place}a")
 
 
 def test_trouble_is_not_mistaken_for_absence(connection, place, monkeypatch):
@@ -52,36 +52,36 @@ def test_trouble_is_not_mistaken_for_absence(connection, place, monkeypatch):
 
     stranger = dataclasses.replace(connection, boto=boto3.Session())
     with pytest.raises(ClientError):
-        storage.exists(stranger, f"{place}a.txt")
+        s3.exists(stranger, f"{place}a.txt")
 
 
 @pytest.mark.aws
 def test_a_missing_input_names_the_notebook_that_makes_it(connection, place, folder):
     uri = f"{place}a.txt"
     with pytest.raises(MissingInputError, match=rf"No model at {uri}. Run 02_train_cifar10 first."):
-        storage.require(connection, uri, what="model", notebook="02_train_cifar10")
-    storage.upload(connection, folder, place)
-    assert storage.require(connection, uri, what="model", notebook="02_train_cifar10") == uri
+        s3.require(connection, uri, what="model", notebook="02_train_cifar10")
+    s3.upload(connection, folder, place)
+    assert s3.require(connection, uri, what="model", notebook="02_train_cifar10") == uri
 
 
 @pytest.mark.aws
 def test_deleting_counts_and_spares_its_neighbours(connection, place, folder):
-    storage.upload(connection, folder, f"{place}one/")
-    storage.upload(connection, folder, f"{place}two/")
-    assert storage.delete(connection, f"{place}one/") == 2
-    assert storage.list_names(connection, place) == ["two/a.txt", "two/sub/b.txt"]
-    assert storage.delete(connection, f"{place}one/") == 0
+    s3.upload(connection, folder, f"{place}one/")
+    s3.upload(connection, folder, f"{place}two/")
+    assert s3.delete(connection, f"{place}one/") == 2
+    assert s3.list_names(connection, place) == ["two/a.txt", "two/sub/b.txt"]
+    assert s3.delete(connection, f"{place}one/") == 0
 
 
 @pytest.mark.parametrize("end", ["", "/", "//"])
 def test_a_whole_bucket_is_never_deleted(connection, end):
     with pytest.raises(ValueError, match=r"is a whole bucket. Name a prefix"):
-        storage.delete(connection, f"s3://{connection.bucket}{end}")
+        s3.delete(connection, f"s3://{connection.bucket}{end}")
 
 
 def test_addresses_are_split():
-    assert storage.split_uri("s3://bucket/a/b?c#d") == ("bucket", "a/b?c#d")
-    assert storage.split_uri("s3://bucket") == ("bucket", "")
+    assert s3.split_uri("s3://bucket/a/b?c#d") == ("bucket", "a/b?c#d")
+    assert s3.split_uri("s3://bucket") == ("bucket", "")
     for bad in ("bucket/a", "https://bucket/a", "s3:///a"):
         with pytest.raises(ValueError, match=r"is not an S3 URI. Write it as s3://bucket/key."):
-            storage.split_uri(bad)
+            s3.split_uri(bad)

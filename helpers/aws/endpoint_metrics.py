@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from helpers.platform.endpoint_status import EndpointError
+from helpers.aws.endpoint_status import EndpointError
 from helpers.session import Connection
 
 # Each metric, and its namespace.

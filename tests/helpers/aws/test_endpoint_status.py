@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers.platform import endpoint_status
-from helpers.platform.endpoint_status import EndpointError
+from helpers.aws import endpoint_status
+from helpers.aws.endpoint_status import EndpointError
 
 
 def connection(*answers):
