@@ -86,18 +86,22 @@ def test_it_listens_on_this_machine_only(local_server):
     ]
 
 
-def test_a_port_in_use_is_named_with_the_way_out(home):
+def test_a_port_that_cannot_be_used_is_named_with_the_way_out(home):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(DaemonError, match=f"Port {port} on 127.0.0.1 is in use. Name another"):
-            daemon.start(home, port=port)
+        for bad, reason in ((port, "Address already in use"), (70_000, "from 1 to 65535"), (-1, "from 1 to 65535")):
+            with pytest.raises(DaemonError, match=f"Port {bad} on 127.0.0.1 cannot be used: .*{reason}. Name another"):
+                daemon.start(home, port=bad)
 
 
 def test_a_home_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
     (tmp_path / "file").touch()
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(DaemonError, match=f"{home} cannot be written .* Set LOCAL_SAGEMAKER_HOME"):
+        with pytest.raises(DaemonError, match=rf"{home} cannot be read or written \(Not a directory\)\. Name a folder"):
             daemon.start(home)
+    with pytest.raises(DaemonError, match="cannot be read or written"):
+        daemon.reset(tmp_path / "file")
+    assert daemon.status(tmp_path / "file") is None
 
 
 @pytest.mark.parametrize("command", ["start", "serve"])
@@ -105,6 +109,7 @@ def test_a_folder_of_the_users_is_refused_and_left_as_it_is(tmp_path, command):
     for name in ("jobs", "objects", "endpoints"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine").touch()
+    (tmp_path / "sagemaker-sdk.yaml").write_text("SchemaVersion: '1.0'\n")  # the user's own
     before = sorted(tmp_path.rglob("*"))
     program = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path), command]
     try:
@@ -126,9 +131,10 @@ def test_a_folder_in_another_home_folder_is_refused_as_its_reset_deletes_it(loca
 
 
 def test_an_empty_folder_and_a_home_of_before_are_taken(home):
-    home.mkdir()
+    home.mkdir(mode=0o755)
     first = daemon.start(home)
     daemon.stop(home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert {"objects", "state.sqlite", "sagemaker-sdk.yaml"} <= {path.name for path in home.iterdir()}
     assert daemon.start(home).port == first.port
 
@@ -166,12 +172,12 @@ def test_a_state_that_cannot_be_read_is_named_and_left_as_it_is(home):
     (home / "state.sqlite").rmdir()
 
 
-def test_a_home_of_a_newer_version_is_named_and_left_as_it_is(home):
+def test_a_home_of_another_version_is_named_and_left_as_it_is(home):
     daemon.prepare_home(home)
     with sqlite3.connect(home / "state.sqlite") as connection:
         connection.execute("PRAGMA user_version=99")
     before = (home / "state.sqlite").read_bytes()
-    with pytest.raises(DaemonError, match=r"schema version 99.*another LOCAL_SAGEMAKER_HOME"):
+    with pytest.raises(DaemonError, match=rf"schema version 99.*another home folder, or reset .*--home {home} reset"):
         daemon.start(home)
     assert (home / "state.sqlite").read_bytes() == before
 

@@ -14,9 +14,12 @@ from local_sagemaker.__main__ import main
 def test_start_status_env_stop_reset(tmp_path, capsys):
     home = ["--home", str(tmp_path / "home")]
     assert main([*home, "status"]) == 1
-    assert "Start one: python -m local_sagemaker start" in capsys.readouterr().err
+    command = f"python -m local_sagemaker --home {tmp_path}/home"
+    assert f"Start one: {command} start" in capsys.readouterr().err
     assert main([*home, "start"]) == 0
-    assert "local_sagemaker runs at http://127.0.0.1:" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "local_sagemaker runs at http://127.0.0.1:" in said
+    assert f'eval "$({command} env)"' in said
     assert main([*home, "status"]) == 0
     capsys.readouterr()
     assert main([*home, "env"]) == 0
@@ -38,7 +41,7 @@ def test_an_error_is_one_sentence_and_an_exit_code(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("The home folder ")
 
 
-@pytest.mark.parametrize("arguments", [[], ["wonder"], ["start", "--port", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["wonder"], ["start", "--port", "x"], ["--home", "~n0b0dy/x", "stop"]])
 def test_arguments_are_checked(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)

@@ -1,7 +1,11 @@
+import ast
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from local_sagemaker import settings as settings_module
 from local_sagemaker.settings import MEBIBYTE, Settings, arn, default_home, shares_architectures
 
 
@@ -53,3 +57,23 @@ def test_the_environment_of_a_model_limits_memory_and_disk_and_nothing_else():
     assert settings.limited_by({"LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES": "7"}).instance_disk_bytes == 7
     with pytest.raises(ValueError, match=r"LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES is 'small'"):
         settings.limited_by({"LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES": "small"})
+
+
+PACKAGE = Path(settings_module.__file__).parent
+LIMIT = re.compile(r"MAX|MOST|LARGEST|LIMIT|SECONDS|AT_ONCE|DEPTH|ATTEMPTS")
+
+
+def numbers(path):
+    """The names of a module that are bound to numbers, sums of them included."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, (ast.Constant, ast.BinOp)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_every_limit_of_the_server_is_in_the_settings():
+    """What bounds the work within a container is beside it, and what `fit` measures is no limit."""
+    elsewhere = ("settings.py", "container", "engines", "capacity")
+    paths = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in elsewhere]
+    assert any(LIMIT.search(name) for name in numbers(PACKAGE / "settings.py"))
+    assert [(path.name, name) for path in paths for name in numbers(path) if LIMIT.search(name)] == []

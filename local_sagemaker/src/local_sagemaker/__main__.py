@@ -1,4 +1,4 @@
-"""Command line of the stand-in: start, stop, status, reset, env, fit."""
+"""Command line of the emulator: start, stop, status, reset, env, fit."""
 
 import argparse
 import dataclasses
@@ -16,11 +16,21 @@ from local_sagemaker.settings import Settings, default_home
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        return _run(options, options.home)
+    except (daemon.DaemonError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local_sagemaker",
         description="Amazon SageMaker on 127.0.0.1, for boto3, the SageMaker Python SDK and the AWS CLI.",
     )
-    parser.add_argument("--home", type=Path, default=None, help=f"folder with all state (default: {default_home()})")
+    usual = default_home()
+    parser.add_argument("--home", type=_folder, default=usual, help=f"folder with all state (default: {usual})")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, help_text in (
         ("start", "start the server in the background"),
@@ -33,13 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("reset", help="stop the server and delete all its state")
     commands.add_parser("env", help='print the variables to set: eval "$(python -m local_sagemaker env)"')
     _add_fit(commands)
-    options = parser.parse_args(arguments)
-    home = options.home.expanduser().absolute() if options.home else default_home()
-    try:
-        return _run(options, home)
-    except (daemon.DaemonError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return parser
 
 
 def _add_fit(commands: Any) -> None:
@@ -52,6 +56,13 @@ def _add_fit(commands: Any) -> None:
     fit.add_argument("--memory-bytes", type=_positive, help="memory of the instance for models (default: 4 GiB)")
     fit.add_argument("--disk-bytes", type=_positive, help="disk of the instance for models (default: 16 GiB)")
     fit.add_argument("--json", action="store_true", help="write JSON, with sizes in bytes and times in seconds")
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def _positive(text: str) -> int:
@@ -77,7 +88,7 @@ def _run(options: argparse.Namespace, home: Path) -> int:
         case "status" | "env":
             running = daemon.status(home)
             if running is None:
-                print("No server is running. Start one: python -m local_sagemaker start", file=sys.stderr)
+                print(f"No server is running. Start one: {daemon.command('start', home)}", file=sys.stderr)
                 return 1
             if options.command == "status":
                 _print_status(running)
@@ -109,7 +120,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _print_status(running: daemon.Status) -> None:
     print(f"local_sagemaker runs at {running.environment['AWS_ENDPOINT_URL']} (process {running.pid}).")
     print(f"Its state is in {running.home}.")
-    print('Point a shell at it: eval "$(python -m local_sagemaker env)"')
+    print(f'Point a shell at it: eval "$({daemon.command("env", running.home)})"')
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from typing import Any
 from zlib_ng import zlib_ng
 
 from local_sagemaker.gzip_streams import CHUNK_BYTES, GzipStream
+from local_sagemaker.settings import MAX_ARCHIVE_DEPTH, MAX_ARCHIVE_HEADER_BYTES
 
 _HEADER_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
 )
-_MAX_HEADER_BYTES = 64 * 1024
-_MAX_DEPTH = 100
 # No number at all is the mark of a damaged gzip file.
 _ERRORS_OF_NAMES = (
     *(None, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR),
@@ -146,7 +145,7 @@ class _Member(tarfile.TarInfo):
     """A member whose extended headers have a limited size: tarfile reads each into memory at once."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _HEADER_TYPES and self.size > _MAX_HEADER_BYTES:
+        if self.type in _HEADER_TYPES and self.size > MAX_ARCHIVE_HEADER_BYTES:
             raise ArchiveError(f"The archive has a header of {self.size:,} bytes.")
         member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # tarfile's own, without a type
         return member
@@ -178,8 +177,8 @@ class _Names:
         # Two spellings of one text are one name to some file systems.
         parts = tuple(unicodedata.normalize("NFC", part) for part in path.parts)
         parents = {parts[:length] for length in range(1, len(parts))}
-        if len(parts) > _MAX_DEPTH:
-            raise ArchiveError(f"The archive holds a path of more than {_MAX_DEPTH} folders.")
+        if len(parts) > MAX_ARCHIVE_DEPTH:
+            raise ArchiveError(f"The archive holds a path of more than {MAX_ARCHIVE_DEPTH} folders.")
         if parts in self._files or parents & self._files or (member.isreg() and parts in self._folders):
             raise ArchiveError(f"The archive holds {member.name!r} twice.")
         self._folders |= parents

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ from typing import IO
 
 from local_sagemaker.clients import client_environment
 from local_sagemaker.gateway import signing
-from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings
+from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings, default_home
 
 try:
     import fcntl
@@ -28,8 +29,11 @@ except ModuleNotFoundError as error:
         'or use the target "aws".'
     ) from error
 
-START_SECONDS = 60
-_MARK = "sagemaker-sdk.yaml"  # in every home folder, from the start
+_SDK_SETTINGS = "sagemaker-sdk.yaml"
+# This comment marks a home folder: a file of that name may be the user's own.
+_MARK = "# This folder belongs to local_sagemaker, which deletes what it does not know in it.\n"
+# The SDK reports usage to AWS unless it is told not to.
+_NO_TELEMETRY = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
 
 class DaemonError(RuntimeError):
@@ -57,17 +61,31 @@ class Status:
 
 def status(home: Path | None = None) -> Status | None:
     """Return the running server of a home folder, or None."""
-    home = home or Settings().home
+    home = home or default_home()
     try:
         document = json.loads((home / "server.json").read_text())
-    except (OSError, ValueError):
+        pid, port = document["pid"], document["port"]
+    except (OSError, ValueError, LookupError, TypeError):
         return None
     if not _is_locked(home):
         return None
-    environment = client_environment(signing.load_credentials(home), document["port"])
+    environment = client_environment(signing.load_credentials(home), port)
     region = {"AWS_REGION": DEFAULT_REGION, "AWS_DEFAULT_REGION": DEFAULT_REGION}
-    sdk = {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(home / _MARK)}
-    return Status(document["pid"], document["port"], home, environment | region | sdk)
+    sdk = {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(home / _SDK_SETTINGS)}
+    return Status(pid, port, home, environment | region | sdk)
+
+
+def _settings(home: Path | None) -> Settings:
+    try:
+        return Settings(home=home or default_home())
+    except ValueError as error:
+        raise DaemonError(str(error)) from error
+
+
+def command(name: str, home: Path) -> str:
+    """Return the command line that does something with the server of a home folder, such as ``"stop"``."""
+    option = [] if home == default_home() else ["--home", str(home)]
+    return shlex.join(["python", "-m", "local_sagemaker", *option, name])
 
 
 def start(home: Path | None = None, *, port: int = 0) -> Status:
@@ -81,29 +99,28 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
         DaemonError: If the home folder is another's or cannot be written, the port is in use, or the server does not
             come up.
     """
-    home = home or Settings().home
+    settings = _settings(home)
+    home = settings.home
     prepare_home(home)
     running = status(home)
     if running:
         if port not in (0, running.port):
             raise DaemonError(
-                f"The server of {home} already runs at port {running.port}. "
-                "Stop it first: python -m local_sagemaker stop"
+                f"The server of {home} already runs at port {running.port}. Stop it first: {command('stop', home)}"
             )
         return running
     if port:
-        _check_port(port)
+        _bind(port).close()
     log = home / "server.log"
-    with log.open("ab") as output:
+    with _readable_and_writable(home), log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local_sagemaker", "serve", "--port", str(port)],
-            env=os.environ | {"LOCAL_SAGEMAKER_HOME": str(home)},
+            [sys.executable, "-m", "local_sagemaker", "--home", str(home), "serve", "--port", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + settings.start_seconds
     while time.monotonic() < deadline:
         running = status(home)
         if running and _answers(running.port):
@@ -119,14 +136,16 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
     raise DaemonError(f"The server did not start: {' '.join(tail)} The whole log is in {log}.")
 
 
-def stop(home: Path | None = None, *, seconds: float = 30) -> bool:
+def stop(home: Path | None = None, *, seconds: float | None = None) -> bool:
     """Stop the server; return whether one was running.
 
     Args:
-        home: Home folder.
-        seconds: How long it may take to end its jobs and containers before it is killed.
+        home: Home folder; by default that of the environment.
+        seconds: How long it may take to end its jobs and containers before it is killed; by default that of the
+            settings.
     """
-    home = home or Settings().home
+    settings = _settings(home)
+    home, seconds = settings.home, seconds or settings.stop_seconds
     running = status(home)
     if running is None:
         return False
@@ -146,18 +165,19 @@ def reset(home: Path | None = None) -> None:
     """Stop the server and delete all its state, credentials included; other files of the folder stay.
 
     Raises:
-        DaemonError: If the folder is not empty and holds no state.
+        DaemonError: If the folder is not empty and holds no state, or cannot be written.
     """
-    settings = Settings(home=home) if home else Settings()
+    settings = _settings(home)
     home = settings.home
     _check_ours(home)
     stop(home)
-    for folder in (settings.objects, settings.jobs, settings.endpoints, settings.temporary):
-        shutil.rmtree(folder, ignore_errors=True)
-    files = ("state.sqlite*", "logs.sqlite*", "credentials.*", "server.json", "server.log", "server.lock")
-    for pattern in (*files, _MARK):
-        for path in home.glob(pattern):
-            path.unlink()
+    with _readable_and_writable(home):
+        for folder in (settings.objects, settings.jobs, settings.endpoints, settings.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+        files = ("state.sqlite*", "logs.sqlite*", "credentials.*", "server.json", "server.log", "server.lock")
+        for pattern in (*files, _SDK_SETTINGS):
+            for path in home.glob(pattern):
+                path.unlink()
 
 
 def serve(home: Path | None = None, *, port: int = 0) -> None:
@@ -175,15 +195,16 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
     from local_sagemaker.records import HomeVersionError
     from local_sagemaker.server import Server, configure_logging
 
-    home = home or Settings().home
+    settings = _settings(home)
+    home = settings.home
     prepare_home(home)
     configure_logging()
     with _lock(home), _listen(home, port) as listener:
         port = listener.getsockname()[1]
         try:
-            server = Server(Settings(home=home), port=port)
+            server = Server(settings, port=port)
         except HomeVersionError as error:
-            raise DaemonError(str(error)) from error
+            raise DaemonError(f"{str(error).removesuffix('.')}: {command('reset', home)}") from error
         except (OSError, sqlite3.Error) as error:
             raise DaemonError(
                 f"The state in {home} cannot be read or written: {error}. Nothing was changed. Make room on its disk, "
@@ -206,29 +227,41 @@ def prepare_home(home: Path) -> None:
     Raises:
         DaemonError: If it holds something else already, or cannot be written.
     """
-    try:
-        _check_ours(home)
+    _check_ours(home)
+    with _readable_and_writable(home):
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The SDK reports usage to AWS unless it is told not to.
-        document = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
-        (home / _MARK).write_text(document)
-    except OSError as error:
-        raise DaemonError(
-            f"The home folder {home} cannot be written ({error.strerror}). "
-            "Set LOCAL_SAGEMAKER_HOME to a folder you own."
-        ) from error
+        home.chmod(0o700)  # whatever the umask, and what the folder had before
+        (home / _SDK_SETTINGS).write_text(_MARK + _NO_TELEMETRY)
 
 
 def _check_ours(home: Path) -> None:
     """Refuse a folder with files of the user's: a server deletes what it does not know below its home folder."""
-    if home.exists() and any(home.iterdir()) and not (home / _MARK).exists():
-        raise DaemonError(
-            f"{home} holds files and is no home folder of local_sagemaker. "
-            "Name an empty or a new folder, by --home or LOCAL_SAGEMAKER_HOME."
-        )
-    outer = next((folder for folder in home.resolve().parents if (folder / _MARK).exists()), None)
+    with _readable_and_writable(home):
+        if home.exists() and any(home.iterdir()) and not _is_home(home):
+            raise DaemonError(
+                f"{home} holds files and is no home folder of local_sagemaker. "
+                "Name an empty or a new folder, by --home or LOCAL_SAGEMAKER_HOME."
+            )
+        outer = next(filter(_is_home, home.resolve().parents), None)
     if outer:
         raise DaemonError(f"{home} lies in {outer}, another home folder, which deletes it. Name a folder elsewhere.")
+
+
+def _is_home(folder: Path) -> bool:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return (folder / _SDK_SETTINGS).read_text().startswith(_MARK)
+    return False
+
+
+@contextlib.contextmanager
+def _readable_and_writable(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DaemonError(
+            f"The home folder {home} cannot be read or written ({error.strerror}). "
+            "Name a folder you own, by --home or LOCAL_SAGEMAKER_HOME."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -242,7 +275,7 @@ def _lock(home: Path) -> Iterator[None]:
                 break
             except BlockingIOError:  # a status call holds it for an instant, another server for its life
                 if time.monotonic() > deadline:
-                    raise DaemonError(f"Another server uses {home}. See: python -m local_sagemaker status") from None
+                    raise DaemonError(f"Another server uses {home}. See: {command('status', home)}") from None
                 time.sleep(0.02)
         yield
 
@@ -265,32 +298,30 @@ def _listen(home: Path, port: int) -> Iterator[socket.socket]:
     with contextlib.suppress(OSError, ValueError, KeyError):
         previous = json.loads((home / "server.json").read_text())["port"]
         (home / "server.json").unlink()  # until this server listens, nobody shall find its predecessor's port
-    for candidate in [port] if port else [previous, 0]:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, candidate))
-        except OSError as error:
-            listener.close()
-            if port:
-                raise _port_in_use(port) from error
-            continue
-        with listener:
-            yield listener
-        return
+    with _bind(port) if port else _bind_one_of(previous, 0) as listener:
+        yield listener
 
 
-def _check_port(port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise _port_in_use(port) from error
+def _bind_one_of(*ports: int) -> socket.socket:
+    for port in ports:
+        with contextlib.suppress(DaemonError):
+            return _bind(port)
+    raise DaemonError(f"No port on {HOST} is free.")
 
 
-def _port_in_use(port: int) -> DaemonError:
-    return DaemonError(f"Port {port} on {HOST} is in use. Name another, or leave --port out to take a free one.")
+def _bind(port: int) -> socket.socket:
+    """Return a socket that is bound to a port, or to any free one for 0."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "a port is a number from 1 to 65535"
+        raise DaemonError(
+            f"Port {port} on {HOST} cannot be used: {reason}. Name another, or leave --port out to take a free one."
+        ) from error
+    return listener
 
 
 def _answers(port: int) -> bool:

@@ -1,6 +1,5 @@
 """Durable records: JSON documents in SQLite, one row per resource."""
 
-import base64
 import json
 import sqlite3
 import threading
@@ -13,7 +12,7 @@ SCHEMA_VERSION = 2
 
 
 class HomeVersionError(RuntimeError):
-    """The database was written by another version of the stand-in."""
+    """The database was written by another version of the emulator."""
 
 
 class Records:
@@ -32,11 +31,11 @@ class Records:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, 1, SCHEMA_VERSION):
+        if version not in (0, SCHEMA_VERSION):
             self._connection.close()
             raise HomeVersionError(
                 f"{path} has schema version {version}, and this program reads version {SCHEMA_VERSION}. "
-                "Use the version that wrote it, another LOCAL_SAGEMAKER_HOME, or `python -m local_sagemaker reset`."
+                "Use the version that wrote it, name another home folder, or reset this one."
             )
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
@@ -44,14 +43,7 @@ class Records:
             "CREATE TABLE IF NOT EXISTS records "
             "(kind TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID"
         )
-        self._connection.execute("BEGIN IMMEDIATE")
-        if version == 1:
-            for name, document in list(self.all("s3_object")):
-                self.put("s3_object", name, _object_of_version_1(document))
-            for name, document in list(self.all("s3_bucket")):
-                self.put("s3_bucket", name, _bucket_of_version_1(name, document))
         self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        self._connection.execute("COMMIT")
 
     def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
         """Create or replace a record."""
@@ -115,23 +107,6 @@ class Records:
         """Close the database."""
         with self._lock:
             self._connection.close()
-
-
-def _object_of_version_1(document: dict[str, Any]) -> dict[str, Any]:
-    """Return what version 2 makes of an object's document: it knows versions, tags and access control lists."""
-    algorithm, value = document.pop("checksum")
-    fields = {"checksum_algorithm": algorithm, "checksum_value": value, "_version_id": "null"}
-    return {"versions": [document | {"acl": None, "tags": {}, "fields": fields}]}
-
-
-def _bucket_of_version_1(name: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return what version 2 makes of a bucket's document: it knows the requests that set it up."""
-    region = document["region"]
-    location = f"<LocationConstraint>{region}</LocationConstraint>" if region != "us-east-1" else ""
-    body = f"<CreateBucketConfiguration>{location}</CreateBucketConfiguration>" if location else ""
-    request = {"method": "PUT", "path": f"/{name}", "query": "", "headers": {}, "region": region}
-    encoded = base64.b64encode(body.encode()).decode()
-    return {"created": document["created"], "requests": {"": request | {"body": encoded}}}
 
 
 def now() -> datetime:

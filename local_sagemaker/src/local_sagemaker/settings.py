@@ -1,4 +1,4 @@
-"""Every limit, path and name of the stand-in, in one place."""
+"""Every limit, path and name of the emulator, in one place."""
 
 import hashlib
 import os
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_data_path
 
@@ -17,6 +18,15 @@ ROLE_NAME = "LocalSageMakerRole"
 DEFAULT_REGION = "us-east-1"
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
+# What AWS documents.
+MAX_TAGS = 50
+MAX_TARGET_MODEL_CHARACTERS = 1024
+MAX_FAILURE_REASON_CHARACTERS = 1024
+MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
+MAX_CLOCK_SKEW_SECONDS = 15 * 60
+# Of an archive: how large one header may be, and how deep a file may lie.
+MAX_ARCHIVE_HEADER_BYTES = 64 * 1024
+MAX_ARCHIVE_DEPTH = 100
 # What a container has in its environment before TensorFlow is first used: threads for each session, so that each
 # architecture has as many as suit it, and memory that goes back to the system after a model is gone.
 RUNTIME_ENVIRONMENT = {"TF_OVERRIDE_GLOBAL_THREADPOOL": "1", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"}
@@ -24,13 +34,15 @@ RUNTIME_ENVIRONMENT = {"TF_OVERRIDE_GLOBAL_THREADPOOL": "1", "TF_ONEDNN_USE_SYST
 
 def default_home() -> Path:
     """Return the folder that holds all state: ``LOCAL_SAGEMAKER_HOME``, else the user's data folder."""
-    configured = os.environ.get("LOCAL_SAGEMAKER_HOME")
-    return Path(configured).expanduser().absolute() if configured else user_data_path("local_sagemaker")
+    return _path("HOME") or user_data_path("local_sagemaker")
 
 
-def _transcript() -> Path | None:
-    configured = os.environ.get("LOCAL_SAGEMAKER_TRANSCRIPT")
-    return Path(configured).expanduser().absolute() if configured else None
+def _path(name: str) -> Path | None:
+    configured = os.environ.get(f"LOCAL_SAGEMAKER_{name}")
+    try:
+        return Path(configured).expanduser().absolute() if configured else None
+    except RuntimeError as error:
+        raise ValueError(f"LOCAL_SAGEMAKER_{name} is {configured!r}: {error}") from error
 
 
 def shares_architectures() -> bool:
@@ -44,7 +56,7 @@ def shares_architectures() -> bool:
     return chosen == "shared"
 
 
-def _number(name: str, default: float, environment: Mapping[str, str] = os.environ) -> float:
+def _number(name: str, default: float, environment: Mapping[str, str]) -> float:
     text = environment.get(f"LOCAL_SAGEMAKER_{name}")
     if text is None:
         return default
@@ -57,8 +69,10 @@ def _number(name: str, default: float, environment: Mapping[str, str] = os.envir
     return value
 
 
-def _count(name: str, default: int, environment: Mapping[str, str] = os.environ) -> int:
-    return int(_number(name, default, environment))
+def _limit(name: str, default: float) -> Any:
+    """Return a field that the environment may set: a time, if its name says so, else a whole number."""
+    kind = float if name.endswith("_SECONDS") else int
+    return field(default_factory=lambda: kind(_number(name, default, os.environ)))
 
 
 @dataclass(frozen=True)
@@ -70,38 +84,50 @@ class Settings:
 
     home: Path = field(default_factory=default_home)
     # File that distinct requests are recorded in; None records nothing.
-    transcript: Path | None = field(default_factory=_transcript)
-    max_request_bytes: int = field(default_factory=lambda: _count("MAX_REQUEST_BYTES", 512 * MEBIBYTE))
+    transcript: Path | None = field(default_factory=lambda: _path("TRANSCRIPT"))
+
+    max_request_bytes: int = _limit("MAX_REQUEST_BYTES", 512 * MEBIBYTE)
     # The documented body limit of InvokeEndpoint.
-    max_invocation_bytes: int = field(default_factory=lambda: _count("MAX_INVOCATION_BYTES", 6 * MEBIBYTE))
-    # Memory for the loaded models of one instance, as measured by their weights.
-    instance_memory_bytes: int = field(default_factory=lambda: _count("INSTANCE_MEMORY_BYTES", 4 * GIBIBYTE))
-    # Disk for the unpacked models of one instance.
-    instance_disk_bytes: int = field(default_factory=lambda: _count("INSTANCE_DISK_BYTES", 16 * GIBIBYTE))
-    # SageMaker answers a cold call within 60 s, or with ModelNotReadyException.
-    cold_start_seconds: float = field(default_factory=lambda: _number("COLD_START_SECONDS", 60))
-    # ... and goes on loading for up to 360 s.
-    model_load_seconds: float = field(default_factory=lambda: _number("MODEL_LOAD_SECONDS", 360))
+    max_invocation_bytes: int = _limit("MAX_INVOCATION_BYTES", 6 * MEBIBYTE)
+    # For so long the server may start, and take to end its jobs and containers.
+    start_seconds: float = _limit("START_SECONDS", 60)
+    stop_seconds: float = _limit("STOP_SECONDS", 30)
+
+    # Memory for the loaded models of one instance, as measured by their weights, and disk for its unpacked models.
+    instance_memory_bytes: int = _limit("INSTANCE_MEMORY_BYTES", 4 * GIBIBYTE)
+    instance_disk_bytes: int = _limit("INSTANCE_DISK_BYTES", 16 * GIBIBYTE)
+    # SageMaker answers a cold call within 60 s, or with ModelNotReadyException, and goes on loading for up to 360 s.
+    cold_start_seconds: float = _limit("COLD_START_SECONDS", 60)
+    model_load_seconds: float = _limit("MODEL_LOAD_SECONDS", 360)
+    # For so long a model that failed to load may not have others unloaded, nor a bad archive others deleted.
+    failure_seconds: float = _limit("FAILURE_SECONDS", 300)
     # Models of one instance that are downloaded and loaded at the same time, and how many more may wait for it.
-    max_concurrent_loads: int = field(default_factory=lambda: _count("MAX_CONCURRENT_LOADS", 4))
-    max_queued_loads: int = field(default_factory=lambda: _count("MAX_QUEUED_LOADS", 200))
+    max_concurrent_loads: int = _limit("MAX_CONCURRENT_LOADS", 4)
+    max_queued_loads: int = _limit("MAX_QUEUED_LOADS", 200)
     # Calls of one instance that are under way or wait; the next one is refused.
-    max_queued_calls: int = field(default_factory=lambda: _count("MAX_QUEUED_CALLS", 1000))
+    max_queued_calls: int = _limit("MAX_QUEUED_CALLS", 1000)
     # A model with so many calls under way on every instance that holds it spreads to another one.
-    hot_model_calls: int = field(default_factory=lambda: _count("HOT_MODEL_CALLS", 8))
+    hot_model_calls: int = _limit("HOT_MODEL_CALLS", 8)
+    invocation_seconds: float = _limit("INVOCATION_SECONDS", 60)
+    # Connections to a container that stay open without a call; more are closed after their answer.
+    idle_connections: int = _limit("IDLE_CONNECTIONS", 64)
+
     # How often a container that does not start again is tried before its instance is given up.
-    container_starts: int = field(default_factory=lambda: _count("CONTAINER_STARTS", 3))
-    # How often the number of loaded models and the utilisation are published.
-    metrics_seconds: float = field(default_factory=lambda: _number("METRICS_SECONDS", 60))
-    invocation_seconds: float = field(default_factory=lambda: _number("INVOCATION_SECONDS", 60))
-    container_start_seconds: float = field(default_factory=lambda: _number("CONTAINER_START_SECONDS", 180))
+    container_starts: int = _limit("CONTAINER_STARTS", 3)
+    container_start_seconds: float = _limit("CONTAINER_START_SECONDS", 180)
+    # How long a container may take to answer /ping.
+    ping_seconds: float = _limit("PING_SECONDS", 2)
+    # How often the number of loaded models and the utilization are published.
+    metrics_seconds: float = _limit("METRICS_SECONDS", 60)
+
     # What a training job gets between SIGTERM and SIGKILL when it is stopped.
-    stop_grace_seconds: float = field(default_factory=lambda: _number("STOP_GRACE_SECONDS", 120))
+    stop_grace_seconds: float = _limit("STOP_GRACE_SECONDS", 120)
     # Time between two looks at a training job's checkpoints, which are then copied to S3.
-    checkpoint_seconds: float = field(default_factory=lambda: _number("CHECKPOINT_SECONDS", 2))
+    checkpoint_seconds: float = _limit("CHECKPOINT_SECONDS", 2)
+
     # A model archive: what it may unpack to, and into how many files.
-    max_archive_bytes: int = field(default_factory=lambda: _count("MAX_ARCHIVE_BYTES", 8 * GIBIBYTE))
-    max_archive_members: int = field(default_factory=lambda: _count("MAX_ARCHIVE_MEMBERS", 10_000))
+    max_archive_bytes: int = _limit("MAX_ARCHIVE_BYTES", 8 * GIBIBYTE)
+    max_archive_members: int = _limit("MAX_ARCHIVE_MEMBERS", 10_000)
 
     def limited_by(self, environment: Mapping[str, str]) -> "Settings":
         """Return these settings with the memory and disk of an instance that a model's ``Environment`` asks for.
@@ -114,8 +140,8 @@ class Settings:
         """
         return replace(
             self,
-            instance_memory_bytes=_count("INSTANCE_MEMORY_BYTES", self.instance_memory_bytes, environment),
-            instance_disk_bytes=_count("INSTANCE_DISK_BYTES", self.instance_disk_bytes, environment),
+            instance_memory_bytes=int(_number("INSTANCE_MEMORY_BYTES", self.instance_memory_bytes, environment)),
+            instance_disk_bytes=int(_number("INSTANCE_DISK_BYTES", self.instance_disk_bytes, environment)),
         )
 
     @property
@@ -125,7 +151,7 @@ class Settings:
 
     @property
     def logs(self) -> Path:
-        """SQLite file with the lines of the stand-in's log streams."""
+        """SQLite file with the lines of the log streams that the emulator writes."""
         return self.home / "logs.sqlite"
 
     @property
@@ -156,7 +182,7 @@ class Settings:
 
 
 def arn(service: str, resource: str, *, region: str = DEFAULT_REGION) -> str:
-    """Return the Amazon resource name of a resource in the stand-in's account."""
+    """Return the Amazon resource name of a resource in the emulator's account."""
     return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
 
 

@@ -15,7 +15,7 @@ class Peer:
 
     def __init__(self, path: Path, *answers: bytes, ends: bool = False) -> None:
         self.path = path
-        self.pool = ConnectionPool(path)
+        self.pool = ConnectionPool(path, most_idle=8)
         self.connections = 0
         self.requests: list[bytes] = []
         self.asked = asyncio.Event()
@@ -121,7 +121,7 @@ def test_no_whole_answer_is_an_error(socket, answer):
 
 def test_nobody_listens(socket):
     with pytest.raises(OSError):
-        asyncio.run(ConnectionPool(socket).request("GET", "/"))
+        asyncio.run(ConnectionPool(socket, most_idle=8).request("GET", "/"))
 
 
 def test_a_cancelled_request_closes_its_connection(socket):

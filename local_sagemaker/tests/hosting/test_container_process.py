@@ -10,15 +10,14 @@ from local_sagemaker.hosting.connections import ConnectionPool
 from local_sagemaker.settings import Settings
 
 
-def test_a_container_that_accepts_calls_and_answers_none_is_not_waited_for_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(container_process, "_PING_SECONDS", 0.1)
-    settings = Settings(home=tmp_path, model_load_seconds=0.1)
+def test_a_container_that_accepts_calls_and_answers_none_is_not_waited_for_without_end(tmp_path):
+    settings = Settings(home=tmp_path, model_load_seconds=0.1, ping_seconds=0.1)
     process = container_process.ContainerProcess("i-1", tmp_path, settings=settings, log=None)
 
     async def check(socket):
         silent = asyncio.Event()
         server = await asyncio.start_unix_server(lambda *_: silent.wait(), socket)
-        process._connections = ConnectionPool(socket)
+        process._connections = ConnectionPool(socket, most_idle=1)
         assert not await process._pings()
         with pytest.raises(ContainerLostError):
             await process.call("DELETE", "/models/m")

@@ -5,7 +5,7 @@ import pytest
 
 from local_sagemaker.hosting import inventory
 from local_sagemaker.hosting.inventory import Inventory
-from local_sagemaker.hosting.models import Model, ModelSource
+from local_sagemaker.hosting.models import Model, ModelSource, State
 from local_sagemaker.services.objects import StoredObject
 
 
@@ -31,7 +31,7 @@ def entered(disk):
 
     def enter(key):
         source = ModelSource("bucket", key, f"target {key}")
-        item = Model(source, disk / source.model_name, size=140, unpacked=100, etag=f"etag of {key}", on_disk=True)
+        item = Model(source, disk / source.model_name, size=140, unpacked=100, etag=f"etag of {key}")
         (item.folder / "1").mkdir(parents=True)
         (item.folder / "1" / "saved_model.pb").write_bytes(bytes(100))
         (item.folder / "1.weights").write_bytes(bytes(40))
@@ -45,7 +45,7 @@ def test_what_was_entered_is_there_after_a_restart(disk, entered):
     models = [entered(key) for key in "abc"]
     found = Inventory(disk).restore(Bucket({key: f"etag of {key}" for key in "abc"}))
     assert [item.source for item in found] == [item.source for item in models]
-    assert all((item.size, item.unpacked, item.on_disk, item.entered) == (140, 100, True, True) for item in found)
+    assert all((item.size, item.unpacked, item.state) == (140, 100, State.ON_DISK) for item in found)
     assert all((item.folder / "1.weights").is_file() for item in found)
 
 

@@ -25,6 +25,7 @@ def variant(tmp_path, monkeypatch):
         "Mode": "MultiModel",
         "ModelDataUrl": "s3://bucket/models",
         "ModelCacheSetting": "Enabled",
+        "Environment": {},
     }
     return Variant(plan, host)
 

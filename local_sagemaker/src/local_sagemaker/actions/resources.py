@@ -6,11 +6,10 @@ from local_sagemaker.actions import listing
 from local_sagemaker.errors import validation
 from local_sagemaker.hosting.endpoints import CONFIG, ENDPOINT, MODEL
 from local_sagemaker.records import Records, now
-from local_sagemaker.settings import arn
+from local_sagemaker.settings import MAX_TAGS, arn
 from local_sagemaker.training.job_status import KIND as TRAINING_JOB
 
 TAGS = "tags"
-MAX_TAGS = 50
 _TITLES = {ENDPOINT: "endpoint", CONFIG: "endpoint configuration", MODEL: "model"}
 _ARN_TYPES = {ENDPOINT: "endpoint", CONFIG: "endpoint-config", MODEL: "model", TRAINING_JOB: "training-job"}
 
@@ -109,10 +108,10 @@ def _merged(old: list[dict[str, str]], new: list[dict[str, str]], resource: str)
 
 
 def check_image(image: str, wanted: str) -> None:
-    """Refuse an image that the stand-in does not stand in for."""
+    """Refuse an image that the emulator does not run."""
     repository = image.rpartition("/")[2].partition(":")[0]
     if repository != wanted:
         raise validation(
-            f"local_sagemaker cannot run the image {image!r}. It stands in for AWS's {wanted} images; "
-            "get their addresses from sagemaker.core.image_uris.retrieve."
+            f"local_sagemaker cannot run the image {image!r}. It emulates AWS's {wanted} images. "
+            "Get their addresses from sagemaker.core.image_uris.retrieve."
         )

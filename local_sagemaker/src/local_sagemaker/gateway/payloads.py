@@ -2,10 +2,11 @@
 
 import base64
 import binascii
-import functools
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
+
+from awscrt import checksums
 
 from local_sagemaker.errors import ServiceError
 
@@ -85,30 +86,11 @@ def _equal(text: str, digest: bytes) -> bool:
         return False
 
 
-@functools.cache
-def _table(polynomial: int) -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (polynomial if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-def _cyclic(body: bytes, *, polynomial: int, size: int) -> bytes:
-    """Return a reflected cyclic redundancy check, of ``size`` bytes, with all bits inverted before and after."""
-    table, mask = _table(polynomial), (1 << size * 8) - 1
-    value = mask
-    for byte in body:
-        value = value >> 8 ^ table[(value ^ byte) & 0xFF]
-    return (value ^ mask).to_bytes(size, "big")
-
-
 _ALGORITHMS: dict[str, Callable[[bytes], bytes]] = {
     "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
     "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
-    "x-amz-checksum-crc32c": functools.partial(_cyclic, polynomial=0x82F63B78, size=4),
-    "x-amz-checksum-crc64nvme": functools.partial(_cyclic, polynomial=0x9A6C9329AC4BC9B5, size=8),
+    "x-amz-checksum-crc32c": lambda body: checksums.crc32c(body).to_bytes(4, "big"),
+    "x-amz-checksum-crc64nvme": lambda body: checksums.crc64nvme(body).to_bytes(8, "big"),
     "x-amz-checksum-sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
     "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
 }

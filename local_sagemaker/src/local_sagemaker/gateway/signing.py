@@ -18,10 +18,9 @@ from botocore.credentials import Credentials
 
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing_v2
-from local_sagemaker.settings import DEFAULT_REGION
+from local_sagemaker.settings import DEFAULT_REGION, MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGNED_SECONDS
 
-ALLOWED_CLOCK_SKEW = timedelta(minutes=15)
-MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
+_CLOCK_SKEW = timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request, *"
@@ -155,7 +154,7 @@ def _header_claim(headers: Mapping[str, str], query: str) -> _Claim | None:
         headers.get("x-amz-date", ""),
         query,
         None,
-        ALLOWED_CLOCK_SKEW,
+        _CLOCK_SKEW,
     )
 
 
@@ -201,7 +200,7 @@ def _check_time(claim: _Claim) -> None:
     except ValueError:
         signed_at = datetime.fromtimestamp(0, UTC)
     age = datetime.now(UTC) - signed_at
-    if age > claim.lifetime or -age > ALLOWED_CLOCK_SKEW or not claim.timestamp.startswith(claim.date):
+    if age > claim.lifetime or -age > _CLOCK_SKEW or not claim.timestamp.startswith(claim.date):
         code = "RequestTimeTooSkewed" if claim.service == "s3" else "InvalidSignatureException"
         raise ServiceError(code, f"Signature expired: {claim.timestamp} is too far from now.", status=403)
 

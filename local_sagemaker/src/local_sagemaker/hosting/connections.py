@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import httptools
 
-_MOST_IDLE = 64  # connections beyond are closed after their answer
-
 
 class Response(NamedTuple):
     """An answer.
@@ -32,8 +30,9 @@ class Response(NamedTuple):
 class ConnectionPool:
     """Connections to one Unix socket."""
 
-    def __init__(self, socket: Path) -> None:
-        """Describe the connections; the first request opens one."""
+    def __init__(self, socket: Path, *, most_idle: int) -> None:
+        """Describe the connections; the first request opens one, and at most so many stay open without one."""
+        self._most_idle = most_idle
         self._socket = socket
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
@@ -58,7 +57,7 @@ class ConnectionPool:
             raise
         finally:
             self._busy.discard(connection)
-        if connection.is_open and not self._closed and len(self._idle) < _MOST_IDLE:
+        if connection.is_open and not self._closed and len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             connection.close()

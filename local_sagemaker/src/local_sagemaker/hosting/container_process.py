@@ -23,7 +23,6 @@ from local_sagemaker.processes import Process
 from local_sagemaker.services import aws_services
 from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
 
-_PING_SECONDS = 2  # what SageMaker waits for
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 # What decides how this machine runs the container's Python is not the model's to say.
 _RESERVED = re.compile(r"(PATH|HOME|PYTHON\w*|LD_\w+|DYLD_\w+|LOCAL_SAGEMAKER_\w*)$")
@@ -109,7 +108,7 @@ class ContainerProcess:
         environment |= self._environment | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
         self._process = Process(command, environment=environment, folder=self._folder)
         threading.Thread(target=self._follow, args=(self._process,), daemon=True).start()
-        self._connections = ConnectionPool(self._socket)
+        self._connections = ConnectionPool(self._socket, most_idle=self._settings.idle_connections)
         deadline = time.monotonic() + self._settings.container_start_seconds
         while not await self._pings():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -203,7 +202,7 @@ class ContainerProcess:
 
     async def _pings(self) -> bool:
         try:
-            async with asyncio.timeout(_PING_SECONDS):
+            async with asyncio.timeout(self._settings.ping_seconds):
                 return (await self._request("GET", "/ping", {})).status == 200
         except (ContainerLostError, TimeoutError):
             return False

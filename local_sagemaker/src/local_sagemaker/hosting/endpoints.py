@@ -19,7 +19,7 @@ from local_sagemaker.hosting.variants import Host, Variant
 from local_sagemaker.records import Records, now
 from local_sagemaker.services.metrics import Metrics
 from local_sagemaker.services.objects import Objects
-from local_sagemaker.settings import ACCOUNT_ID, Settings
+from local_sagemaker.settings import ACCOUNT_ID, MAX_FAILURE_REASON_CHARACTERS, Settings
 
 ENDPOINT, CONFIG, MODEL = "endpoint", "endpoint_config", "model"
 logger = logging.getLogger(__name__)
@@ -273,4 +273,4 @@ def _count_errors(variant: Variant, status: int, *, from_model: bool = False) ->
 
 
 def _reason(error: Exception) -> str:
-    return (error.message if isinstance(error, ServiceError) else str(error))[:1024]
+    return (error.message if isinstance(error, ServiceError) else str(error))[:MAX_FAILURE_REASON_CHARACTERS]

@@ -20,7 +20,6 @@ from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
 
 logger = logging.getLogger(__name__)
-_NOTICE_SECONDS = 2  # within which a dead container is noticed
 
 
 def new_instance_id() -> str:
@@ -138,7 +137,7 @@ class Instance:
         except ContainerLostError:
             # Once the caller hears of it, its next call must wait for the new container, not fail as well.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._down.wait(), _NOTICE_SECONDS)
+                await asyncio.wait_for(self._down.wait(), self._settings.ping_seconds)
             raise
         finally:
             self.in_flight -= 1

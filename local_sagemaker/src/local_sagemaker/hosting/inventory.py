@@ -4,7 +4,7 @@ A model is entered once it was unpacked and loaded, and crossed out before its f
 S3 has the same object, no file is missing, and the machine was not started anew, which may have lost what was not yet
 written. Whatever else lies on the disk is deleted.
 
-The entries are the stand-in's own: they lie beside the disk, not on it.
+The entries are the emulator's own: they lie beside the disk, not on it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from local_sagemaker import archives
-from local_sagemaker.hosting.models import Model, ModelSource
+from local_sagemaker.hosting.models import Model, ModelSource, State
 from local_sagemaker.services.objects import Objects
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # on Linux
@@ -35,6 +35,10 @@ class Inventory:
     def folders(self) -> set[Path]:
         """The disk, and where the entries are."""
         return {self._disk, self._folder}
+
+    def has(self, model: Model) -> bool:
+        """Return whether a model is entered."""
+        return self._path(model.source.model_name).exists()
 
     def add(self, model: Model) -> None:
         """Enter a model that lies wholly on the disk."""
@@ -76,8 +80,7 @@ class Inventory:
                     continue
                 size = archives.tree_size(folder)
                 if size >= entry["unpacked"]:  # prepared weights lie beside what was unpacked
-                    on_disk = {"size": size, "unpacked": entry["unpacked"], "on_disk": True, "entered": True}
-                    yield Model(source, folder, etag=entry["etag"], **on_disk)
+                    yield Model(source, folder, State.ON_DISK, size, entry["unpacked"], entry["etag"])
 
     def _path(self, model_name: str) -> Path:
         return self._folder / f"{model_name}.json"

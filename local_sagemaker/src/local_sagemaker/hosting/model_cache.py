@@ -16,13 +16,10 @@ from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceEr
 from local_sagemaker.hosting.container_process import ContainerProcess
 from local_sagemaker.hosting.model_disk import ModelDisk
 from local_sagemaker.hosting.model_order import ModelOrder
-from local_sagemaker.hosting.models import Model, ModelSource
+from local_sagemaker.hosting.models import Model, ModelSource, State
 from local_sagemaker.services.metrics import VariantMetrics
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
-
-# For so long a model that failed to load may not have others unloaded, nor a bad archive others deleted.
-REMEMBER_FAILURE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,8 @@ class ModelCache:
         self._metrics = variant_metrics
         self._keep_models = keep_models
         self._models, self._loaded = ModelOrder(), ModelOrder()  # all, and of them those that are in the container
-        self._queued = self._requested = 0  # loads that wait for their turn, and that the container is asked for
+        self._queued: set[Model] = set()  # whose load waits for its turn, so that nothing depends on their files yet
+        self._requested = 0  # loads that the container is asked for
         self._failures: dict[str, _Failure] = {}
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
         self._memory_room, self._disk_room = asyncio.Lock(), asyncio.Lock()
@@ -77,6 +75,8 @@ class ModelCache:
     @container.setter
     def container(self, container: ContainerProcess | None) -> None:
         self._container = container
+        for model in self._loaded:
+            model.move(State.ON_DISK)
         self._loaded.clear()
 
     @property
@@ -107,14 +107,14 @@ class ModelCache:
             if not self._keep_models:
                 await self._evict(model, delete=True)
         while self._disk.used > self._settings.instance_disk_bytes:  # there was more room then
-            first = self._models.first(lambda model: model.on_disk)
+            first = self._models.first(lambda model: model.state is State.ON_DISK)
             assert first is not None
             await self._evict(first, delete=True)
 
     def holds(self, source: ModelSource) -> bool:
         """Return whether a model is loaded, or being loaded, here."""
         model = self._models.get(source.model_name)
-        return model is not None and (self._is_loaded(model) or model.loading is not None)
+        return model is not None and (model.state is State.LOADED or model.loading is not None)
 
     def calls(self, source: ModelSource) -> int:
         """Return the number of calls under way for a model."""
@@ -135,16 +135,16 @@ class ModelCache:
         self._models.touch(model)
         self._loaded.touch(model)
         try:
-            hit = self._is_loaded(model)
+            hit = model.state is State.LOADED
             if source.target_model:
                 self._metrics.record("ModelCacheHit", float(hit))
             if not hit:
                 await self._wait_until_loaded(model)
-            assert model.loaded_in is not None
-            yield model.loaded_in
+            assert self._container is not None
+            yield self._container
         finally:
             model.in_use -= 1
-            if not self._keep_models and model.idle and model.on_disk:
+            if not self._keep_models and self._is_idle(model) and model.state is not State.ABSENT:
                 await self._evict(model, delete=True)
             self._forget_if_empty(model)
             self._changed.set()
@@ -164,18 +164,15 @@ class ModelCache:
             self._models.add(model)
         return model
 
-    def _is_loaded(self, model: Model) -> bool:
-        return model.loaded_in is not None and model.loaded_in is self.container
-
-    def _set_queued(self, model: Model, *, queued: bool) -> None:
-        self._queued += queued - model.queued
-        model.queued = queued
+    def _is_idle(self, model: Model) -> bool:
+        """Return whether a model may be evicted."""
+        return (model.in_use == 0 or model in self._queued) and not model.lock.locked()
 
     async def _wait_until_loaded(self, model: Model) -> None:
         if model.loading is None:
-            if self._queued >= self._settings.max_queued_loads:
+            if len(self._queued) >= self._settings.max_queued_loads:
                 raise unavailable(f"Too many models wait to be loaded on instance {self._name}. Try again.")
-            self._set_queued(model, queued=True)
+            self._queued.add(model)
             model.loading = asyncio.create_task(self._load(model))
             model.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         started = time.monotonic()
@@ -187,7 +184,7 @@ class ModelCache:
         if task.cancelled():
             raise unavailable(f"Instance {self._name} is being stopped. Try again.")
         task.result()
-        if not self._is_loaded(model):
+        if model.state is not State.LOADED:
             raise ContainerLostError(self._name)
         if model.source.target_model:
             self._metrics.record_seconds("ModelLoadingWaitTime", time.monotonic() - started)
@@ -197,26 +194,27 @@ class ModelCache:
         name = model.source.model_name
         try:
             async with self._turns:
-                self._set_queued(model, queued=False)
+                self._queued.discard(model)
                 async with model.lock:
                     container = self.container
                     if container is None:
                         raise ContainerLostError(self._name)
-                    if not model.on_disk:
+                    if model.state is State.ABSENT:
                         started = time.monotonic()
                         await self._disk.fetch(model, lambda: self._refuse_bad_archive(model))
+                        model.move(State.ON_DISK)
                         self._time(model, "ModelDownloadingTime", started)
                     started = time.monotonic()
                     await self._load_into(container, model)
                     self._time(model, "ModelLoadingTime", started)
-                    model.loaded_in = container
                     if container is self.container:
+                        model.move(State.LOADED)
                         self._loaded.add(model)
-                    if not model.entered and self._keep_models:
+                    if self._keep_models:
                         await self._disk.enter(model)
             self._failures.pop(name, None)
         except (ContainerError, ArchiveError) as error:
-            until = time.monotonic() + REMEMBER_FAILURE_SECONDS
+            until = time.monotonic() + self._settings.failure_seconds
             self._failures[name] = _Failure(model.etag, error, until)
             if isinstance(error, ArchiveError):
                 raise invocation(
@@ -229,15 +227,18 @@ class ModelCache:
             raise ServiceError("InternalFailure", reason, status=500) from error
         finally:
             model.loading = None
-            self._set_queued(model, queued=False)
+            self._queued.discard(model)
             model.in_use -= 1
             self._forget_if_empty(model)
             self._changed.set()
 
     async def _make_room(self, model: Model, size: int) -> None:
+        def is_victim(other: Model) -> bool:
+            return self._is_idle(other) and other.state is not State.ABSENT and other is not model
+
         async with self._disk_room:
             while self._disk.used - model.size + size > self._settings.instance_disk_bytes:
-                victim = self._models.first(lambda other: other.idle and other.on_disk and other is not model)
+                victim = self._models.first(is_victim)
                 if victim:
                     await self._evict(victim, delete=True)
                 else:
@@ -261,7 +262,7 @@ class ModelCache:
             if status != 507 or not self._may_unload_others(model):
                 raise ContainerError(status, text)
             async with self._memory_room:  # one at a time, so that two loads do not both unload for the same room
-                victim = self._loaded.first(lambda other: other.idle)
+                victim = self._loaded.first(self._is_idle)
                 if victim:
                     await self._evict(victim)
                 else:
@@ -292,20 +293,21 @@ class ModelCache:
     async def _evict(self, model: Model, *, delete: bool = False) -> None:
         """Unload an idle model, and delete its files if asked to; a call that comes meanwhile loads it afterwards."""
         async with model.lock:
-            await self._unload(model)
-            if delete:
+            if model.state is State.LOADED:
+                await self._unload(model)
+            if delete and model.state is State.ON_DISK:
+                model.move(State.ABSENT)
                 await self._disk.delete(model)
         self._forget_if_empty(model)
         self._changed.set()
 
     async def _unload(self, model: Model) -> None:
-        container, model.loaded_in = model.loaded_in, None
+        model.move(State.ON_DISK)
         self._loaded.discard(model)
-        if container is None or container is not self.container:
-            return
+        assert self._container is not None
         started = time.monotonic()
         with contextlib.suppress(ServiceError):  # of a dead container nothing is left to unload
-            await container.call("DELETE", f"/models/{model.source.model_name}")
+            await self._container.call("DELETE", f"/models/{model.source.model_name}")
             self._time(model, "ModelUnloadingTime", started)
 
     def _forget_if_empty(self, model: Model) -> None:

@@ -66,11 +66,12 @@ class ModelDisk:
         model.size = size
 
     async def enter(self, model: Model) -> None:
-        """Note that a model was loaded: its files are all there, and what they take is known."""
+        """Note that a model was loaded: its files are all there, and what they take is known from now on."""
+        if self._inventory.has(model):
+            return
         with contextlib.suppress(OSError):  # without an entry, it is only downloaded again after a restart
             self.resize(model, await self._in_thread(archives.tree_size, model.folder))
             await self._in_thread(self._inventory.add, model)
-            model.entered = True
 
     async def fetch(self, model: Model, refuse: Callable[[], None]) -> None:
         """Download and unpack a model.
@@ -123,11 +124,10 @@ class ModelDisk:
         except BaseException:
             self.resize(model, 0)
             raise
-        model.unpacked, model.on_disk = written, True
+        model.unpacked = written
 
     async def delete(self, model: Model) -> None:
         """Delete a model's files."""
-        model.on_disk = model.entered = False
         await self._in_thread(self._delete, model)
         self.resize(model, 0)
 

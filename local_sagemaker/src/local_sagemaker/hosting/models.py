@@ -3,10 +3,9 @@
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
-
-from local_sagemaker.hosting.container_process import ContainerProcess
 
 
 @dataclass(frozen=True)
@@ -34,24 +33,46 @@ class ModelSource:
         return hashlib.sha256(self.uri.encode()).hexdigest()[:32]
 
 
-@dataclass
+class State(Enum):
+    """How far a model has come on an instance. A model takes one step at a time, forward or back."""
+
+    ABSENT = 0  # its files are not all on the disk
+    ON_DISK = 1  # unpacked, and not in the container that runs now
+    LOADED = 2  # in that container, too
+
+
+@dataclass(eq=False)
 class Model:
-    """What an instance knows of a model."""
+    """What an instance knows of a model.
+
+    Attributes:
+        source: Where its archive lies.
+        folder: Where its files lie.
+        state: How far it has come; ``move`` changes it.
+        size: Bytes on the disk, with its prepared weights; counted before the first byte is written.
+        unpacked: Of these, what the archive held.
+        etag: Entity tag of the archive.
+        in_use: Calls, and the load that they wait for.
+        lock: Held while it is loaded or evicted.
+        loading: The load that is under way or waits for its turn.
+    """
 
     source: ModelSource
     folder: Path
-    size: int = 0  # on disk, with its prepared weights; counted before the first byte is written
-    unpacked: int = 0  # of that, what the archive held
+    state: State = State.ABSENT
+    size: int = 0
+    unpacked: int = 0
     etag: str = ""
-    on_disk: bool = False
-    entered: bool = False  # in the disk's inventory: it was loaded once, and its size is exact
-    loaded_in: ContainerProcess | None = None
-    in_use: int = 0  # calls, and the load that they wait for
-    queued: bool = False  # its load waits for its turn, so that nothing depends on its files yet
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held while it is loaded or evicted
+    in_use: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     loading: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    @property
-    def idle(self) -> bool:
-        """Whether it may be evicted."""
-        return (self.in_use == 0 or self.queued) and not self.lock.locked()
+    def move(self, state: State) -> None:
+        """Take a step.
+
+        Raises:
+            ValueError: If it is none from where the model is.
+        """
+        if abs(state.value - self.state.value) != 1:
+            raise ValueError(f"A model that is {self.state.name} cannot become {state.name}.")
+        self.state = state

@@ -14,7 +14,7 @@ from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.services import aws_services
 from local_sagemaker.services.metrics import Metrics, VariantMetrics
 from local_sagemaker.services.objects import Objects, parse_uri
-from local_sagemaker.settings import Settings
+from local_sagemaker.settings import MAX_TARGET_MODEL_CHARACTERS, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Variant:
         if self.multi_model and self._prefix and not self._prefix.endswith("/"):
             self._prefix += "/"
         self._keep_models = plan["ModelCacheSetting"] == "Enabled"
-        self._environment: dict[str, str] = plan.get("Environment", {})  # older records have none
+        self._environment: dict[str, str] = plan["Environment"]
         self._settings = host.settings.limited_by(self._environment)
         self._host = host
         self._left: list[str] = []  # instances of an earlier server, whose disks are there
@@ -89,7 +89,7 @@ class Variant:
             raise invocation(
                 f"Endpoint {endpoint} is a multi-model endpoint: the invocation must name its model in TargetModel."
             )
-        if len(target_model) > 1024 or not target_model.isprintable() or target_model[0] in "/ ":
+        if len(target_model) > MAX_TARGET_MODEL_CHARACTERS or not target_model.isprintable() or target_model[0] in "/ ":
             raise invocation(f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix.")
         if ".." in target_model.split("/"):
             raise invocation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")

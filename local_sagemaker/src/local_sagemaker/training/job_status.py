@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from local_sagemaker.records import Records, now
+from local_sagemaker.settings import MAX_FAILURE_REASON_CHARACTERS
 
 KIND = "training_job"
 MESSAGES = {
@@ -49,7 +50,7 @@ class JobStatus:
             count = job["ResourceConfig"].get("InstanceCount", 1)
             changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds * count}
         if reason:
-            changes["FailureReason"] = reason[:1024]
+            changes["FailureReason"] = reason[:MAX_FAILURE_REASON_CHARACTERS]
         self._enter(secondary or status, reason or f"Training job {status.lower()}", **changes)
 
     def _enter(self, status: str, message: str, **changes: Any) -> None:

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.settings import MAX_FAILURE_REASON_CHARACTERS
+
 CONTAINER_PATH = "/opt/ml"
 _TEXT_SUFFIXES = {".py", ".sh", ".json", ".yaml", ".yml", ".txt", ".cfg", ".toml"}
 
@@ -95,7 +97,11 @@ class OptMl:
     def failure_text(self) -> str:
         """Return what the job wrote to ``/opt/ml/output/failure``, at most its last 1,024 characters."""
         path = self.root / "output" / "failure"
-        return path.read_text(errors="replace")[-1024:].strip() if path.is_file() else ""
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4 * MAX_FAILURE_REASON_CHARACTERS))
+            return file.read().decode(errors="replace")[-MAX_FAILURE_REASON_CHARACTERS:].strip()
 
     def localise_file(self, path: Path) -> None:
         """Replace ``/opt/ml`` in a source file by the private folder."""

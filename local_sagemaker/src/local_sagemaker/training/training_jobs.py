@@ -70,7 +70,7 @@ class TrainingJobs:
         for run in self._runs.values():
             run.abort()
         for run in self._runs.values():
-            run.join(timeout=30)
+            run.join(timeout=self._settings.stop_seconds)
 
 
 class _Run(threading.Thread):
