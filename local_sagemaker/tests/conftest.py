@@ -1,21 +1,14 @@
 """A server's clients, the steps that many tests begin with, and small SavedModels."""
 
 import asyncio
-import io
 import json
 import shutil
-import tarfile
-import time
-import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
-import psutil
 import pytest
-from botocore.config import Config
+from clients import Service, eventually
 from hypothesis import HealthCheck, settings
 
 from local_sagemaker import daemon
@@ -26,174 +19,11 @@ from local_sagemaker.settings import MEBIBYTE
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 LONG = "tests/test_load.py"
-IMAGES = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
-TRAINING_IMAGE = f"{IMAGES}/tensorflow-training:2.21-cpu-py312"
-SERVING_IMAGE = f"{IMAGES}/tensorflow-inference:2.20-cpu"
-SECONDS = 180  # patience on a loaded machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes comes first, not alone at the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-
-
-class Service:
-    """boto3 clients of one server, and the steps that many tests begin with."""
-
-    def __init__(self, status: daemon.Status) -> None:
-        self.status = status
-        self.s3 = self.client("s3")
-        self.sagemaker = self.client("sagemaker")
-        self.runtime = self.client("sagemaker-runtime")
-        self.cloudwatch = self.client("cloudwatch")
-        self.logs = self.client("logs")
-
-    def client(self, name: str, **options: Any) -> Any:
-        """A client with an address and keys of its own: the process's environment stays as it is."""
-        environment = self.status.environment
-        access_key = options.pop("access_key", environment["AWS_ACCESS_KEY_ID"])
-        secret_key = options.pop("secret_key", environment["AWS_SECRET_ACCESS_KEY"])
-        options = {"retries": {"total_max_attempts": 1}} | options
-        return boto3.client(
-            name,
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            region_name=environment["AWS_REGION"],
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret_key,
-            config=Config(read_timeout=SECONDS, proxies={}, **options),
-        )
-
-    def bucket(self) -> str:
-        """A new bucket."""
-        name = f"bucket-{uuid.uuid4().hex[:12]}"
-        self.s3.create_bucket(Bucket=name)
-        return name
-
-    def create_model(self, name: str, url: str, *, mode: str = "MultiModel", **container: Any) -> None:
-        self.sagemaker.create_model(
-            ModelName=name,
-            ExecutionRoleArn=self.status.role_arn,
-            PrimaryContainer={"Image": SERVING_IMAGE, "ModelDataUrl": url, "Mode": mode} | container,
-        )
-
-    def create_config(self, name: str, **variant: Any) -> None:
-        variant = {"ModelName": name, "InstanceType": "ml.c5.large", "InitialInstanceCount": 1} | variant
-        variants = [{"VariantName": "AllTraffic"} | variant]
-        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
-
-    def create_endpoint(self, name: str, url: str, *, mode: str = "MultiModel", **container: Any) -> None:
-        """Create a model, a configuration and an endpoint of one name, and wait until the endpoint ends creating."""
-        self.create_model(name, url, mode=mode, **container)
-        self.create_config(name)
-        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-        eventually(lambda: self.endpoint_status(name) != "Creating")
-
-    def endpoint_status(self, name: str) -> str:
-        return self.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
-
-    def delete_endpoint(self, name: str) -> None:
-        """Delete an endpoint with its configuration and model, and wait until it is gone."""
-        self.sagemaker.delete_endpoint(EndpointName=name)
-        self.sagemaker.delete_endpoint_config(EndpointConfigName=name)
-        self.sagemaker.delete_model(ModelName=name)
-        eventually(lambda: not self.sagemaker.list_endpoints(NameContains=name)["Endpoints"])
-
-    def invoke(self, endpoint: str, document: Any, *, target: str = "", **options: Any) -> Any:
-        """Invoke an endpoint with JSON and return the JSON it answers."""
-        named = {"TargetModel": target} if target else {}
-        body = document if isinstance(document, bytes) else json.dumps(document)
-        options = {"ContentType": "application/json"} | options
-        response = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=body, **named, **options)
-        return json.load(response["Body"])
-
-    def metric(self, endpoint: str, name: str, *, namespace: str = "AWS/SageMaker") -> tuple[int, float]:
-        """How many values a metric of an endpoint has, and their sum."""
-        dimensions = {"EndpointName": endpoint, "VariantName": "AllTraffic"}
-        return self.statistics(namespace, name, dimensions)
-
-    def statistics(self, namespace: str, name: str, dimensions: dict[str, str]) -> tuple[int, float]:
-        now = datetime.now(UTC)
-        points = self.cloudwatch.get_metric_statistics(
-            Namespace=namespace,
-            MetricName=name,
-            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-            StartTime=now - timedelta(hours=1),
-            EndTime=now + timedelta(minutes=1),
-            Period=60,
-            Statistics=["SampleCount", "Sum"],
-        )["Datapoints"]
-        return int(sum(point["SampleCount"] for point in points)), sum(point["Sum"] for point in points)
-
-    def job_request(self, script: str, **changes: Any) -> dict[str, Any]:
-        """The request of a training job that runs a shell script; ``changes`` replace or, if None, remove members."""
-        algorithm = {
-            "TrainingImage": TRAINING_IMAGE,
-            "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["/bin/sh", "-c", script],
-        }
-        request = {
-            "TrainingJobName": f"job-{uuid.uuid4().hex[:12]}",
-            "RoleArn": self.status.role_arn,
-            "AlgorithmSpecification": algorithm | changes.pop("algorithm", {}),
-            "OutputDataConfig": {"S3OutputPath": f"s3://{changes.pop('bucket', None) or self.bucket()}/jobs"},
-            "ResourceConfig": {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
-        }
-        return {key: value for key, value in (request | changes).items() if value is not None}
-
-    def run_job(self, script: str, **changes: Any) -> dict[str, Any]:
-        """Run a training job to its end and return its description."""
-        request = self.job_request(script, **changes)
-        self.sagemaker.create_training_job(**request)
-        return self.wait_job(request["TrainingJobName"])
-
-    def wait_job(self, name: str, *statuses: str) -> dict[str, Any]:
-        wanted = statuses or ("Completed", "Failed", "Stopped")
-        return eventually(
-            lambda: next(
-                (
-                    job
-                    for job in [self.sagemaker.describe_training_job(TrainingJobName=name)]
-                    if job["TrainingJobStatus"] in wanted or job["SecondaryStatus"] in wanted
-                ),
-                None,
-            )
-        )
-
-    def job_log(self, name: str) -> list[str]:
-        """The lines that a training job wrote, of all its instances."""
-        group = "/aws/sagemaker/TrainingJobs"
-        if not self.logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:  # it comes with the first line
-            return []
-        streams = self.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-        return [
-            event["message"]
-            for stream in streams
-            for event in self.logs.get_log_events(
-                logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True
-            )["events"]
-        ]
-
-    def object_names(self, bucket: str) -> list[str]:
-        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-
-    def unpacked(self, uri: str) -> dict[str, bytes]:
-        """The files of a tar.gz archive in S3, by name."""
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
-            return {item.name: tar.extractfile(item).read() for item in tar if item.isfile()}
-
-    def containers(self) -> list[int]:
-        """Process ids of the serving containers."""
-        found = []
-        for process in psutil.Process(self.status.pid).children(recursive=True):
-            try:
-                if process.cmdline()[1:3] == ["-m", "local_sagemaker.container"]:
-                    found.append(process.pid)
-            except psutil.NoSuchProcess:
-                continue
-        return found
 
 
 class ContainerClient:
@@ -287,15 +117,6 @@ def write_model(models: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def eventually(condition: Callable[[], Any], *, seconds: float = SECONDS) -> Any:
-    """Wait until a condition holds and return its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not reached within {seconds} s"
-        time.sleep(0.05)
-    return value
-
-
 @pytest.fixture(name="eventually", scope="session")
 def eventually_fixture() -> Callable[..., Any]:
     """The function that waits until a condition holds."""
@@ -308,12 +129,6 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.St
     home = tmp_path_factory.mktemp("local sagemaker")  # with a space, as below macOS' Application Support
     yield daemon.start(home)
     daemon.stop(home)
-
-
-@pytest.fixture(scope="session")
-def connect_service() -> Callable[[daemon.Status], Service]:
-    """The function that makes clients for a server of the test's own."""
-    return Service
 
 
 @pytest.fixture(scope="session")
@@ -366,7 +181,7 @@ def model_archives(models: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.fixture(scope="session")
 def models_bucket(service: Service, model_archives: dict[str, Path], classifiers: dict[str, Path]) -> str:
     """A bucket on the shared server with all small models below ``models/``."""
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     for name, path in (model_archives | classifiers).items():
         service.s3.upload_file(str(path), bucket, f"models/{name}.tar.gz")
     return bucket
@@ -375,10 +190,10 @@ def models_bucket(service: Service, model_archives: dict[str, Path], classifiers
 @pytest.fixture(scope="session")
 def endpoint(service: Service, models_bucket: str) -> Iterator[str]:
     """A multi-model endpoint on the shared server, over ``models_bucket``."""
-    service.create_endpoint("shared", f"s3://{models_bucket}/models/")
-    assert service.endpoint_status("shared") == "InService"
+    service.endpoints.create("shared", f"s3://{models_bucket}/models/")
+    assert service.endpoints.status("shared") == "InService"
     yield "shared"
-    service.delete_endpoint("shared")
+    service.endpoints.delete("shared")
 
 
 @pytest.fixture(scope="session")
@@ -401,7 +216,7 @@ def tight_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]
 @pytest.fixture(scope="session")
 def tight_bucket(tight_service: Service, model_archives: dict[str, Path], classifiers: dict[str, Path]) -> str:
     """The bucket behind ``tight_endpoint``, with the two classifiers and "linear"; tests add "heavy" models."""
-    bucket = tight_service.bucket()
+    bucket = tight_service.buckets.create()
     for name, path in (classifiers | {"linear": model_archives["linear"]}).items():
         tight_service.s3.upload_file(str(path), bucket, f"models/{name}.tar.gz")
     return bucket
@@ -410,10 +225,10 @@ def tight_bucket(tight_service: Service, model_archives: dict[str, Path], classi
 @pytest.fixture(scope="session")
 def tight_endpoint(tight_service: Service, tight_bucket: str) -> Iterator[str]:
     """The one endpoint of the tight server."""
-    tight_service.create_endpoint("tight", f"s3://{tight_bucket}/models/")
-    assert tight_service.endpoint_status("tight") == "InService"
+    tight_service.endpoints.create("tight", f"s3://{tight_bucket}/models/")
+    assert tight_service.endpoints.status("tight") == "InService"
     yield "tight"
-    tight_service.delete_endpoint("tight")
+    tight_service.endpoints.delete("tight")
 
 
 def _save_linear(folder: Path, factor: float) -> None:

@@ -1,5 +1,4 @@
 import os
-import signal
 import socket
 import sqlite3
 import stat
@@ -9,30 +8,11 @@ import sys
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from clients import Service, eventually, family, gone, kill
 
 from local_sagemaker import daemon
 from local_sagemaker.daemon import DaemonError
 from local_sagemaker.settings import Settings
-
-
-def gone(pid):
-    """Whether a process ended; a zombie that nobody collects counts."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def family(pid):
-    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-
-
-def kill(status, eventually):
-    """Kill a server without warning and wait until it and all it started are gone."""
-    started = family(status.pid)
-    os.kill(status.pid, signal.SIGKILL)
-    eventually(lambda: gone(status.pid) and all(gone(pid) for pid in started))
-    return started
 
 
 @pytest.fixture
@@ -140,21 +120,19 @@ def test_an_empty_folder_and_a_home_of_before_are_taken(home):
 
 
 @pytest.mark.parametrize("temporary", ["temporary", "with a space"])
-def test_a_job_does_not_notice_what_characters_the_home_folders_path_has(
-    tmp_path, temporary, connect_service, monkeypatch
-):
+def test_a_job_does_not_notice_what_characters_the_home_folders_path_has(tmp_path, temporary, monkeypatch):
     home = tmp_path / "Ann's $HOME; (1) * é"
     (tmp_path / temporary).mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / temporary))
-    service = connect_service(daemon.start(home))
+    service = Service(daemon.start(home))
     try:
         seen = "pwd; echo /opt/ml/*; . /opt/ml/code/x; which pip; cd /opt/ml; cp input/config/resourceconfig.json model"
-        job = service.run_job(f"echo 'echo sourced' > /opt/ml/code/x; {seen}")
+        job = service.jobs.run(f"echo 'echo sourced' > /opt/ml/code/x; {seen}")
         assert "FailureReason" not in job
-        where, folders, sourced, pip = service.job_log(job["TrainingJobName"])
+        where, folders, sourced, pip = service.jobs.log(job["TrainingJobName"])
         assert (where.split("/opt/ml/")[1], len(folders.split()), sourced) == ("code", 4, "sourced")
         assert pip == where.replace("opt/ml/code", "python/bin/pip")
-        assert list(service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])) == ["resourceconfig.json"]
+        assert list(service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])) == ["resourceconfig.json"]
     finally:
         daemon.stop(home)
 
@@ -215,36 +193,34 @@ def test_reset_refuses_a_folder_that_is_no_home(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"objects", "config.yaml"}
 
 
-def test_a_killed_server_loses_nothing_and_leaves_nothing_running(
-    home, connect_service, model_archives, eventually, monkeypatch
-):
+def test_a_killed_server_loses_nothing_and_leaves_nothing_running(home, model_archives, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_COLD_START_SECONDS", "0.001")
-    service = connect_service(daemon.start(home))
-    bucket = service.bucket()
+    service = Service(daemon.start(home))
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="a b/ç", Body=b"content", ContentType="text/x", Metadata={"k": "v"})
     head = service.s3.head_object(Bucket=bucket, Key="a b/ç")
     service.s3.upload_file(str(model_archives["linear"]), bucket, "models/linear.tar.gz")
-    service.create_endpoint("lasting", f"s3://{bucket}/models/")
+    service.endpoints.create("lasting", f"s3://{bucket}/models/")
     # This server's patience with a cold start is over at once: the first answer is "not ready", a later one the result.
     with pytest.raises(ClientError) as failure:
-        service.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
+        service.endpoints.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
     assert failure.value.response["Error"]["Code"] == "ModelNotReadyException"
     assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
 
     def answer():
         try:
-            return service.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
+            return service.endpoints.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
         except service.runtime.exceptions.ModelNotReadyException:
             return None
 
     assert eventually(answer) == {"predictions": [[10, 20]]}
-    job = service.job_request("echo started; sleep 600", bucket=bucket)
+    job = service.jobs.request("echo started; sleep 600", bucket=bucket)
     service.sagemaker.create_training_job(**job)
-    eventually(lambda: "started" in service.job_log(job["TrainingJobName"]))
+    eventually(lambda: "started" in service.jobs.log(job["TrainingJobName"]))
     (home / "objects" / "half-written").write_bytes(b"x")
-    assert len(kill(service.status, eventually)) >= 4  # a container, a job, and the keeper of each
+    assert len(kill(service.status)) >= 4  # a container, a job, and the keeper of each
 
-    service = connect_service(daemon.start(home))
+    service = Service(daemon.start(home))
     again = service.s3.head_object(Bucket=bucket, Key="a b/ç")
     for member in ("ETag", "ContentType", "Metadata", "ContentLength", "LastModified"):
         assert again[member] == head[member], member
@@ -264,16 +240,16 @@ def test_a_killed_server_loses_nothing_and_leaves_nothing_running(
     eventually(lambda: all(gone(pid) for pid in running))
 
 
-def test_a_stopped_server_ends_its_jobs(home, connect_service, eventually):
-    service = connect_service(daemon.start(home))
-    job = service.job_request("echo started; sleep 600")
+def test_a_stopped_server_ends_its_jobs(home):
+    service = Service(daemon.start(home))
+    job = service.jobs.request("echo started; sleep 600")
     service.sagemaker.create_training_job(**job)
-    eventually(lambda: "started" in service.job_log(job["TrainingJobName"]))
+    eventually(lambda: "started" in service.jobs.log(job["TrainingJobName"]))
     running = family(service.status.pid)
     assert running
     daemon.stop(home)
     eventually(lambda: all(gone(pid) for pid in running))
-    service = connect_service(daemon.start(home))
+    service = Service(daemon.start(home))
     ended = service.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
     assert ended["TrainingJobStatus"] == "Failed"
     assert "The server was stopped while the job was running" in ended["FailureReason"]

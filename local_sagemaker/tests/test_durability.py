@@ -1,19 +1,17 @@
 """What was acknowledged is there after the server was killed, at any moment."""
 
-import contextlib
 import hashlib
 import io
 import json
 import os
 import random
-import signal
 import threading
 import time
 from dataclasses import dataclass, field
 
-import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from clients import Service, eventually, gone, kill
 
 from local_sagemaker import daemon
 
@@ -21,14 +19,6 @@ MEBIBYTE = 1024 * 1024
 # How long the random kills go on; the figures are in the test's output (pytest -s).
 KILL_SECONDS = float(os.environ.get("LOCAL_SAGEMAKER_TEST_KILL_SECONDS", "25"))
 SEED = int(os.environ.get("LOCAL_SAGEMAKER_TEST_SEED", "3"))
-
-
-def kill(status):
-    """End a server without warning and wait until it is gone."""
-    process = psutil.Process(status.pid)
-    os.kill(status.pid, signal.SIGKILL)
-    with contextlib.suppress(psutil.TimeoutExpired):
-        process.wait(60)
 
 
 @pytest.fixture
@@ -39,17 +29,17 @@ def home(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory, connect_service, eventually):
+def killed(tmp_path_factory):
     """A service whose server was killed and started again, and what was asked of it before."""
     home = tmp_path_factory.mktemp("killed")
-    service = connect_service(daemon.start(home))
-    before = write_everything(service, eventually)
+    service = Service(daemon.start(home))
+    before = write_everything(service)
     kill(service.status)
-    yield connect_service(daemon.start(home)), before
+    yield Service(daemon.start(home)), before
     daemon.stop(home)
 
 
-def write_everything(service, eventually):
+def write_everything(service):
     """Use every kind of state that a client can be told is there; return what it was told."""
     s3, told = service.s3, {}
     s3.create_bucket(Bucket="kept")
@@ -104,8 +94,8 @@ def write_everything(service, eventually):
     iam.create_user(UserName="someone")
     told["key"] = iam.create_access_key(UserName="someone")["AccessKey"]["AccessKeyId"]
 
-    service.create_model("m", "s3://kept/models/")
-    service.create_config("m")
+    service.endpoints.create_model("m", "s3://kept/models/")
+    service.endpoints.create_config("m")
     resource = service.sagemaker.describe_model(ModelName="m")["ModelArn"]
     service.sagemaker.add_tags(ResourceArn=resource, Tags=[{"Key": "team", "Value": "vision"}])
     told["model_arn"] = resource
@@ -118,10 +108,10 @@ def write_everything(service, eventually):
     scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=4)
     told["targets"] = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
 
-    job = service.job_request("echo one; echo two; sleep 600", bucket="kept", Tags=[{"Key": "j", "Value": "1"}])
+    job = service.jobs.request("echo one; echo two; sleep 600", bucket="kept", Tags=[{"Key": "j", "Value": "1"}])
     service.sagemaker.create_training_job(**job)
     told["job"] = job["TrainingJobName"]
-    eventually(lambda: "two" in service.job_log(told["job"]))
+    eventually(lambda: "two" in service.jobs.log(told["job"]))
     service.logs.create_log_group(logGroupName="own")
     service.logs.create_log_stream(logGroupName="own", logStreamName="s")
     event = {"timestamp": int(time.time() * 1000), "message": "mine"}
@@ -154,7 +144,7 @@ def test_versions_and_delete_markers_survive_a_kill(killed):
     assert service.s3.get_object(Bucket="kept", Key="v")["Body"].read() == b"2"
     listed = service.s3.list_object_versions(Bucket="kept")
     assert [item["VersionId"] for item in listed["DeleteMarkers"]] == [told["marker"]]
-    assert "gone" not in service.object_names("kept")
+    assert "gone" not in service.buckets.keys("kept")
     service.s3.delete_object(Bucket="kept", Key="gone", VersionId=told["marker"])
     assert service.s3.get_object(Bucket="kept", Key="gone")["Body"].read() == b"x"
 
@@ -211,7 +201,7 @@ def test_a_job_cut_off_is_failed_and_its_log_is_there(killed):
     job = service.sagemaker.describe_training_job(TrainingJobName=told["job"])
     assert job["TrainingJobStatus"] == "Failed"
     assert "The server ended while the job was running" in job["FailureReason"]
-    assert service.job_log(told["job"]) == ["one", "two"]
+    assert service.jobs.log(told["job"]) == ["one", "two"]
     assert service.sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"] == [{"Key": "j", "Value": "1"}]
 
 
@@ -224,13 +214,13 @@ def test_logs_and_metrics_of_clients_survive_a_kill(killed):
     assert service.statistics("Own", "m", {}) == (1, 4.0)
 
 
-def test_deleted_logs_stay_deleted(home, connect_service):
-    service = connect_service(daemon.start(home))
-    job = service.run_job("echo line")
+def test_deleted_logs_stay_deleted(home):
+    service = Service(daemon.start(home))
+    job = service.jobs.run("echo line")
     service.logs.delete_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
     kill(service.status)
-    service = connect_service(daemon.start(home))
-    assert service.job_log(job["TrainingJobName"]) == []
+    service = Service(daemon.start(home))
+    assert service.jobs.log(job["TrainingJobName"]) == []
 
 
 @dataclass
@@ -258,51 +248,37 @@ def write_until_killed(service, ledger, generator, ended):
     """Write objects, models and tags, and note each acknowledgement, until the server is gone."""
     while not ended.is_set():
         name = f"n{generator.randrange(12)}"
-        kind = generator.choice(["object", "object", "large", "parts", "delete", "model", "tags", "role"])
+        kind = generator.choice(["object", "object", "object", "parts", "delete", "model", "tags", "role"])
         value = f"{generator.getrandbits(64):x}"
         try:
             write(service, ledger, kind, name, value, generator)
         except (BotoCoreError, ClientError, ConnectionError):
-            if ended.is_set() or not is_serving(service.status.pid):
+            if ended.is_set() or gone(service.status.pid):
                 return
-
-
-def is_serving(pid):
-    """Whether a server's process lives; one that was killed is a zombie until this process has waited for it."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def write(service, ledger, kind, name, value, generator):
     s3, sagemaker = service.s3, service.sagemaker
     if kind == "object":
-        ledger.attempt(("object", name), digest(value.encode()), lambda: put(s3, name, value.encode()))
-    elif kind == "large":
-        body = value.encode() * generator.randrange(1, 60_000)
-        ledger.attempt(("object", name), digest(body), lambda: put(s3, name, body))
+        body = value.encode() * generator.choice([1, 1, generator.randrange(1, 60_000)])
+        ledger.attempt(("object", name), digest(body), lambda: s3.put_object(Bucket="ledger", Key=name, Body=body))
     elif kind == "parts":
         body = value.encode() * (6 * MEBIBYTE // len(value))
         ledger.attempt(("object", name), digest(body), lambda: upload(s3, name, body))
     elif kind == "delete":
         ledger.attempt(("object", name), "", lambda: s3.delete_object(Bucket="ledger", Key=name))
     elif kind == "model":
-        ledger.attempt(("model", value), value, lambda: service.create_model(value, "s3://ledger/models/"))
+        ledger.attempt(("model", value), value, lambda: service.endpoints.create_model(value, "s3://ledger/models/"))
     elif kind == "tags":
         arn = f"arn:aws:sagemaker:us-east-1:123456789012:model/{name}"
         if not ledger.sure.get(("model", name)):
-            ledger.attempt(("model", name), name, lambda: service.create_model(name, "s3://ledger/models/"))
+            ledger.attempt(("model", name), name, lambda: service.endpoints.create_model(name, "s3://ledger/models/"))
         tags = [{"Key": "value", "Value": value}]
         ledger.attempt(("tag", arn), value, lambda: sagemaker.add_tags(ResourceArn=arn, Tags=tags))
     else:
         iam = service.client("iam")
         made = lambda: iam.create_role(RoleName=f"r{value}", AssumeRolePolicyDocument="{}")  # noqa: E731
         ledger.attempt(("role", f"r{value}"), value, made)
-
-
-def put(s3, name, body):
-    s3.put_object(Bucket="ledger", Key=name, Body=body)
 
 
 def upload(s3, name, body):
@@ -319,7 +295,7 @@ def digest(body):
 def state(service):
     """All that the server has, in the ledger's terms; an object that cannot be read fails the test."""
     found = {}
-    for name in service.object_names("ledger"):
+    for name in service.buckets.keys("ledger"):
         body = service.s3.get_object(Bucket="ledger", Key=name)["Body"].read()
         found["object", name] = digest(body)
     models = [item for page in service.sagemaker.get_paginator("list_models").paginate() for item in page["Models"]]
@@ -343,10 +319,10 @@ def check(ledger, found):
     return wrong
 
 
-def test_random_kills_lose_nothing_that_was_acknowledged(home, connect_service, record_property):
+def test_random_kills_lose_nothing_that_was_acknowledged(home, record_property):
     generator = random.Random(SEED)
     ledger, kills, started = Ledger(), 0, time.monotonic()
-    service = connect_service(daemon.start(home))
+    service = Service(daemon.start(home))
     service.s3.create_bucket(Bucket="ledger")
     while not kills or time.monotonic() - started < KILL_SECONDS:
         ended = threading.Event()
@@ -357,7 +333,7 @@ def test_random_kills_lose_nothing_that_was_acknowledged(home, connect_service, 
         ended.set()
         writer.join()
         kills += 1
-        service = connect_service(daemon.start(home))
+        service = Service(daemon.start(home))
         found = state(service)
         assert check(ledger, found) == []
         # What was under way is now known.
@@ -379,19 +355,19 @@ def open_parts(service):
     ]
 
 
-def test_unpacked_models_survive_a_kill_and_a_stop(home, connect_service, model_archives, eventually):
+def test_unpacked_models_survive_a_kill_and_a_stop(home, model_archives):
     """A model is downloaded again only if its object was replaced meanwhile."""
 
     def calls_of(service, *targets):
         for target in targets:
-            service.invoke("kept", {"instances": [[1, 2]]}, target=target)
-        return [service.metric("kept", name)[0] for name in ("ModelDownloadingTime", "ModelLoadingTime")]
+            service.endpoints.invoke("kept", {"instances": [[1, 2]]}, target=target)
+        return [service.endpoints.metric("kept", name)[0] for name in ("ModelDownloadingTime", "ModelLoadingTime")]
 
-    service = connect_service(daemon.start(home))
-    bucket = service.bucket()
+    service = Service(daemon.start(home))
+    bucket = service.buckets.create()
     for target in ("a", "b"):
         service.s3.upload_file(str(model_archives["linear"]), bucket, f"models/{target}")
-    service.create_endpoint("kept", f"s3://{bucket}/models/")
+    service.endpoints.create("kept", f"s3://{bucket}/models/")
     assert calls_of(service, "a", "b") == [2, 2]
     [disk] = (home / "endpoints" / "kept" / "AllTraffic").iterdir()
     kill(service.status)
@@ -400,14 +376,14 @@ def test_unpacked_models_survive_a_kill_and_a_stop(home, connect_service, model_
     for folder in foreign:
         folder.mkdir()
         (folder / "file").touch()
-    service = connect_service(daemon.start(home))
+    service = Service(daemon.start(home))
     assert calls_of(service, "a", "b") == [0, 2]
     assert not any(folder.exists() for folder in foreign)
 
     service.s3.put_object(Bucket=bucket, Key="models/a", Body=model_archives["linear"].read_bytes() + bytes(512))
     daemon.stop(home)
-    service = connect_service(daemon.start(home))
+    service = Service(daemon.start(home))
     assert calls_of(service, "a", "b") == [1, 2]
     assert list(disk.parent.iterdir()) == [disk]
-    service.delete_endpoint("kept")
+    service.endpoints.delete("kept")
     assert list((home / "endpoints").iterdir()) == []

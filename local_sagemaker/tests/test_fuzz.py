@@ -2,7 +2,6 @@
 
 import collections
 import http.client
-import io
 import json
 import os
 import random
@@ -11,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httptools
 import pytest
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "2000"))  # of each client; a number, so that a slow machine tests as much
@@ -179,20 +179,12 @@ class Client(threading.Thread):
 
     def _receive(self, connection: socket.socket, answers: int) -> int:
         """Read the answers that come, all of them if the number is not known, and judge each."""
-        stream = connection.makefile("rb")
-        count = 0
-        while not answers or count < answers:
-            response = http.client.HTTPResponse(_Readable(stream))
-            try:
-                response.begin()
-                body = response.read()
-            except (http.client.HTTPException, ConnectionResetError):
-                return count
-            self._judge(response.status, body)
-            count += 1
-            if response.will_close:
-                return count
-        return count
+        found = _Answers(self._judge)
+        while (not answers or found.count < answers) and not found.closes:
+            data = connection.recv(65536)
+            if not data or not found.feed(data):
+                break
+        return found.count
 
     def _judge(self, status: int, body: bytes) -> None:
         with self._tally.lock:
@@ -221,31 +213,31 @@ class Client(threading.Thread):
             self._tally.wrong.append(text)
 
 
-class _Readable:
-    """What ``HTTPResponse`` takes for a socket, so that several answers can be read from one stream."""
+class _Answers:
+    """Takes the answers of a connection apart; the methods named ``on_…`` are called by the parser."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
-        self._stream = stream
+    def __init__(self, judge: Callable[[int, bytes], None]) -> None:
+        self.count, self.closes = 0, False
+        self._judge, self._body = judge, b""
+        self._parser = httptools.HttpResponseParser(self)
 
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return _Unclosed(self._stream)
-
-
-class _Unclosed(io.BufferedIOBase):
-    def __init__(self, stream: io.BufferedReader) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
+    def feed(self, data: bytes) -> bool:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            return False
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        return self._stream.read(size)
+    def on_body(self, chunk: bytes) -> None:
+        self._body += chunk
 
-    def readline(self, size: int = -1) -> bytes:
-        return self._stream.readline(size)
-
-    def readinto(self, buffer) -> int:
-        return self._stream.readinto(buffer)
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status != 100:
+            self._judge(status, self._body)
+            self.count += 1
+            self.closes = not self._parser.should_keep_alive()
+        self._body = b""
 
 
 @pytest.fixture

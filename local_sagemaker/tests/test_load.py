@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from clients import Service, eventually
 
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack, tree_size
@@ -77,7 +78,7 @@ def save(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory, connect_service, save):
+def busy(tmp_path_factory, save):
     """A server of its own with little room, its endpoint's name, its bucket and its limits."""
     _, size = save(0)
     limits = {
@@ -89,11 +90,11 @@ def busy(tmp_path_factory, connect_service, save):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
             patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
-        service = connect_service(daemon.start(home))
+        service = Service(daemon.start(home))
     try:
-        bucket = service.bucket()
-        service.create_model("busy", f"s3://{bucket}/models/")
-        service.create_config("busy", InitialInstanceCount=INSTANCES)
+        bucket = service.buckets.create()
+        service.endpoints.create_model("busy", f"s3://{bucket}/models/")
+        service.endpoints.create_config("busy", InitialInstanceCount=INSTANCES)
         service.sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="busy")
         yield service, bucket, limits
     finally:
@@ -120,7 +121,7 @@ class Load:
         """Call one model; what is wrong with the answer is noted."""
         started = time.monotonic()
         try:
-            answer = self.service.invoke("busy", {"instances": [x]}, target=f"{number}.tar.gz")
+            answer = self.service.endpoints.invoke("busy", {"instances": [x]}, target=f"{number}.tar.gz")
         except ClientError as error:
             code = error.response["Error"]["Code"]
             self.errors[code] += 1
@@ -156,7 +157,7 @@ class Load:
         for _ in range(2):
             if self.stop.wait(SECONDS / 3):
                 return
-            os.kill(random.choice(self.service.containers()), signal.SIGKILL)
+            os.kill(random.choice(self.service.endpoints.containers()), signal.SIGKILL)
 
     def watch_limits(self):
         settings = Settings(home=self.service.status.home)
@@ -200,12 +201,12 @@ def loaded_models(path):
     return total
 
 
-def test_a_hundred_models_and_sixteen_clients_while_things_go_wrong(busy, save, eventually):
+def test_a_hundred_models_and_sixteen_clients_while_things_go_wrong(busy, save):
     service, bucket, limits = busy
     load = Load(service, bucket, limits, save)
     for number in range(1, MODELS + 1):
         load.publish(number)
-    eventually(lambda: service.endpoint_status("busy") == "InService")
+    eventually(lambda: service.endpoints.status("busy") == "InService")
     tasks = [load.change_models, load.kill_containers, load.watch_limits]
     threads = [threading.Thread(target=task) for task in tasks]
     threads += [threading.Thread(target=load.client, args=(seed,)) for seed in range(CLIENTS)]
@@ -219,7 +220,7 @@ def test_a_hundred_models_and_sixteen_clients_while_things_go_wrong(busy, save, 
         thread.join()
     elapsed = time.monotonic() - started
     calls = len(load.seconds)
-    found, hits = service.metric("busy", "ModelCacheHit")
+    found, hits = service.endpoints.metric("busy", "ModelCacheHit")
     times = statistics.quantiles(load.seconds, n=100)
     figures = {
         "seconds": round(elapsed, 1),
@@ -230,8 +231,8 @@ def test_a_hundred_models_and_sixteen_clients_while_things_go_wrong(busy, save, 
         "warm": int(hits),
         "cold": int(found - hits),
         "errors": dict(load.errors),
-        "downloads": service.metric("busy", "ModelDownloadingTime")[0],
-        "unloads": service.metric("busy", "ModelUnloadingTime")[0],
+        "downloads": service.endpoints.metric("busy", "ModelDownloadingTime")[0],
+        "unloads": service.endpoints.metric("busy", "ModelUnloadingTime")[0],
         "models added and deleted": len(load.deleted),
         "most models loaded": f"{load.most['loaded']} of {LOADED}",
         "most disk used": f"{load.most['disk'] / limits['INSTANCE_DISK_BYTES']:.0%}",
@@ -244,5 +245,5 @@ def test_a_hundred_models_and_sixteen_clients_while_things_go_wrong(busy, save, 
     for number in load.live:  # whatever happened, every model there is answers now
         assert eventually(lambda number=number: load.ask(number, 1.0))
     assert load.violations == []
-    assert len(service.containers()) == INSTANCES
-    assert all(psutil.pid_exists(process) for process in service.containers())
+    assert len(service.endpoints.containers()) == INSTANCES
+    assert all(psutil.pid_exists(process) for process in service.endpoints.containers())

@@ -6,6 +6,7 @@ import sys
 
 import psutil
 import pytest
+from clients import eventually
 
 from local_sagemaker import daemon
 from local_sagemaker.__main__ import main
@@ -54,7 +55,7 @@ def accept_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path, eventually):
+def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path):
     command = [sys.executable, "-m", "local_sagemaker", "--home", str(tmp_path / "home"), "serve"]
     with subprocess.Popen(
         command,
@@ -85,7 +86,7 @@ def test_fit_names_what_is_wrong_with_an_archive(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_fit_leaves_nothing_behind(model_archives, tmp_path, eventually, number):
+def test_an_interrupted_fit_leaves_nothing_behind(model_archives, tmp_path, number):
     command = [sys.executable, "-m", "local_sagemaker", "fit", str(model_archives["heavy"])]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=accept_ctrl_c) as fit:

@@ -13,7 +13,9 @@ BRIGHT = {"dense": np.full((1, 4, 4, 3), 255), "convolution": np.full((1, 8, 8, 
 
 def ask(service, endpoint, name):
     """Ask a classifier about a bright image and return its answer."""
-    return service.invoke(endpoint, {"instances": BRIGHT[name].tolist()}, target=f"{name}.tar.gz")["predictions"][0]
+    return service.endpoints.invoke(endpoint, {"instances": BRIGHT[name].tolist()}, target=f"{name}.tar.gz")[
+        "predictions"
+    ][0]
 
 
 @pytest.fixture
@@ -31,8 +33,8 @@ def add_heavy(tight_service, tight_bucket, model_archives):
 def counts(service, endpoint):
     """How often the endpoint was called, hit its cache, downloaded, loaded and unloaded a model."""
     names = ("Invocations", "ModelDownloadingTime", "ModelLoadingTime", "ModelUnloadingTime")
-    found = {name: service.metric(endpoint, name)[0] for name in names}
-    return found | {"hits": service.metric(endpoint, "ModelCacheHit")[1]}
+    found = {name: service.endpoints.metric(endpoint, name)[0] for name in names}
+    return found | {"hits": service.endpoints.metric(endpoint, "ModelCacheHit")[1]}
 
 
 def changes(before, after):
@@ -44,45 +46,47 @@ def test_two_architectures_answer_behind_one_endpoint_from_one_container(tight_s
         answer = ask(tight_service, tight_endpoint, name)
         assert answer["label"] == "bright"
         assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5)
-    assert len(tight_service.containers()) == 1
+    assert len(tight_service.endpoints.containers()) == 1
     assert len(tight_service.sagemaker.list_endpoints()["Endpoints"]) == 1
 
 
 def test_each_call_names_its_model(tight_service, tight_endpoint):
     assert ask(tight_service, tight_endpoint, "dense") != ask(tight_service, tight_endpoint, "convolution")
     with pytest.raises(ClientError, match="has shape"):  # the other model wants another size of image
-        tight_service.invoke(tight_endpoint, {"instances": BRIGHT["dense"].tolist()}, target="convolution.tar.gz")
+        tight_service.endpoints.invoke(
+            tight_endpoint, {"instances": BRIGHT["dense"].tolist()}, target="convolution.tar.gz"
+        )
 
 
 def test_the_first_call_loads_and_later_calls_do_not(tight_service, tight_endpoint, add_heavy):
     target = add_heavy()
     before = counts(tight_service, tight_endpoint)
-    tight_service.invoke(tight_endpoint, {"instances": [1]}, target=target)
+    tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=target)
     first = counts(tight_service, tight_endpoint)
     done = changes(before, first)
     assert (done["Invocations"], done["ModelDownloadingTime"], done["ModelLoadingTime"]) == (1, 1, 1)
     assert "hits" not in done
     for _ in range(3):
-        tight_service.invoke(tight_endpoint, {"instances": [1]}, target=target)
+        tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=target)
     assert changes(first, counts(tight_service, tight_endpoint)) == {"Invocations": 3, "hits": 3}
 
 
 def test_a_model_is_added_without_touching_the_endpoint(tight_service, tight_endpoint, add_heavy):
     before = tight_service.sagemaker.describe_endpoint(EndpointName=tight_endpoint)
-    containers = tight_service.containers()
-    answer = tight_service.invoke(tight_endpoint, {"instances": [1]}, target=add_heavy())
+    containers = tight_service.endpoints.containers()
+    answer = tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=add_heavy())
     assert len(answer["predictions"]) == 1
     after = tight_service.sagemaker.describe_endpoint(EndpointName=tight_endpoint)
     assert (after["LastModifiedTime"], after["EndpointStatus"]) == (before["LastModifiedTime"], "InService")
-    assert tight_service.containers() == containers
+    assert tight_service.endpoints.containers() == containers
 
 
 def test_an_unloaded_model_loads_again_without_a_download(tight_service, tight_endpoint, add_heavy):
     targets = [add_heavy() for _ in range(3)]
     for target in targets:  # the memory holds two of them: the third unloads the first
-        tight_service.invoke(tight_endpoint, {"instances": [1]}, target=target)
+        tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=target)
     before = counts(tight_service, tight_endpoint)
-    tight_service.invoke(tight_endpoint, {"instances": [1]}, target=targets[0])
+    tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=targets[0])
     done = changes(before, counts(tight_service, tight_endpoint))
     assert (done["ModelLoadingTime"], done["ModelUnloadingTime"]) == (1, 1)
     assert "ModelDownloadingTime" not in done
@@ -102,22 +106,22 @@ def test_the_endpoint_is_listed_and_described(tight_service, tight_endpoint):
 
 
 def test_nothing_is_kept_after_the_clean_up(service, models_bucket):
-    before = set(service.containers())
+    before = set(service.endpoints.containers())
     name = f"passing-{uuid.uuid4().hex[:8]}"
-    service.create_model(name, f"s3://{models_bucket}/models/")
-    service.create_config(name)
+    service.endpoints.create_model(name, f"s3://{models_bucket}/models/")
+    service.endpoints.create_config(name)
     service.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    assert service.endpoint_status(name) == "Creating"
+    assert service.endpoints.status(name) == "Creating"
     patience = {"Delay": 1, "MaxAttempts": 180}
     service.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=patience)
     ask(service, name, "dense")
-    [container] = set(service.containers()) - before
+    [container] = set(service.endpoints.containers()) - before
     sockets = [item.laddr for item in psutil.Process(container).net_connections("unix") if item.laddr]
     folder = service.status.home / "endpoints" / name
     assert folder.exists()
 
     service.sagemaker.delete_endpoint(EndpointName=name)
-    assert service.endpoint_status(name) == "Deleting"
+    assert service.endpoints.status(name) == "Deleting"
     service.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig=patience)
     service.sagemaker.delete_endpoint_config(EndpointConfigName=name)
     service.sagemaker.delete_model(ModelName=name)

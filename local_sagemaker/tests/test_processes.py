@@ -4,8 +4,8 @@ import subprocess
 import sys
 import time
 
-import psutil
 import pytest
+from clients import eventually, gone
 
 from local_sagemaker.processes import Process
 
@@ -25,14 +25,6 @@ def start(tmp_path):
         process.kill()
         process.wait()
         process.output.close()
-
-
-def gone(pid: int) -> bool:
-    """Whether a process ended; a zombie that nobody collects, as in a container without an init, counts."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_output_folder_and_environment(start, tmp_path):
@@ -55,7 +47,7 @@ def test_terminate_lets_the_command_end_in_its_own_way(start):
     assert process.output.read().endswith(b"saved\n")  # after what the shell says of its own child
 
 
-def test_kill_ends_the_whole_group(start, eventually):
+def test_kill_ends_the_whole_group(start):
     process = start("trap '' TERM; sleep 600 & echo $!; wait")
     child = int(process.output.readline())
     process.terminate()
@@ -64,7 +56,7 @@ def test_kill_ends_the_whole_group(start, eventually):
     eventually(lambda: gone(child))
 
 
-def test_nothing_that_the_command_started_outlives_it(start, eventually):
+def test_nothing_that_the_command_started_outlives_it(start):
     process = start("sleep 600 & echo $!; exit 0")
     started = time.monotonic()
     assert process.wait(60) == 0
@@ -80,7 +72,7 @@ def test_signals_after_the_end_are_harmless(start):
     process.kill()
 
 
-def test_a_killed_parent_takes_its_kept_processes_along(tmp_path, eventually):
+def test_a_killed_parent_takes_its_kept_processes_along(tmp_path):
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
@@ -103,7 +95,7 @@ def test_a_killed_parent_takes_its_kept_processes_along(tmp_path, eventually):
     eventually(lambda: all(gone(pid) for pid in family))
 
 
-def test_a_killed_keeper_leaves_nothing_behind(start, eventually):
+def test_a_killed_keeper_leaves_nothing_behind(start):
     process = start("sleep 600 & echo $$ $!; wait")
     family = [int(word) for word in process.output.readline().split()]
     os.kill(process.pid, signal.SIGKILL)

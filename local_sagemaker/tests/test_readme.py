@@ -34,7 +34,9 @@ def test_a_behaviour_has_a_test(row):
     for file, function in named:
         (path,) = HERE.rglob(file)
         source = path.read_text(encoding="utf-8")
-        assert not function or re.search(rf"^def {function}\(", source, re.MULTILINE), f"{file} has no {function}"
+        assert not function or re.search(rf"^(async )?def {function}\(", source, re.MULTILINE), (
+            f"{file} has no {function}"
+        )
 
 
 # Another project's conftest.py and tests, made of the README alone.

@@ -69,7 +69,7 @@ def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(sdk_s
         "text = Path(os.environ['SM_CHANNEL_TRAINING'], 'a.txt').read_text()\n"
         "Path(os.environ['SM_MODEL_DIR'], 'model.txt').write_text(' '.join([text, *sys.argv[1:]]))\n"
     )
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="data/a.txt", Body=b"data")
     trainer = ModelTrainer(
         training_image=image("training"),
@@ -85,5 +85,5 @@ def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(sdk_s
     trainer.train(input_data_config=[data], wait=True, logs=True)
     job = service.sagemaker.describe_training_job(TrainingJobName=trainer._latest_training_job.training_job_name)
     assert job["TrainingJobStatus"] == "Completed"
-    left = service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])["model.txt"].decode()
+    left = service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])["model.txt"].decode()
     assert left == "data --epochs 3 --name a b"

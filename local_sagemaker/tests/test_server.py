@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from clients import Service, eventually
 
 from local_sagemaker import daemon
 
@@ -61,7 +62,7 @@ def test_a_request_for_another_host_is_refused(service, host):
 
 
 def test_a_presigned_url_works_as_it_is_and_not_for_another_object(service):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="shared", Body=b"content")
     service.s3.put_object(Bucket=bucket, Key="private", Body=b"secret")
     url = service.client("s3", signature_version="s3v4").generate_presigned_url(
@@ -163,7 +164,7 @@ def test_a_body_beyond_the_limit_is_refused_unread(service):
 
 
 def test_a_url_that_boto3_presigns_by_default_works(service):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="a b", Body=b"content")
     client = service.client("s3", signature_version="s3")
     parts = urlsplit(client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b"}))
@@ -178,7 +179,7 @@ def test_a_url_that_boto3_presigns_by_default_works(service):
 
 
 def test_an_upload_with_a_wrong_checksum_is_refused_and_changes_nothing(service):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="x", Body=b"old")
     with pytest.raises(ClientError, match="BadDigest"):
         service.s3.put_object(Bucket=bucket, Key="x", Body=b"new", ChecksumCRC32="AAAAAA==")
@@ -187,14 +188,14 @@ def test_an_upload_with_a_wrong_checksum_is_refused_and_changes_nothing(service)
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256"])
 def test_checksums_of_an_upload_come_back(service, algorithm):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     put = service.s3.put_object(Bucket=bucket, Key="x", Body=b"bytes", ChecksumAlgorithm=algorithm)
     head = service.s3.head_object(Bucket=bucket, Key="x", ChecksumMode="ENABLED")
     assert head[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
 
 
 def test_s3_settings_that_would_not_last_are_refused_by_name(service):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     logging = {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": "x"}}
     for call, named in (
         (lambda: service.s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus=logging), "logging"),
@@ -226,7 +227,7 @@ LIMITED = (
 
 
 @pytest.fixture(scope="module")
-def full_service(tmp_path_factory, connect_service, eventually):
+def full_service(tmp_path_factory):
     """A server that cannot write files beyond 2 MiB: what a full disk does to a large object."""
     folder = tmp_path_factory.mktemp("full")
     home = folder / "home"
@@ -236,7 +237,7 @@ def full_service(tmp_path_factory, connect_service, eventually):
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         status = eventually(lambda: daemon.status(home))
-        service = connect_service(status)
+        service = Service(status)
         eventually(lambda: answers(service))
         yield service
         daemon.stop(home)
@@ -252,7 +253,7 @@ def answers(service):
 
 def test_a_full_disk_is_told_and_nothing_is_lost(full_service):
     service = full_service
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     for _ in range(3):
         service.s3.put_object(Bucket=bucket, Key="x", Body=b"old", Metadata={"m": "1"})
         with pytest.raises(ClientError) as failure:
@@ -263,7 +264,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(full_service):
         assert (found["Body"].read(), found["Metadata"]) == (b"old", {"m": "1"})
     with pytest.raises(ClientError, match="InsufficientStorage"):
         service.s3.put_object(Bucket=bucket, Key="new", Body=bytes(3 * 1024 * 1024))
-    assert service.object_names(bucket) == ["x"]
+    assert service.buckets.keys(bucket) == ["x"]
     assert len(list((service.status.home / "objects").iterdir())) == 1
 
 

@@ -29,7 +29,7 @@ def refusal(call, **arguments):
 
 
 def test_a_model_is_created_described_listed_and_deleted(service, client, name):
-    service.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_model(name, "s3://bucket/models/")
     described = client.describe_model(ModelName=name)
     assert described["ModelArn"] == f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model/{name}"
     assert described["PrimaryContainer"]["Mode"] == "MultiModel"
@@ -43,18 +43,18 @@ def test_a_model_is_created_described_listed_and_deleted(service, client, name):
 
 
 def test_names_are_taken_once(service, client, name):
-    service.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_model(name, "s3://bucket/models/")
     with pytest.raises(ClientError, match="Cannot create already existing model"):
-        service.create_model(name, "s3://bucket/models/")
-    service.create_config(name)
+        service.endpoints.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_config(name)
     with pytest.raises(ClientError, match="Cannot create already existing endpoint configuration"):
-        service.create_config(name)
+        service.endpoints.create_config(name)
 
 
 @pytest.mark.parametrize(
     ("container", "words"),
     [
-        ({"Image": "me/my-server:1"}, "cannot run the image 'me/my-server:1'. It stands in for AWS's tensorflow-infer"),
+        ({"Image": "me/my-server:1"}, "cannot run the image 'me/my-server:1'. It emulates AWS's tensorflow-inference"),
         ({"Image": TRAINING_IMAGE}, "tensorflow-inference images"),
         ({"Environment": {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "-1"}}, "Set it to a positive number"),
         ({"ModelDataUrl": "s3://bucket/folder", "Mode": "SingleModel"}, "must name a .tar.gz archive"),
@@ -64,7 +64,7 @@ def test_names_are_taken_once(service, client, name):
 )
 def test_a_model_that_cannot_be_served_is_refused_by_its_cause(service, name, container, words):
     with pytest.raises(ClientError) as failure:
-        service.create_model(name, container.pop("ModelDataUrl", "s3://b/p/"), **container)
+        service.endpoints.create_model(name, container.pop("ModelDataUrl", "s3://b/p/"), **container)
     assert words in failure.value.response["Error"]["Message"]
 
 
@@ -77,8 +77,8 @@ def test_a_model_of_several_containers_is_refused(client, service, name):
 
 
 def test_an_endpoint_configuration_is_created_described_listed_and_deleted(service, client, name):
-    service.create_model(name, "s3://bucket/models/")
-    service.create_config(name, InitialInstanceCount=2)
+    service.endpoints.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_config(name, InitialInstanceCount=2)
     described = client.describe_endpoint_config(EndpointConfigName=name)
     assert described["EndpointConfigArn"].endswith(f":endpoint-config/{name}")
     assert described["ProductionVariants"][0]["InitialInstanceCount"] == 2
@@ -96,7 +96,7 @@ def test_the_vpc_and_the_keys_of_a_request_are_recorded_and_both_halves_of_a_vpc
     variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.c5.xlarge", "InitialInstanceCount": 1}
     client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], KmsKeyId="alias/ours")
     assert client.describe_endpoint_config(EndpointConfigName=name)["KmsKeyId"] == "alias/ours"
-    job = service.job_request("true", VpcConfig=vpc)
+    job = service.jobs.request("true", VpcConfig=vpc)
     job["ResourceConfig"]["VolumeKmsKeyId"] = job["OutputDataConfig"]["KmsKeyId"] = "1234"
     client.create_training_job(**job)
     described = client.describe_training_job(TrainingJobName=job["TrainingJobName"])
@@ -109,11 +109,11 @@ def test_the_vpc_and_the_keys_of_a_request_are_recorded_and_both_halves_of_a_vpc
 
 def test_an_endpoint_configuration_needs_its_model(service, name):
     with pytest.raises(ClientError, match="Could not find model"):
-        service.create_config(name)
+        service.endpoints.create_config(name)
 
 
 def test_serverless_inference_is_named_as_unsupported(service, client, name):
-    service.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_model(name, "s3://bucket/models/")
     variant = {"VariantName": "a", "ModelName": name, "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}
     message = refusal(client.create_endpoint_config, EndpointConfigName=name, ProductionVariants=[variant])
     assert "no serverless inference. Give InstanceType" in message
@@ -129,7 +129,7 @@ def test_an_endpoint_needs_its_configuration(client, name):
 def test_lists_come_in_pages(service, client, name):
     created = [f"{name}-{number}" for number in range(5)]
     for each in created:
-        service.create_model(each, "s3://bucket/models/")
+        service.endpoints.create_model(each, "s3://bucket/models/")
     pages = list(client.get_paginator("list_models").paginate(NameContains=name, PaginationConfig={"PageSize": 2}))
     assert [len(page["Models"]) for page in pages] == [2, 2, 1]
     assert sorted(item["ModelName"] for page in pages for item in page["Models"]) == created
@@ -137,7 +137,7 @@ def test_lists_come_in_pages(service, client, name):
 
 def test_lists_are_filtered_by_time_and_ordered_by_name(service, client, name):
     for letter in "bac":
-        service.create_model(f"{name}-{letter}", "s3://bucket/models/")
+        service.endpoints.create_model(f"{name}-{letter}", "s3://bucket/models/")
     middle = client.describe_model(ModelName=f"{name}-a")["CreationTime"]
 
     def letters(**filters):
@@ -169,14 +169,14 @@ def test_tags_are_kept_merged_and_removed(service, client, name):
 
 
 def test_names_that_differ_by_case_share_their_arn_and_are_refused(service, client, name):
-    service.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_model(name, "s3://bucket/models/")
     with pytest.raises(ClientError, match="Cannot create already existing model"):
-        service.create_model(name.upper(), "s3://bucket/models/")
+        service.endpoints.create_model(name.upper(), "s3://bucket/models/")
 
 
 def test_a_resource_has_at_most_fifty_tags_and_is_not_created_with_more(service, client, name):
     tags = [{"Key": f"key-{number}", "Value": "x"} for number in range(50)]
-    service.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_model(name, "s3://bucket/models/")
     arn = client.describe_model(ModelName=name)["ModelArn"]
     client.add_tags(ResourceArn=arn, Tags=tags)
     pages = client.get_paginator("list_tags").paginate(ResourceArn=arn, PaginationConfig={"PageSize": 50})
@@ -186,7 +186,7 @@ def test_a_resource_has_at_most_fifty_tags_and_is_not_created_with_more(service,
 
 
 def test_variants_of_one_name_are_refused(service, client, name):
-    service.create_model(name, "s3://bucket/models/")
+    service.endpoints.create_model(name, "s3://bucket/models/")
     variant = {"VariantName": "a", "ModelName": name, "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
     message = refusal(client.create_endpoint_config, EndpointConfigName=name, ProductionVariants=[variant, variant])
     assert "must be unique" in message
@@ -240,7 +240,7 @@ def test_bad_names_are_refused_by_the_service_not_only_by_boto3(service):
     ],
 )
 def test_a_training_job_that_cannot_run_is_refused_by_its_cause(service, client, changes, words):
-    request = service.job_request("true", bucket="b", **changes)
+    request = service.jobs.request("true", bucket="b", **changes)
     if "AlgorithmSpecification" in request:
         algorithm = request["AlgorithmSpecification"]
         request["AlgorithmSpecification"] = {key: value for key, value in algorithm.items() if value is not None}
@@ -250,10 +250,10 @@ def test_a_training_job_that_cannot_run_is_refused_by_its_cause(service, client,
 
 
 def test_training_jobs_are_listed_by_status(service, client):
-    request = service.job_request("exit 1")
+    request = service.jobs.request("exit 1")
     name = request["TrainingJobName"]
     client.create_training_job(**request)
-    service.wait_job(name)
+    service.jobs.wait(name)
     [summary] = client.list_training_jobs(NameContains=name, StatusEquals="Failed")["TrainingJobSummaries"]
     assert (summary["TrainingJobName"], summary["TrainingJobStatus"]) == (name, "Failed")
     assert client.list_training_jobs(NameContains=name, StatusEquals="Completed")["TrainingJobSummaries"] == []

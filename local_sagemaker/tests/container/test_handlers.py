@@ -238,10 +238,10 @@ def test_a_model_with_an_inference_script_behind_an_endpoint(service, endpoint, 
     )
     assert (response["ContentType"], response["Body"].read()) == ("text/csv", b"2.0,4.0\n6.0,8.0")
     attributes = {"CustomAttributes": "tfs-model-version=2,mine=1", "Accept": "application/x-mine"}
-    told = service.invoke(endpoint, {"instances": [[1, 2]]}, target="handled-forwarding.tar.gz", **attributes)
+    told = service.endpoints.invoke(endpoint, {"instances": [[1, 2]]}, target="handled-forwarding.tar.gz", **attributes)
     assert told["answer"] == {"predictions": [[2, 4]]}
     assert told["context"]["custom_attributes"] == attributes["CustomAttributes"]
     with pytest.raises(service.runtime.exceptions.ModelError) as failure:
-        service.invoke(endpoint, {"instances": [[1, 2]]}, target="handled-pair.tar.gz")
+        service.endpoints.invoke(endpoint, {"instances": [[1, 2]]}, target="handled-pair.tar.gz")
     assert failure.value.response["OriginalStatusCode"] == 500
     assert "unsupported content type application/json" in failure.value.response["OriginalMessage"]

@@ -1,4 +1,5 @@
 import asyncio
+import functools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,74 +50,71 @@ class Peer:
             writer.close()
 
 
+def asynchronous(function):
+    """Let a coroutine function be a test."""
+
+    @functools.wraps(function)
+    def test(**parameters):
+        asyncio.run(function(**parameters))
+
+    return test
+
+
 @pytest.fixture
 def socket() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="lsm-") as folder:  # the path of a socket must be short
         yield Path(folder, "s")
 
 
-def test_a_request_and_its_answer(socket):
-    async def check():
-        async with Peer(socket) as peer:
-            response = await peer.pool.request("POST", "/models/m/invoke", headers={"Accept": "a/b"}, body=b"[1]")
-            assert response == Response(200, {"content-length": "2", "x-name": "value"}, b"ok")
-            lines = ["POST /models/m/invoke HTTP/1.1", "host: container", "content-length: 3", "Accept: a/b", "", "[1]"]
-            assert peer.requests == ["\r\n".join(lines).encode()]
-
-    asyncio.run(check())
+@asynchronous
+async def test_a_request_and_its_answer(socket):
+    async with Peer(socket) as peer:
+        response = await peer.pool.request("POST", "/models/m/invoke", headers={"Accept": "a/b"}, body=b"[1]")
+        assert response == Response(200, {"content-length": "2", "x-name": "value"}, b"ok")
+        lines = ["POST /models/m/invoke HTTP/1.1", "host: container", "content-length: 3", "Accept: a/b", "", "[1]"]
+        assert peer.requests == ["\r\n".join(lines).encode()]
 
 
-def test_one_request_after_the_other_shares_a_connection(socket):
-    async def check():
-        async with Peer(socket) as peer:
-            for _ in range(5):
-                await peer.pool.request("GET", "/ping")
-            assert (len(peer.requests), peer.connections) == (5, 1)
-
-    asyncio.run(check())
+@asynchronous
+async def test_one_request_after_the_other_shares_a_connection(socket):
+    async with Peer(socket) as peer:
+        for _ in range(5):
+            await peer.pool.request("GET", "/ping")
+        assert (len(peer.requests), peer.connections) == (5, 1)
 
 
-def test_requests_at_the_same_time_have_a_connection_each(socket):
-    async def check():
-        answers = [ANSWER.replace(b"ok", f"{number:02}".encode()) for number in range(8)]
-        async with Peer(socket, *answers) as peer:
-            responses = await asyncio.gather(*(peer.pool.request("GET", "/ping") for _ in range(8)))
-            assert sorted(response.body for response in responses) == [answer[-2:] for answer in answers]
-            assert peer.connections == 8
-
-    asyncio.run(check())
+@asynchronous
+async def test_requests_at_the_same_time_have_a_connection_each(socket):
+    answers = [ANSWER.replace(b"ok", f"{number:02}".encode()) for number in range(8)]
+    async with Peer(socket, *answers) as peer:
+        responses = await asyncio.gather(*(peer.pool.request("GET", "/ping") for _ in range(8)))
+        assert sorted(response.body for response in responses) == [answer[-2:] for answer in answers]
+        assert peer.connections == 8
 
 
-def test_a_chunked_answer_and_one_without_a_body(socket):
+@asynchronous
+async def test_a_chunked_answer_and_one_without_a_body(socket):
     chunked = b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-
-    async def check():
-        async with Peer(socket, chunked, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as peer:
-            first, second = await peer.pool.request("GET", "/"), await peer.pool.request("GET", "/")
-            assert (first.status, first.body) == (500, b"abcde")
-            assert (second.status, second.body, peer.connections) == (200, b"", 1)
-
-    asyncio.run(check())
+    async with Peer(socket, chunked, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as peer:
+        first, second = await peer.pool.request("GET", "/"), await peer.pool.request("GET", "/")
+        assert (first.status, first.body) == (500, b"abcde")
+        assert (second.status, second.body, peer.connections) == (200, b"", 1)
 
 
-def test_a_connection_that_the_server_closes_is_not_used_again(socket):
-    async def check():
-        async with Peer(socket, ANSWER.replace(b"X-Name: value", b"Connection: close"), ANSWER) as peer:
-            assert (await peer.pool.request("GET", "/")).body == b"ok"
-            assert (await peer.pool.request("GET", "/")).body == b"ok"
-            assert peer.connections == 2
-
-    asyncio.run(check())
+@asynchronous
+async def test_a_connection_that_the_server_closes_is_not_used_again(socket):
+    async with Peer(socket, ANSWER.replace(b"X-Name: value", b"Connection: close"), ANSWER) as peer:
+        assert (await peer.pool.request("GET", "/")).body == b"ok"
+        assert (await peer.pool.request("GET", "/")).body == b"ok"
+        assert peer.connections == 2
 
 
 @pytest.mark.parametrize("answer", [b"", ANSWER[:-1], ANSWER[:20], b"SSH-2.0\r\n\r\n"], ids=str)
-def test_no_whole_answer_is_an_error(socket, answer):
-    async def check():
-        async with Peer(socket, answer, ends=True) as peer:
-            with pytest.raises(ConnectionError):
-                await peer.pool.request("GET", "/")
-
-    asyncio.run(check())
+@asynchronous
+async def test_no_whole_answer_is_an_error(socket, answer):
+    async with Peer(socket, answer, ends=True) as peer:
+        with pytest.raises(ConnectionError):
+            await peer.pool.request("GET", "/")
 
 
 def test_nobody_listens(socket):
@@ -124,41 +122,35 @@ def test_nobody_listens(socket):
         asyncio.run(ConnectionPool(socket, most_idle=8).request("GET", "/"))
 
 
-def test_a_cancelled_request_closes_its_connection(socket):
-    async def check():
-        async with Peer(socket) as peer:
-            peer.go_on.clear()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await peer.pool.request("GET", "/slow")
-            peer.go_on.set()
-            # The late answer must not be taken for that of the next request.
-            assert (await peer.pool.request("GET", "/")).body == b"ok"
-            assert peer.connections == 2
-
-    asyncio.run(check())
+@asynchronous
+async def test_a_cancelled_request_closes_its_connection(socket):
+    async with Peer(socket) as peer:
+        peer.go_on.clear()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await peer.pool.request("GET", "/slow")
+        peer.go_on.set()
+        # The late answer must not be taken for that of the next request.
+        assert (await peer.pool.request("GET", "/")).body == b"ok"
+        assert peer.connections == 2
 
 
-def test_closing_fails_the_requests_under_way_and_later_ones(socket):
-    async def check():
-        async with Peer(socket) as peer:
-            peer.go_on.clear()
-            waiting = asyncio.create_task(peer.pool.request("GET", "/"))
-            await peer.asked.wait()
-            peer.pool.close()
-            for request in (waiting, peer.pool.request("GET", "/")):
-                with pytest.raises(ConnectionError):
-                    await request
-
-    asyncio.run(check())
+@asynchronous
+async def test_closing_fails_the_requests_under_way_and_later_ones(socket):
+    async with Peer(socket) as peer:
+        peer.go_on.clear()
+        waiting = asyncio.create_task(peer.pool.request("GET", "/"))
+        await peer.asked.wait()
+        peer.pool.close()
+        for request in (waiting, peer.pool.request("GET", "/")):
+            with pytest.raises(ConnectionError):
+                await request
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b"])
-def test_a_header_cannot_bring_another_with_it(socket, value):
-    async def check():
-        async with Peer(socket) as peer:
-            with pytest.raises(ValueError, match="line break"):
-                await peer.pool.request("GET", "/", headers={"X-Name": value})
-            assert peer.requests == []
-
-    asyncio.run(check())
+@asynchronous
+async def test_a_header_cannot_bring_another_with_it(socket, value):
+    async with Peer(socket) as peer:
+        with pytest.raises(ValueError, match="line break"):
+            await peer.pool.request("GET", "/", headers={"X-Name": value})
+        assert peer.requests == []

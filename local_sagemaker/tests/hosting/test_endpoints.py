@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
+from clients import eventually
 from PIL import Image
 
 from local_sagemaker.archives import pack
@@ -16,7 +17,7 @@ from local_sagemaker.settings import MEBIBYTE
 def refused(service, endpoint, document, **options):
     """The error with which a call is refused."""
     with pytest.raises(ClientError) as failure:
-        service.invoke(endpoint, document, **options)
+        service.endpoints.invoke(endpoint, document, **options)
     return failure.value.response
 
 
@@ -29,10 +30,10 @@ def png(value):
 
 def test_pixels_and_encoded_files_of_any_size_are_classified_alike(service, endpoint):
     pixels = [np.full((4, 4, 3), value).tolist() for value in (0, 255)]
-    rows = service.invoke(endpoint, {"instances": pixels}, target="dense.tar.gz")["predictions"]
+    rows = service.endpoints.invoke(endpoint, {"instances": pixels}, target="dense.tar.gz")["predictions"]
     files = {"signature_name": "serving_bytes", "instances": [png(0), png(255)]}
     assert [row["label"] for row in rows] == ["dark", "bright"]
-    assert service.invoke(endpoint, files, target="dense.tar.gz")["predictions"] == rows
+    assert service.endpoints.invoke(endpoint, files, target="dense.tar.gz")["predictions"] == rows
 
 
 def test_the_answer_names_its_variant_and_type(service, endpoint):
@@ -100,7 +101,7 @@ def test_a_target_model_that_cannot_be_is_refused(service, endpoint, target, wor
 def test_a_target_model_may_lie_in_a_folder(service, endpoint, models_bucket, model_archives):
     key = f"users/{uuid.uuid4().hex}/my model.tar.gz"
     service.s3.upload_file(str(model_archives["linear"]), models_bucket, f"models/{key}")
-    assert service.invoke(endpoint, {"instances": [[1, 2]]}, target=key) == {"predictions": [[10, 20]]}
+    assert service.endpoints.invoke(endpoint, {"instances": [[1, 2]]}, target=key) == {"predictions": [[10, 20]]}
 
 
 def test_an_unknown_endpoint_or_variant_is_refused(service, endpoint):
@@ -116,15 +117,15 @@ def test_a_body_over_six_mebibytes_is_refused_before_it_reaches_a_model(service,
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 413
     assert "larger than the limit of 6,291,456 bytes" in response["Error"]["Message"]
     padded = b'{"inputs": [[1, 2]]}'.ljust(6 * MEBIBYTE)
-    assert service.invoke(endpoint, padded, target="linear.tar.gz") == {"outputs": [[10, 20]]}
+    assert service.endpoints.invoke(endpoint, padded, target="linear.tar.gz") == {"outputs": [[10, 20]]}
 
 
 def test_errors_are_counted(service, endpoint):
     names = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
-    before = {name: service.metric(endpoint, name)[1] for name in names}
+    before = {name: service.endpoints.metric(endpoint, name)[1] for name in names}
     refused(service, endpoint, {"instances": [[1]]}, target="linear.tar.gz")
     refused(service, endpoint, {"instances": [[1]]}, target="none.tar.gz")
-    after = {name: service.metric(endpoint, name)[1] for name in names}
+    after = {name: service.endpoints.metric(endpoint, name)[1] for name in names}
     assert [after[name] - before[name] for name in names] == [2, 2, 0, 1]
 
 
@@ -132,14 +133,14 @@ def test_errors_are_counted(service, endpoint):
 def single(service, models_bucket):
     """An ordinary endpoint with one model."""
     name = f"single-{uuid.uuid4().hex[:8]}"
-    service.create_endpoint(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
+    service.endpoints.create(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
     yield name
-    service.delete_endpoint(name)
+    service.endpoints.delete(name)
 
 
 def test_an_ordinary_endpoint_serves_its_one_model(service, single):
-    assert service.endpoint_status(single) == "InService"
-    assert service.invoke(single, {"instances": [[1, 2]]}) == {"predictions": [[10, 20]]}
+    assert service.endpoints.status(single) == "InService"
+    assert service.endpoints.invoke(single, {"instances": [[1, 2]]}) == {"predictions": [[10, 20]]}
 
 
 def test_an_ordinary_endpoint_refuses_a_target_model(service, single):
@@ -150,14 +151,14 @@ def test_an_ordinary_endpoint_refuses_a_target_model(service, single):
 
 def test_an_ordinary_endpoint_without_its_archive_fails_and_is_deleted(service, models_bucket):
     name = f"missing-{uuid.uuid4().hex[:8]}"
-    before = set(service.containers())
-    service.create_endpoint(name, f"s3://{models_bucket}/none.tar.gz", mode="SingleModel")
+    before = set(service.endpoints.containers())
+    service.endpoints.create(name, f"s3://{models_bucket}/none.tar.gz", mode="SingleModel")
     described = service.sagemaker.describe_endpoint(EndpointName=name)
     assert described["EndpointStatus"] == "Failed"
     assert "key: none.tar.gz" in described["FailureReason"]
     assert "is Failed and does not serve" in refused(service, name, {})["Error"]["Message"]
-    assert set(service.containers()) <= before
-    service.delete_endpoint(name)
+    assert set(service.endpoints.containers()) <= before
+    service.endpoints.delete(name)
 
 
 @pytest.fixture(scope="module")
@@ -178,37 +179,40 @@ def crowd(tmp_path_factory):
 
 
 def test_a_models_environment_reaches_its_container_and_switches_batching_on(service, crowd, write_model, tmp_path):
-    name, bucket = f"environment-{uuid.uuid4().hex[:8]}", service.bucket()
+    name, bucket = f"environment-{uuid.uuid4().hex[:8]}", service.buckets.create()
     script = "import json, os\ndef handler(data, context):\n    return json.dumps(dict(os.environ)), None\n"
     pack(write_model("tells", script), tmp_path / "tells.tar.gz")
     for archive in (crowd, tmp_path / "tells.tar.gz"):
         service.s3.upload_file(str(archive), bucket, archive.name)
     given = {"GREETING": "hello", "PATH": "/nowhere", "PYTHONPATH": "/nowhere", "SAGEMAKER_TFS_ENABLE_BATCHING": "true"}
     given |= {"SAGEMAKER_TFS_MAX_BATCH_SIZE": "4", "SAGEMAKER_TFS_BATCH_TIMEOUT_MICROS": "20000000"}
-    service.create_endpoint(name, f"s3://{bucket}/", Environment=given)
-    found = service.invoke(name, {}, target="tells.tar.gz")
+    service.endpoints.create(name, f"s3://{bucket}/", Environment=given)
+    found = service.endpoints.invoke(name, {}, target="tells.tar.gz")
     assert found["GREETING"] == "hello"
     assert "/nowhere" not in (found["PATH"], found.get("PYTHONPATH"))
     with ThreadPoolExecutor(4) as callers:
-        calls = [callers.submit(service.invoke, name, {"instances": [[1, 2]]}, target="crowd.tar.gz") for _ in range(4)]
+        calls = [
+            callers.submit(service.endpoints.invoke, name, {"instances": [[1, 2]]}, target="crowd.tar.gz")
+            for _ in range(4)
+        ]
     assert [call.result() for call in calls] == [{"predictions": [4]}] * 4
-    service.delete_endpoint(name)
+    service.endpoints.delete(name)
 
 
 def test_an_endpoint_that_is_told_nonsense_about_batching_fails_and_its_log_tells_why(service, models_bucket):
     name = f"nonsense-{uuid.uuid4().hex[:8]}"
     given = {"SAGEMAKER_TFS_ENABLE_BATCHING": "true", "SAGEMAKER_TFS_MAX_BATCH_SIZE": "many"}
-    service.create_endpoint(name, f"s3://{models_bucket}/models/", Environment=given)
-    assert service.endpoint_status(name) == "Failed"
+    service.endpoints.create(name, f"s3://{models_bucket}/models/", Environment=given)
+    assert service.endpoints.status(name) == "Failed"
     events = service.logs.filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")["events"]
     assert any("SAGEMAKER_TFS_MAX_BATCH_SIZE is 'many'. Set it to" in event["message"] for event in events)
-    service.delete_endpoint(name)
+    service.endpoints.delete(name)
 
 
-def test_an_endpoint_in_progress_is_neither_deleted_nor_updated(service, models_bucket, eventually):
+def test_an_endpoint_in_progress_is_neither_deleted_nor_updated(service, models_bucket):
     name = f"short-{uuid.uuid4().hex[:8]}"
-    service.create_model(name, f"s3://{models_bucket}/models/")
-    service.create_config(name)
+    service.endpoints.create_model(name, f"s3://{models_bucket}/models/")
+    service.endpoints.create_config(name)
     client = service.sagemaker
     client.create_endpoint(EndpointName=name, EndpointConfigName=name)
     weights = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
@@ -219,5 +223,5 @@ def test_an_endpoint_in_progress_is_neither_deleted_nor_updated(service, models_
     ):
         with pytest.raises(ClientError, match=f'Cannot update in-progress endpoint ".*:endpoint/{name}"'):
             call()
-    eventually(lambda: service.endpoint_status(name) == "InService")
-    service.delete_endpoint(name)
+    eventually(lambda: service.endpoints.status(name) == "InService")
+    service.endpoints.delete(name)

@@ -7,6 +7,7 @@ import uuid
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from clients import Service, eventually
 
 from local_sagemaker import daemon
 
@@ -57,9 +58,9 @@ def called(service, endpoint, **options):
     return response["InvokedProductionVariant"]
 
 
-def settled(service, endpoint, eventually):
+def settled(service, endpoint):
     """The description of an endpoint once it is no longer updated."""
-    eventually(lambda: service.endpoint_status(endpoint) != "Updating")
+    eventually(lambda: service.endpoints.status(endpoint) != "Updating")
     return service.sagemaker.describe_endpoint(EndpointName=endpoint)
 
 
@@ -72,17 +73,17 @@ def variants(*names, count=1, weight=1.0, model):
 def updated(service, models_bucket):
     """An endpoint of one instance, which the tests of this module update."""
     name = f"updated-{uuid.uuid4().hex[:8]}"
-    service.create_endpoint(name, f"s3://{models_bucket}/models/")
+    service.endpoints.create(name, f"s3://{models_bucket}/models/")
     yield name
-    service.delete_endpoint(name)
+    service.endpoints.delete(name)
 
 
-def test_an_update_replaces_the_instances_without_a_failed_call(service, updated, models_bucket, eventually):
+def test_an_update_replaces_the_instances_without_a_failed_call(service, updated, models_bucket):
     client = service.sagemaker
     new = f"{updated}-b"
-    service.create_model(new, f"s3://{models_bucket}/models/")
+    service.endpoints.create_model(new, f"s3://{models_bucket}/models/")
     client.create_endpoint_config(EndpointConfigName=new, ProductionVariants=variants("A", "B", model=new))
-    before, containers = client.describe_endpoint(EndpointName=updated), set(service.containers())
+    before, containers = client.describe_endpoint(EndpointName=updated), set(service.endpoints.containers())
     with Caller(service, updated) as caller:
         eventually(lambda: caller.variants)
         client.update_endpoint(EndpointName=updated, EndpointConfigName=new)
@@ -91,7 +92,7 @@ def test_an_update_replaces_the_instances_without_a_failed_call(service, updated
         assert described["EndpointConfigName"] == updated
         assert described["PendingDeploymentSummary"]["EndpointConfigName"] == new
         called(service, updated)
-        described = settled(service, updated, eventually)
+        described = settled(service, updated)
         eventually(lambda: {"A", "B"} <= set(caller.variants))
     assert described["EndpointStatus"] == "InService"
     assert described["EndpointConfigName"] == new
@@ -100,18 +101,18 @@ def test_an_update_replaces_the_instances_without_a_failed_call(service, updated
     assert "PendingDeploymentSummary" not in described
     assert [variant["VariantName"] for variant in described["ProductionVariants"]] == ["A", "B"]
     assert set(caller.variants) == {"AllTraffic", "A", "B"}
-    assert len(set(service.containers()) - containers) == 2
-    assert len(containers - set(service.containers())) == 1  # the old one is gone
+    assert len(set(service.endpoints.containers()) - containers) == 2
+    assert len(containers - set(service.endpoints.containers())) == 1  # the old one is gone
     for name in (updated, new):  # not needed any more, as on AWS
         client.delete_endpoint_config(EndpointConfigName=name)
         client.delete_model(ModelName=name)
     called(service, updated)
     for name in (updated, new):  # for the next tests, and the end
-        service.create_model(name, f"s3://{models_bucket}/models/")
-        service.create_config(name)
+        service.endpoints.create_model(name, f"s3://{models_bucket}/models/")
+        service.endpoints.create_config(name)
 
 
-def test_weights_and_instance_counts_change_without_a_failed_call(service, updated, eventually):
+def test_weights_and_instance_counts_change_without_a_failed_call(service, updated):
     client = service.sagemaker
     with Caller(service, updated) as caller:
         changes = [
@@ -123,7 +124,7 @@ def test_weights_and_instance_counts_change_without_a_failed_call(service, updat
         assert described["EndpointStatus"] == "Updating"
         [_, b] = described["ProductionVariants"]
         assert (b["CurrentInstanceCount"], b["DesiredInstanceCount"]) == (1, 2)
-        described = settled(service, updated, eventually)
+        described = settled(service, updated)
         caller.variants.clear()
         eventually(lambda: len(caller.variants) > 20)
         assert set(caller.variants[2:]) == {"B"}  # two were under way
@@ -132,32 +133,32 @@ def test_weights_and_instance_counts_change_without_a_failed_call(service, updat
         assert (a["CurrentInstanceCount"], b["CurrentInstanceCount"]) == (1, 2)
         assert called(service, updated, TargetVariant="A") == "A"
         changes = [{"VariantName": "B", "DesiredInstanceCount": 1}]
-        containers = len(service.containers())
+        containers = len(service.endpoints.containers())
         client.update_endpoint_weights_and_capacities(EndpointName=updated, DesiredWeightsAndCapacities=changes)
-        settled(service, updated, eventually)
-        assert len(service.containers()) == containers - 1
+        settled(service, updated)
+        assert len(service.endpoints.containers()) == containers - 1
     changes = [{"VariantName": "C", "DesiredWeight": 1}]
     with pytest.raises(ClientError, match=r'variant name.* "C" is/are not present'):
         client.update_endpoint_weights_and_capacities(EndpointName=updated, DesiredWeightsAndCapacities=changes)
 
 
-def test_an_update_that_fails_leaves_the_old_instances_in_service(service, updated, models_bucket, eventually):
+def test_an_update_that_fails_leaves_the_old_instances_in_service(service, updated, models_bucket):
     client = service.sagemaker
     new = f"{updated}-bad"
-    service.create_model(new, f"s3://{models_bucket}/none.tar.gz", mode="SingleModel")
-    service.create_config(new)
-    before, containers = client.describe_endpoint(EndpointName=updated), service.containers()
+    service.endpoints.create_model(new, f"s3://{models_bucket}/none.tar.gz", mode="SingleModel")
+    service.endpoints.create_config(new)
+    before, containers = client.describe_endpoint(EndpointName=updated), service.endpoints.containers()
     with Caller(service, updated):
         client.update_endpoint(EndpointName=updated, EndpointConfigName=new)
-        described = settled(service, updated, eventually)
+        described = settled(service, updated)
     assert described["EndpointStatus"] == "InService"
     assert "key: none.tar.gz" in described["FailureReason"]
     assert described["EndpointConfigName"] == before["EndpointConfigName"]
     assert described["ProductionVariants"] == before["ProductionVariants"]
-    assert sorted(service.containers()) == sorted(containers)
+    assert sorted(service.endpoints.containers()) == sorted(containers)
 
 
-def test_an_update_may_retain_weights_and_counts(service, updated, eventually):
+def test_an_update_may_retain_weights_and_counts(service, updated):
     client = service.sagemaker
     new = f"{updated}-kept"
     plans = variants("B", weight=7.0, count=2, model=updated)
@@ -169,7 +170,7 @@ def test_an_update_may_retain_weights_and_counts(service, updated, eventually):
         RetainAllVariantProperties=True,
         ExcludeRetainedVariantProperties=excluded,
     )
-    [variant] = settled(service, updated, eventually)["ProductionVariants"]
+    [variant] = settled(service, updated)["ProductionVariants"]
     assert (variant["CurrentInstanceCount"], variant["CurrentWeight"]) == (1, 7)  # 1 as it was, 7 as configured
 
 
@@ -183,34 +184,32 @@ def test_variants_say_which_image_they_run(service, updated):
 
 def test_an_endpoint_needs_its_models_only_when_it_is_created(service, models_bucket):
     name = f"orphan-{uuid.uuid4().hex[:8]}"
-    service.create_model(name, f"s3://{models_bucket}/models/")
-    service.create_config(name)
+    service.endpoints.create_model(name, f"s3://{models_bucket}/models/")
+    service.endpoints.create_config(name)
     service.sagemaker.delete_model(ModelName=name)
     with pytest.raises(ClientError, match="Could not find model"):
         service.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     service.sagemaker.delete_endpoint_config(EndpointConfigName=name)
 
 
-def test_an_update_that_a_killed_server_interrupted_is_finished_after_its_restart(
-    tmp_path, connect_service, model_archives, eventually
-):
-    service = connect_service(daemon.start(tmp_path))
-    bucket = service.bucket()
+def test_an_update_that_a_killed_server_interrupted_is_finished_after_its_restart(tmp_path, model_archives):
+    service = Service(daemon.start(tmp_path))
+    bucket = service.buckets.create()
     service.s3.upload_file(str(model_archives["linear"]), bucket, "models/linear.tar.gz")
-    service.create_endpoint("kept", f"s3://{bucket}/models/")
+    service.endpoints.create("kept", f"s3://{bucket}/models/")
     new = variants("New", model="kept")
     service.sagemaker.create_endpoint_config(EndpointConfigName="new", ProductionVariants=new)
     service.sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="new")
     psutil.Process(service.status.pid).kill()
     eventually(lambda: daemon.status(tmp_path) is None)
     try:
-        service = connect_service(daemon.start(tmp_path))
+        service = Service(daemon.start(tmp_path))
         called(service, "kept")  # the call waits for the instances
-        described = settled(service, "kept", eventually)
+        described = settled(service, "kept")
         assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", "new")
         assert called(service, "kept") == "New"
         daemon.stop(tmp_path)
-        service = connect_service(daemon.start(tmp_path))
+        service = Service(daemon.start(tmp_path))
         called(service, "kept")
         assert service.sagemaker.describe_endpoint(EndpointName="kept") | {"ResponseMetadata": None} == described | {
             "ResponseMetadata": None

@@ -87,13 +87,13 @@ def measured(service, models_bucket):
     """An endpoint that does not keep models, after two calls that are answered and one that is not."""
     name = f"measured-{uuid.uuid4().hex[:8]}"
     url = f"s3://{models_bucket}/models/"
-    service.create_endpoint(name, url, MultiModelConfig={"ModelCacheSetting": "Disabled"})
+    service.endpoints.create(name, url, MultiModelConfig={"ModelCacheSetting": "Disabled"})
     for _ in range(2):
-        service.invoke(name, {"instances": [[1, 2]]}, target="linear.tar.gz")
+        service.endpoints.invoke(name, {"instances": [[1, 2]]}, target="linear.tar.gz")
     with pytest.raises(ClientError):
-        service.invoke(name, {"instances": [["a"]]}, target="linear.tar.gz")
+        service.endpoints.invoke(name, {"instances": [["a"]]}, target="linear.tar.gz")
     yield name
-    service.delete_endpoint(name)
+    service.endpoints.delete(name)
 
 
 def points(service, endpoint, namespace, metric):
@@ -143,8 +143,8 @@ def test_counts_and_averages_are_right_by_both_ways_to_ask(service, measured, me
 
 def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, models_bucket):
     name = f"ordinary-{uuid.uuid4().hex[:8]}"
-    service.create_endpoint(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
-    service.invoke(name, {"instances": [[1, 2]]})
+    service.endpoints.create(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
+    service.endpoints.invoke(name, {"instances": [[1, 2]]})
     dimensions = [{"Name": "EndpointName", "Value": name}]
     listed = service.cloudwatch.list_metrics(Dimensions=dimensions)["Metrics"]
     names = {metric["MetricName"] for metric in listed}
@@ -152,4 +152,4 @@ def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, m
     assert not {name for name in names if name.startswith(("ModelL", "ModelD", "ModelU", "ModelC", "Loaded"))} - {
         "ModelLatency"
     }
-    service.delete_endpoint(name)
+    service.endpoints.delete(name)

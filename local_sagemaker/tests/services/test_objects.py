@@ -10,7 +10,7 @@ from local_sagemaker.settings import MEBIBYTE
 
 @pytest.fixture(scope="module")
 def bucket(service):
-    return service.bucket()
+    return service.buckets.create()
 
 
 def files(service):
@@ -30,7 +30,7 @@ KEYS += ["a%20b", "50%", "%2F", "a+b", "a//b", "/a", "a?b#c"]
 def test_an_object_comes_back_whatever_its_key(service, bucket, key):
     service.s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
     assert body(service, bucket, key) == key.encode()
-    assert key in service.object_names(bucket)
+    assert key in service.buckets.keys(bucket)
 
 
 def test_its_type_metadata_and_tag(service, bucket):
@@ -99,7 +99,7 @@ def test_writers_and_readers_of_one_key_see_whole_objects(service, bucket):
 
 
 def test_a_bucket_is_deleted_when_it_is_empty(service):
-    name = service.bucket()
+    name = service.buckets.create()
     service.s3.put_object(Bucket=name, Key="x", Body=b"")
     with pytest.raises(ClientError, match="BucketNotEmpty"):
         service.s3.delete_bucket(Bucket=name)

@@ -50,7 +50,7 @@ SOURCE = {
 
 def script_mode_job(service, source, *, algorithm=None, parameters=None, **changes):
     """Run a job the way version 2 of the SDK does: no entry point, all hyperparameters as JSON."""
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="source/sourcedir.tar.gz", Body=source)
     service.s3.put_object(Bucket=bucket, Key="data/x", Body=b"x")
     given = {
@@ -63,7 +63,7 @@ def script_mode_job(service, source, *, algorithm=None, parameters=None, **chang
         "model_dir": f"s3://{bucket}/jobs/model",
     }
     source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/data/"}
-    request = service.job_request(
+    request = service.jobs.request(
         "",
         bucket=bucket,
         HyperParameters={name: json.dumps(value) for name, value in (given | (parameters or {})).items()},
@@ -73,15 +73,15 @@ def script_mode_job(service, source, *, algorithm=None, parameters=None, **chang
     )
     del request["AlgorithmSpecification"]["ContainerEntrypoint"]
     service.sagemaker.create_training_job(**request)
-    return service.wait_job(request["TrainingJobName"])
+    return service.jobs.wait(request["TrainingJobName"])
 
 
 @pytest.fixture(scope="module")
 def told(service):
     """What a script that was given the older way found around it."""
     job = script_mode_job(service, archive(SOURCE))
-    assert job["TrainingJobStatus"] == "Completed", (job.get("FailureReason"), service.job_log(job["TrainingJobName"]))
-    files = service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])
+    assert job["TrainingJobStatus"] == "Completed", (job.get("FailureReason"), service.jobs.log(job["TrainingJobName"]))
+    files = service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])
     assert set(files) == {"told.json", "marker"}
     return json.loads(files["told.json"])
 
@@ -127,7 +127,7 @@ def test_requirements_that_cannot_be_installed_fail_the_job(service):
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("AlgorithmError: InstallRequirementsError")
     assert job["FailureReason"].endswith("exit code: 1")
-    assert "never" not in service.job_log(job["TrainingJobName"])
+    assert "never" not in service.jobs.log(job["TrainingJobName"])
 
 
 def test_a_failing_script_is_told_as_the_toolkit_does(service):
@@ -142,7 +142,7 @@ def test_a_failing_script_is_told_as_the_toolkit_does(service):
 def test_a_shell_script_is_run_too(service):
     source = archive({"run.sh": b"echo shell $1 $2 > /opt/ml/model/x\n"})
     job = script_mode_job(service, source, parameters={"sagemaker_program": "run.sh"})
-    assert service.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"x": b"shell --epochs 3\n"}
+    assert service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"x": b"shell --epochs 3\n"}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_source_that_is_not_there_is_named(service):
 
 
 def test_a_job_that_says_not_what_to_run_is_refused(service):
-    request = service.job_request("")
+    request = service.jobs.request("")
     del request["AlgorithmSpecification"]["ContainerEntrypoint"]
     with pytest.raises(ClientError, match=r"ContainerEntrypoint.*sagemaker_program"):
         service.sagemaker.create_training_job(**request)

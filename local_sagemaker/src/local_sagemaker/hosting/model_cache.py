@@ -7,6 +7,7 @@ its memory is full (507): then idle models are unloaded, and their files stay. A
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from local_sagemaker.archives import ArchiveError
 from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError, invocation, unavailable
 from local_sagemaker.hosting.container_process import ContainerProcess
 from local_sagemaker.hosting.model_disk import ModelDisk
-from local_sagemaker.hosting.model_order import ModelOrder
 from local_sagemaker.hosting.models import Model, ModelSource, State
 from local_sagemaker.services.metrics import VariantMetrics
 from local_sagemaker.services.objects import Objects
@@ -58,7 +58,9 @@ class ModelCache:
         self._settings = settings
         self._metrics = variant_metrics
         self._keep_models = keep_models
-        self._models, self._loaded = ModelOrder(), ModelOrder()  # all, and of them those that are in the container
+        # By name, the least recently used one first: all, and of them those that are in the container.
+        self._models: OrderedDict[str, Model] = OrderedDict()
+        self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._queued: set[Model] = set()  # whose load waits for its turn, so that nothing depends on their files yet
         self._requested = 0  # loads that the container is asked for
         self._failures: dict[str, _Failure] = {}
@@ -75,7 +77,7 @@ class ModelCache:
     @container.setter
     def container(self, container: ContainerProcess | None) -> None:
         self._container = container
-        for model in self._loaded:
+        for model in self._loaded.values():
             model.move(State.ON_DISK)
         self._loaded.clear()
 
@@ -92,7 +94,7 @@ class ModelCache:
     @property
     def memory_percent(self) -> float:
         """Share of the instance's memory for models that the loaded ones take, by the size of their files."""
-        used = sum(model.unpacked for model in self._loaded)
+        used = sum(model.unpacked for model in self._loaded.values())
         return min(100 * used / self._settings.instance_memory_bytes, 100.0)
 
     @property
@@ -103,13 +105,11 @@ class ModelCache:
     async def restore(self) -> None:
         """Take over the models that an earlier server left on the disk, and delete everything else there."""
         for model in await self._disk.restore():
-            self._models.add(model)
+            self._models[model.source.model_name] = model
             if not self._keep_models:
                 await self._evict(model, delete=True)
         while self._disk.used > self._settings.instance_disk_bytes:  # there was more room then
-            first = self._models.first(lambda model: model.state is State.ON_DISK)
-            assert first is not None
-            await self._evict(first, delete=True)
+            await self._evict(next(iter(self._models.values())), delete=True)
 
     def holds(self, source: ModelSource) -> bool:
         """Return whether a model is loaded, or being loaded, here."""
@@ -132,8 +132,9 @@ class ModelCache:
         """
         model = self._model(source)
         model.in_use += 1
-        self._models.touch(model)
-        self._loaded.touch(model)
+        self._models.move_to_end(source.model_name)
+        if model.state is State.LOADED:
+            self._loaded.move_to_end(source.model_name)
         try:
             hit = model.state is State.LOADED
             if source.target_model:
@@ -151,7 +152,7 @@ class ModelCache:
 
     async def close(self) -> None:
         """End all loading; nothing writes to the disk afterwards."""
-        loads = [model.loading for model in self._models if model.loading]
+        loads = [model.loading for model in self._models.values() if model.loading]
         for task in loads:
             task.cancel()
         await asyncio.gather(*loads, return_exceptions=True)
@@ -161,7 +162,7 @@ class ModelCache:
         model = self._models.get(source.model_name)
         if model is None:
             model = Model(source, self._folder / source.model_name)
-            self._models.add(model)
+            self._models[source.model_name] = model
         return model
 
     def _is_idle(self, model: Model) -> bool:
@@ -209,7 +210,7 @@ class ModelCache:
                     self._time(model, "ModelLoadingTime", started)
                     if container is self.container:
                         model.move(State.LOADED)
-                        self._loaded.add(model)
+                        self._loaded[name] = model
                     if self._keep_models:
                         await self._disk.enter(model)
             self._failures.pop(name, None)
@@ -238,7 +239,7 @@ class ModelCache:
 
         async with self._disk_room:
             while self._disk.used - model.size + size > self._settings.instance_disk_bytes:
-                victim = self._models.first(is_victim)
+                victim = next(filter(is_victim, self._models.values()), None)
                 if victim:
                     await self._evict(victim, delete=True)
                 else:
@@ -262,7 +263,7 @@ class ModelCache:
             if status != 507 or not self._may_unload_others(model):
                 raise ContainerError(status, text)
             async with self._memory_room:  # one at a time, so that two loads do not both unload for the same room
-                victim = self._loaded.first(self._is_idle)
+                victim = next(filter(self._is_idle, self._loaded.values()), None)
                 if victim:
                     await self._evict(victim)
                 else:
@@ -303,7 +304,7 @@ class ModelCache:
 
     async def _unload(self, model: Model) -> None:
         model.move(State.ON_DISK)
-        self._loaded.discard(model)
+        del self._loaded[model.source.model_name]
         assert self._container is not None
         started = time.monotonic()
         with contextlib.suppress(ServiceError):  # of a dead container nothing is left to unload
@@ -312,8 +313,8 @@ class ModelCache:
 
     def _forget_if_empty(self, model: Model) -> None:
         unused = model.in_use == 0 and model.loading is None and not model.lock.locked()
-        if unused and not model.size:
-            self._models.discard(model)
+        if unused and not model.size and self._models.get(model.source.model_name) is model:
+            del self._models[model.source.model_name]
 
     def _time(self, model: Model, metric: str, started: float) -> None:
         if model.source.target_model:  # an ordinary endpoint has no such metrics
