@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 
 from helpers import s3
 from helpers.aws import invocation, removal
-from helpers.aws.container_images import serving_image
 from helpers.aws.endpoint_metrics import EndpointMetrics, readable
 from helpers.aws.endpoint_status import EndpointError, find, wait_in_service
 from helpers.aws.invocation import Predictions, request_body
@@ -274,7 +273,7 @@ def deploy(
         Model.create(
             model_name=name,
             primary_container=ContainerDefinition(
-                image=image or serving_image(connection, instance_type),
+                image=image or connection.image("inference", instance_type),
                 model_data_url=models_uri,
                 mode="MultiModel",
                 environment=dict(environment or {}),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import datasets, s3, users, weights
-from helpers.aws import model_card
+from helpers.aws import artifacts
 from helpers.datasets import Dataset
 from helpers.session import Connection
 from helpers.users import UserDataset
@@ -112,12 +112,12 @@ def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
     return s3.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
 
 
-def get_model_origin(connection: Connection, slug: str, *, notebook: str) -> str:
+def get_model_source(connection: Connection, slug: str, *, notebook: str) -> str:
     """Return sentences that say which data and which weights a published model comes from, for figures.
 
     Raises:
         MissingInputError: If the notebook that trains it has not run.
-        CardError: If its archive does not say.
+        ArtifactError: If its archive does not say.
     """
     archive = s3.read(connection, require_model(connection, slug, notebook=notebook))
-    return model_card.origin(model_card.read(archive)["provenance"])
+    return artifacts.describe(artifacts.read_card(archive)["provenance"])

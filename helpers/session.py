@@ -27,6 +27,8 @@ _IN_STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
 # Who cannot reach AWS is to learn it in seconds.
 _IMPATIENT = Config(connect_timeout=10, retries={"total_max_attempts": 2})
 _ROLE = "a role that SageMaker may assume (SAGEMAKER_ROLE_ARN)"
+# AWS's own tests pair these two; there is no inference image 2.21.
+_TENSORFLOW = {"training": "2.21", "inference": "2.20"}
 _connected_to: str | None = None
 
 
@@ -89,6 +91,30 @@ class Connection:
     def model_uri(self, slug: str) -> str:
         """Return the S3 URI of a published model archive."""
         return f"{self.models_uri}{slug}.tar.gz"
+
+    def image(self, scope: str, instance_type: str) -> str:
+        """Return the address of a container image: the account's own, or AWS's of TensorFlow.
+
+        Args:
+            scope: ``"training"`` or ``"inference"``.
+            instance_type: The image is for its processor.
+        """
+        own = {"training": self.account.training_image, "inference": self.account.serving_image}[scope]
+        if own:
+            return own
+        with Step("Importing the SageMaker SDK", stays=False):
+            _ = self.sagemaker  # which imports it quietly
+            from sagemaker.core import image_uris
+
+        address: str = image_uris.retrieve(
+            "tensorflow",
+            self.region,
+            version=_TENSORFLOW[scope],
+            py_version="py312",
+            instance_type=instance_type,
+            image_scope=scope,
+        )
+        return address
 
     @property
     def poll_seconds(self) -> float:

@@ -10,9 +10,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from helpers import s3
-from helpers.aws import job_log, job_output, model_card
-from helpers.aws.container_images import training_image
-from helpers.aws.job_output import Mistakes, OutputError
+from helpers.aws import artifacts, job_log
+from helpers.aws.artifacts import ArtifactError, Mistakes
 from helpers.progress import Step
 from helpers.session import Connection
 
@@ -51,9 +50,9 @@ class TrainingResult:
     billable_seconds: int
 
     @property
-    def origin(self) -> str:
+    def source(self) -> str:
         """Sentences that say which data and which initial weights the model comes from, for figures."""
-        return model_card.origin(self.provenance)
+        return artifacts.describe(self.provenance)
 
 
 def train(
@@ -102,56 +101,46 @@ def train(
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
     if max_wait_seconds and not use_spot:
         raise ValueError("Only a job on spot instances waits for them. Pass use_spot=True, or no max_wait_seconds.")
-    account = connection.account
+    account, kms_key = connection.account, connection.account.kms_key or None
     unknown = (
         f"If the job was created, python -m helpers.orphaned_resources list --target {connection.target} shows it."
     )
     with Step(f"Training job for {slug}", unit="epochs", if_stopped=unknown) as step:
-        step.note = "Creating"
+        step.note = "importing the SageMaker SDK"
         sdk = connection.sagemaker
         # After the session, which imports the SDK and keeps it quiet.
-        from sagemaker.core.shapes import OutputDataConfig
-        from sagemaker.core.training.configs import Compute, InputData, Networking, SourceCode
+        from sagemaker.core.shapes import OutputDataConfig, StoppingCondition
+        from sagemaker.core.training.configs import CheckpointConfig, Compute, InputData, Networking, SourceCode
         from sagemaker.train import ModelTrainer
 
+        step.note = "uploading the scripts"
+        longest = {"max_wait_time_in_seconds": max_wait_seconds or 2 * max_run_seconds} if use_spot else {}
+        checkpoints = CheckpointConfig(
+            s3_uri=f"{connection.base_uri}checkpoints/{checkpoint}/", local_path=_CHECKPOINT_FOLDER
+        )
         trainer = ModelTrainer(
-            training_image=image or training_image(connection, instance_type),
+            training_image=image or connection.image("training", instance_type),
             source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
             compute=Compute(
                 instance_type=instance_type,
                 instance_count=instance_count,
                 enable_managed_spot_training=use_spot,
-                volume_kms_key_id=account.kms_key or None,
+                volume_kms_key_id=kms_key,
             ),
             networking=Networking(**account.vpc),
             hyperparameters=dict(hyperparameters) | ({"checkpoint-dir": _CHECKPOINT_FOLDER} if checkpoint else {}),
             base_job_name=slug,
             input_s3_key_prefix=f"{connection.prefix}/jobs",
-            output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri, kms_key_id=account.kms_key or None),
-            stopping_condition=_stopping_condition(
-                max_run_seconds, use_spot=use_spot, max_wait_seconds=max_wait_seconds
-            ),
-            checkpoint_config=_checkpoint_config(connection, checkpoint),
+            output_data_config=OutputDataConfig(s3_output_path=connection.jobs_uri, kms_key_id=kms_key),
+            stopping_condition=StoppingCondition(max_runtime_in_seconds=max_run_seconds, **longest),
+            checkpoint_config=checkpoints if checkpoint else None,
             role=connection.role_arn,
             sagemaker_session=sdk,
         )
         inputs = [InputData(channel_name=name, data_source=uri) for name, uri in channels.items()]
         trainer.train(input_data_config=inputs, wait=False, logs=False)
         job_name = step.name = trainer._latest_training_job.training_job_name
-        try:
-            description, log_end = job_log.follow(connection, job_name, step)
-        except KeyboardInterrupt:
-            connection.boto.client("sagemaker").stop_training_job(TrainingJobName=job_name)
-            step.name = f"Training job {job_name}"
-            step.if_stopped = "It is being stopped; on AWS it bills until it has, in two minutes at most."
-            raise
-        if description["TrainingJobStatus"] != "Completed":
-            raise TrainingError(
-                f"Training job {job_name} ended as {description['TrainingJobStatus']} "
-                f"({description['SecondaryStatus']}): {description.get('FailureReason', 'no reason given')}\n"
-                f"The end of its log:\n{log_end}"
-            )
-        result = _result(connection, description)
+        result = _result(connection, _wait(connection, job_name, step))
         step.name, step.note = "Completed", f"validation {result.evaluation['validation']['accuracy']:.3f}"
         step.reach(len(result.history.get("epoch", [])))
     return result
@@ -197,30 +186,30 @@ def script_source(entry_script: str) -> str:
     return (SCRIPTS / entry_script).read_text(encoding="utf-8")
 
 
-def _stopping_condition(max_run_seconds: int, *, use_spot: bool, max_wait_seconds: int | None) -> Any:
-    from sagemaker.core.shapes import StoppingCondition
-
-    if use_spot:
-        wait_seconds = max_wait_seconds or 2 * max_run_seconds
-        return StoppingCondition(max_runtime_in_seconds=max_run_seconds, max_wait_time_in_seconds=wait_seconds)
-    return StoppingCondition(max_runtime_in_seconds=max_run_seconds)
-
-
-def _checkpoint_config(connection: Connection, checkpoint: str | None) -> Any:
-    from sagemaker.core.training.configs import CheckpointConfig
-
-    if checkpoint is None:
-        return None
-    uri = f"{connection.base_uri}checkpoints/{checkpoint}/"
-    return CheckpointConfig(s3_uri=uri, local_path=_CHECKPOINT_FOLDER)
+def _wait(connection: Connection, job_name: str, step: Step) -> dict[str, Any]:
+    """Return what ``DescribeTrainingJob`` says of a job that has completed; who interrupts this stops the job."""
+    try:
+        description, log_end = job_log.follow(connection, job_name, step)
+    except KeyboardInterrupt:
+        connection.boto.client("sagemaker").stop_training_job(TrainingJobName=job_name)
+        step.name = f"Training job {job_name}"
+        step.if_stopped = "It is being stopped; on AWS it bills until it has, in two minutes at most."
+        raise
+    if description["TrainingJobStatus"] != "Completed":
+        raise TrainingError(
+            f"Training job {job_name} ended as {description['TrainingJobStatus']} "
+            f"({description['SecondaryStatus']}): {description.get('FailureReason', 'no reason given')}\n"
+            f"The end of its log:\n{log_end}"
+        )
+    return description
 
 
 def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:
     job_name = description["TrainingJobName"]
     output_uri = f"{connection.jobs_uri}{job_name}/output/output.tar.gz"
     try:
-        left = job_output.read(s3.read(connection, output_uri))
-    except (ClientError, OutputError) as error:
+        left = artifacts.read_output(s3.read(connection, output_uri))
+    except (ClientError, ArtifactError) as error:
         raise TrainingError(
             f"Training job {job_name} completed without its reports ({error}). The script must write history.json, "
             "evaluation.json, provenance.json and mistakes/ to SM_OUTPUT_DATA_DIR, and a model to SM_MODEL_DIR."

@@ -10,70 +10,72 @@ from helpers.session import Connection
 
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _EPOCH = re.compile(r"epoch (\d+)/(\d+) .*")
-_STEP = re.compile(r"\w+ \d+/\d+")  # progress before the first epoch, such as "features 640/1712"
+_COUNT = re.compile(r"\w+ \d+/\d+")  # such as "features 640/1712"
+# What a job does, by its secondary status, and while it trains, by how the last such line of its log begins.
+_STATES = {
+    "Starting": "waiting for an instance",
+    "Downloading": "downloading data and scripts",
+    "Uploading": "uploading the model",
+}
+_PHASES = {
+    "Executing command: ": "starting TensorFlow",
+    "data: ": "building the model",
+    "model: ": "training",
+    "test accuracy": "saving the model",
+}
 _SHELL_TRACE = re.compile(r"\++ |[A-Z_]+=|Traceback \(most recent call last\):$")
 _TAIL = 20  # lines of the log that tell why a job failed
 
 
 def follow(connection: Connection, job_name: str, step: Step) -> tuple[dict[str, Any], str]:
-    """Wait for a training job, and show its state, its epochs and their lines.
+    """Wait for a training job, and show what it does, its epochs and their lines.
 
     Returns:
         What ``DescribeTrainingJob`` says at the end, and the last lines of the log.
     """
     client = connection.boto.client("sagemaker")
-    log = LogReader(connection, job_name)
+    positions: dict[str, str] = {}
     tail: list[str] = []
-    doing = ""
+    phase = "preparing the instance"
     while True:
         description = client.describe_training_job(TrainingJobName=job_name)
-        for line in log.new_lines():
+        for line in new_lines(connection, job_name, positions):
             tail = [*tail[1 - _TAIL :], line]
-            match = _EPOCH.fullmatch(line)
-            if match:
-                step.total = int(match[2])
+            phase = next((words for begin, words in _PHASES.items() if line.startswith(begin)), phase)
+            if _COUNT.fullmatch(line):
+                phase = line
+            if match := _EPOCH.fullmatch(line):
+                phase, step.total = "training", int(match[2])
                 step.reach(int(match[1]))
                 step.say(line)
-            if match or _STEP.fullmatch(line):
-                doing = "" if match else line
-        step.note = ", ".join(filter(None, [description["SecondaryStatus"], doing]))
+        status = description["SecondaryStatus"]
+        step.note = phase if status == "Training" else _STATES.get(status, status)
         if description["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
             break
         time.sleep(connection.poll_seconds)
-    tail += log.new_lines()
+    tail += new_lines(connection, job_name, positions)
     return description, "\n".join(line for line in tail[-_TAIL:] if not _SHELL_TRACE.match(line))
 
 
-class LogReader:
-    """Reads what a job newly wrote."""
+def new_lines(connection: Connection, job_name: str, positions: dict[str, str]) -> Iterator[str]:
+    """Yield the lines that a job has newly written, instance by instance.
 
-    def __init__(self, connection: Connection, job_name: str) -> None:
-        """Begin before the first line.
-
-        Args:
-            connection: The session.
-            job_name: Name of the training job.
-        """
-        self._client = connection.boto.client("logs")
-        self._prefix = f"{job_name}/"
-        self._tokens: dict[str, str] = {}
-
-    def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were not yielded before, instance by instance."""
-        try:
-            streams = self._client.describe_log_streams(logGroupName=_LOG_GROUP, logStreamNamePrefix=self._prefix)
-        except self._client.exceptions.ResourceNotFoundException:
-            return  # the group appears with the account's first line
-        for stream in streams["logStreams"]:
-            yield from self._stream_lines(stream["logStreamName"])
-
-    def _stream_lines(self, name: str) -> Iterator[str]:
+    Args:
+        connection: The session.
+        job_name: Name of the job.
+        positions: Where each stream was left; empty at first, and kept up by this function.
+    """
+    client = connection.boto.client("logs")
+    try:
+        streams = client.describe_log_streams(logGroupName=_LOG_GROUP, logStreamNamePrefix=f"{job_name}/")
+    except client.exceptions.ResourceNotFoundException:
+        return  # the group appears with the account's first line
+    for stream in streams["logStreams"]:
+        name = stream["logStreamName"]
         while True:
-            position = {"nextToken": self._tokens[name]} if name in self._tokens else {}
-            page = self._client.get_log_events(
-                logGroupName=_LOG_GROUP, logStreamName=name, startFromHead=True, **position
-            )
-            self._tokens[name] = page["nextForwardToken"]
+            position = {"nextToken": positions[name]} if name in positions else {}
+            page = client.get_log_events(logGroupName=_LOG_GROUP, logStreamName=name, startFromHead=True, **position)
+            positions[name] = page["nextForwardToken"]
             if not page["events"]:
-                return
+                break
             yield from (event["message"] for event in page["events"])

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.aws.job_output import Mistakes
+from helpers.aws.artifacts import Mistakes
 from helpers.plots.style import BLUE, GREY, INK, ORANGE, check_lengths, finished, hide, new_figure, styled
 
 

@@ -231,7 +231,7 @@ def test_a_deployment_that_fails_leaves_nothing(connection, monkeypatch):
 def test_a_deployment_that_fails_deletes_nothing_that_was_there_before(connection):
     client = connection.boto.client("sagemaker")
     name = f"series-{uuid.uuid4().hex[:8]}"
-    container = {"Image": endpoint.serving_image(connection, "ml.c5.xlarge"), "ModelDataUrl": "s3://somewhere/a.tar.gz"}
+    container = {"Image": connection.image("inference", "ml.c5.xlarge"), "ModelDataUrl": "s3://somewhere/a.tar.gz"}
     client.create_model(ModelName=name, ExecutionRoleArn=connection.role_arn, PrimaryContainer=container)
     with pytest.raises(ClientError, match="already existing model"):
         endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")

@@ -65,6 +65,6 @@ def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "1", "1")
     s3.upload_file(connection, tmp_path / "model.tar.gz", connection.model_uri("drawn"))
-    assert handover.get_model_origin(connection, "drawn", notebook="02") == "Drawn. Weights: from scratch"
+    assert handover.get_model_source(connection, "drawn", notebook="02") == "Drawn. Weights: from scratch"
     with pytest.raises(MissingInputError, match="Run 03 first"):
-        handover.get_model_origin(connection, "other", notebook="03")
+        handover.get_model_source(connection, "other", notebook="03")

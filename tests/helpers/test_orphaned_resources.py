@@ -5,7 +5,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
 from local_sagemaker import permissions as needed_permissions
 
-from helpers import endpoint, orphaned_resources, permissions, s3, session, training
+from helpers import orphaned_resources, permissions, s3, session, training
 from helpers.aws import job_log, removal
 from helpers.session import Connection
 
@@ -63,7 +63,7 @@ def others(place):
 
 
 def _create_model(connection, name, uri):
-    image = endpoint.serving_image(connection, "ml.c5.xlarge")
+    image = connection.image("inference", "ml.c5.xlarge")
     connection.boto.client("sagemaker").create_model(
         ModelName=name,
         ExecutionRoleArn=connection.role_arn,

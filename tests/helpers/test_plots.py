@@ -13,7 +13,7 @@ from matplotlib import pyplot
 from PIL import Image
 
 from helpers import plots
-from helpers.aws.job_output import Mistakes
+from helpers.aws.artifacts import Mistakes
 
 NAMES = ["airplane", "automobile", "cat"]
 HISTORY = {

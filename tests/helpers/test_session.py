@@ -202,3 +202,11 @@ def test_the_tests_on_aws_are_found_and_without_an_account_say_what_they_need(co
         assert "The tests on AWS need credentials of an AWS account" in done.stderr
         assert "SAGEMAKER_ROLE_ARN" in done.stderr
         assert done.returncode == 4
+
+
+@pytest.mark.parametrize(("instance", "processor"), [("ml.c5.xlarge", "cpu"), ("ml.g4dn.xlarge", "gpu")])
+def test_the_images_fit_the_instance(connection, instance, processor):
+    training, serving = (connection.image(scope, instance) for scope in ("training", "inference"))
+    assert "/tensorflow-training:2.21" in training and processor in training
+    assert "/tensorflow-inference:2.20" in serving and (processor == "gpu") == ("gpu" in serving)
+    assert all(f".{connection.region}." in image for image in (training, serving))

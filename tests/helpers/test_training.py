@@ -53,7 +53,7 @@ def test_a_job_returns_what_its_script_left_and_is_published(connection, channel
     assert set(result.mistakes) == {"validation", "test"}
     assert (result.mistakes["test"].images == 7).all() and result.mistakes["test"].image_count == 10
     assert result.provenance["hyperparameters"] == ["--epochs", "2"]
-    assert result.origin == "Two texts. Weights: none."
+    assert result.source == "Two texts. Weights: none."
     assert result.training_seconds >= 1
     assert training.publish(connection, result, slug="succeeds") == connection.model_uri("succeeds")
     assert s3.exists(connection, connection.model_uri("succeeds"))
@@ -136,7 +136,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeyp
     assert result.history["epoch"] == [1, 2, 3]
     assert result.provenance["resumed_at"] == [2]
     assert "checkpoint_dir" not in result.provenance["hyperparameters"]
-    log = list(job_log.LogReader(connection, result.job_name).new_lines())
+    log = list(job_log.new_lines(connection, result.job_name, {}))
     assert [line for line in log if line.startswith("checkpoint: 1 of 3 epochs are done")]
     [job] = jobs(connection, "resumed")
     assert job["EnableManagedSpotTraining"] and job["StoppingCondition"]["MaxWaitTimeInSeconds"] == 4000

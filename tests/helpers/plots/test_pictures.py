@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from helpers import plots
-from helpers.aws.job_output import Mistakes
+from helpers.aws.artifacts import Mistakes
 from helpers.plots import style
 
 NAMES = ["airplane", "automobile", "cat"]

@@ -1,0 +1,157 @@
+"""What a training job leaves in S3: its reports, pictures of its mistakes, and the card that its model carries.
+
+The archives come out of a job, which may have run any script. So nothing in them is executed or unpacked to disk,
+and nothing grows beyond a limit in memory.
+"""
+
+import io
+import json
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+REPORTS = ("history", "evaluation", "provenance")
+SPLITS = ("validation", "test")
+# ``training_scripts`` writes it beside the SavedModel, where serving ignores it.
+CARD = "1/assets.extra/model.json"
+MIB = 1024 * 1024
+LARGEST_JSON, LARGEST_MISTAKES = 16 * MIB, 64 * MIB
+# What reading a damaged file, or one of another form, raises.
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(ValueError, LookupError, TypeError, RecursionError, MemoryError),
+)
+
+
+class ArtifactError(ValueError):
+    """The archive lacks a file, or holds one that is not what its name promises; the message names it."""
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The images of one split on which the model was wrong and most sure of it, the surest first.
+
+    Attributes:
+        images: uint8 array of shape (M, H, W, 3). M is 0 for a model without mistakes.
+        indices: int array of shape (M,): the places of the images in the split.
+        labels: int array of shape (M,): the true classes.
+        predictions: int array of shape (M,): the predicted classes.
+        probabilities: float array of shape (M, C).
+        count: All mistakes in the split, of which M are kept.
+        image_count: All images in the split.
+    """
+
+    images: np.ndarray
+    indices: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+    probabilities: np.ndarray
+    count: int
+    image_count: int
+
+
+def read_output(archive: bytes) -> dict[str, Any]:
+    """Read the reports and the mistakes from the content of ``output.tar.gz``.
+
+    Returns:
+        ``history``, ``evaluation`` and ``provenance`` as the script wrote them, and ``mistakes``: those of the
+        validation and of the test images, by split.
+
+    Raises:
+        ArtifactError: A file is missing, too large, or not what its name promises.
+    """
+    limits = {f"{name}.json": LARGEST_JSON for name in REPORTS}
+    files = _read(archive, limits | {f"mistakes/{split}.npz": LARGEST_MISTAKES for split in SPLITS})
+    left: dict[str, Any] = {name: _document(files, f"{name}.json") for name in REPORTS}
+    return left | {"mistakes": {split: _mistakes(files, split, left["evaluation"]) for split in SPLITS}}
+
+
+def read_card(archive: bytes) -> dict[str, Any]:
+    """Read the card from the content of a model's archive: ``class_names``, ``image_size`` and ``provenance``.
+
+    Raises:
+        ArtifactError: There is none, or none that can be read.
+    """
+    card = _document(_read(archive, {CARD: LARGEST_JSON}), CARD)
+    try:
+        describe(card["provenance"])
+    except _DAMAGE as error:
+        raise ArtifactError(f"{CARD} cannot be read: {error!r}") from error
+    return card
+
+
+def describe(provenance: Mapping[str, Any]) -> str:
+    """Return sentences that say which data and which initial weights a model comes from."""
+    return f"{provenance['data']['source']} Weights: {provenance['weights']['description']}"
+
+
+def _read(archive: bytes, limits: Mapping[str, int]) -> dict[str, bytes]:
+    """Return the content of files in an archive, by name, each of at most its limit in bytes."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
+            for member in files:
+                name = member.name.removeprefix("./")
+                if name in limits:
+                    content = files.extractfile(member) if member.isfile() and member.size <= limits[name] else None
+                    if content is None:
+                        raise ValueError(f"{name} is no file of at most {limits[name] // MIB} MiB.")
+                    found[name] = content.read()
+                if len(found) == len(limits):
+                    return found
+    except _DAMAGE as error:
+        raise ArtifactError(f"The archive cannot be read: {error}") from error
+    missing = ", ".join(name for name in limits if name not in found)
+    raise ArtifactError(f"The archive lacks {missing}. The scripts in training_scripts/ show how to write it.")
+
+
+def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(files[name])
+    except _DAMAGE as error:
+        raise ArtifactError(f"{name} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{name} is no JSON object.")
+    return document
+
+
+def _mistakes(files: Mapping[str, bytes], split: str, evaluation: dict[str, Any]) -> Mistakes:
+    name = f"mistakes/{split}.npz"
+    try:
+        arrays, part = _arrays(files[name]), evaluation[split]
+        _check(arrays, class_count=len(evaluation["class_names"]))
+        return Mistakes(**arrays, count=int(part["mistake_count"]), image_count=int(part["count"]))
+    except _DAMAGE as error:
+        raise ArtifactError(f"{name} or its part of evaluation.json cannot be read: {error!r}") from error
+
+
+def _arrays(content: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # Compressed arrays can be far larger than their file.
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > LARGEST_MISTAKES:
+        raise ValueError(f"{size / MIB:,.0f} MiB of arrays, where {LARGEST_MISTAKES // MIB} are the limit")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in ("images", "indices", "labels", "predictions", "probabilities")}
+
+
+def _check(arrays: Mapping[str, np.ndarray], *, class_count: int) -> None:
+    """Raise a ValueError that names the first array of another form."""
+    one_each = arrays["images"].shape[:1]
+    forms: dict[str, tuple[type, tuple[int, ...]]] = {
+        "images": (np.uint8, (*arrays["images"].shape[:3], 3)),
+        **{name: (np.integer, one_each) for name in ("indices", "labels", "predictions")},
+        "probabilities": (np.floating, (*one_each, class_count)),
+    }
+    for name, (kind, shape) in forms.items():
+        array = arrays[name]
+        if not np.issubdtype(array.dtype, kind) or array.shape != shape:
+            raise ValueError(f"{array.dtype} {name} of shape {array.shape}, not {kind.__name__} of shape {shape}")
+    classes = np.concatenate([arrays["labels"], arrays["predictions"]])
+    if classes.size and not (classes.min() >= 0 and classes.max() < class_count):
+        raise ValueError(f"classes from {classes.min()} to {classes.max()}, not 0 to {class_count - 1}")
