@@ -1,15 +1,14 @@
-"""The numbers that a notebook records: shown in its "Check" section, read back by tests and by the report.
+"""The numbers that a notebook records: shown in its "Check" section, read back by tests and by the page of a run.
 
-A recorded table is an ordinary cell output. Beside the table that a person sees, it carries the values
-as JSON under `MIME_TYPE`, so an executed notebook is all that is needed to get them back: no side file.
+A recorded table is an ordinary cell output. Beside the table that a reader sees, it carries the values as JSON under
+`MIME_TYPE`, so an executed notebook is all that is needed to get them back: no side file.
 
-The report of a run gathers some values by the end of their names: `…_source` (data), `…_weights`, `…_accuracy`,
-`…_prediction`, `…_median_seconds` and `…_hit_ratios`. Start each name with the slug of the model, underscores for
-hyphens: `sign_language_test_accuracy`.
+The page of a run shows all of them. `…_accuracy` is shown in percent and `…_seconds` as a time; `X_interval` stands
+behind `X`. Start each name with the slug of the model, underscores for hyphens: `sign_language_test_accuracy`.
 """
 
 import html
-import math
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
 
 def record(**values: object) -> None:
-    """Show values as a table that tests and the run report can read.
+    """Show values as a table that tests and the page of a run can read.
 
     Args:
         **values: Scalars, strings, None, and lists, dicts or arrays of them. NumPy values become plain ones.
@@ -49,23 +48,23 @@ class Table:
             heading: What a row is: the name of the first column.
         """
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-        self._cells = [[heading, *columns]] + [
-            [name, *(shown(row[column]) if column in row else "" for column in columns)] for name, row in rows.items()
-        ]
+        self._head = [heading, *columns]
+        self._body = [[name, *(shown(row.get(column, "")) for column in columns)] for name, row in rows.items()]
 
     def __repr__(self) -> str:
         """Return the table as text."""
-        widths = [max(map(len, column)) for column in zip(*self._cells, strict=True)]
-        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in self._cells)
-        return "\n".join(lines)
+        cells = [self._head, *self._body]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
     def _repr_html_(self) -> str:
-        first, *rest = (
-            "".join(f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in row)
-            for tag, row in zip(["th", *["td"] * len(self._cells)], self._cells, strict=False)
-        )
-        body = "".join(f"<tr>{row}</tr>" for row in rest)
-        return f"<table><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
+        head, body = _html("th", self._head), "".join(_html("td", row) for row in self._body)
+        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _html(tag: str, row: list[str]) -> str:
+    cells = (f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in row)
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def read(notebook_path: Path | str) -> dict[str, Value]:
@@ -83,55 +82,50 @@ def read(notebook_path: Path | str) -> dict[str, Value]:
     """
     path = Path(notebook_path)
     if not path.is_file():
-        raise FileNotFoundError(f"No notebook at {path}. Run the series first: python -m helpers.series run.")
-    import nbformat  # takes two seconds, which notebooks that only record should not wait for
-
-    notebook = nbformat.read(path, as_version=4)
-    values: dict[str, Value] = {}
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            values.update(output.get("data", {}).get(MIME_TYPE, {}))
+        raise FileNotFoundError(f"No notebook at {path}. Run the series first: python -m series run.")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    values = {name: value for data in outputs for name, value in data.get(MIME_TYPE, {}).items()}
     if not values:
-        raise ValueError(
-            f"{path.name} holds no recorded results. Execute it to the end of its Check section, "
-            "which calls results.record(…)."
-        )
+        raise ValueError(f"{path.name} holds no recorded results. Execute it to the end of its Check section.")
     return values
 
 
 def _plain(name: str, value: object) -> Value:
     """Return the JSON form of a value, or raise an error that names it."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} is {value}. Only finite numbers are recorded; look at the cell that computes it.")
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        # JavaScript has no 1.0, so JupyterLab would store another text than was kept.
-        value = int(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(f"{name}[{key!r}]", item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(f"{name}[{index}]", item) for index, item in enumerate(value)]
-    raise TypeError(
-        f"{name} is of type {type(value).__name__}, which has no JSON form. "
-        "Record numbers, strings, booleans, None, or lists and dicts of them."
-    )
+    try:
+        text = json.dumps(value, allow_nan=False, default=lambda item: item.tolist())
+    except ValueError:
+        raise ValueError(f"{name} is {value}. Only finite numbers are recorded: look where it is computed.") from None
+    except (AttributeError, TypeError):
+        raise TypeError(
+            f"{name} is of type {type(value).__name__}, which has no JSON form. "
+            "Record numbers, strings, booleans, None, or lists and dicts of them."
+        ) from None
+    plain: Value = json.loads(text, parse_float=_number)
+    return plain
+
+
+def _number(text: str) -> int | float:
+    """Return a number as JavaScript writes it, which has no 1.0: JupyterLab would store another text than was kept."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def shown(value: object) -> str:
-    """Return a value as people read it: four significant digits, thousands separated, lists with commas."""
+    """Return a value as a reader likes it: four significant digits, thousands separated, lists with commas."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
+    if value is None or value in ([], (), {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return ", ".join(shown(item) for item in value)
+        return ", ".join(map(shown, value))
     if isinstance(value, dict):
         return ", ".join(f"{key}: {shown(item)}" for key, item in value.items())
     return str(value)
