@@ -2,11 +2,12 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from helpers.plots.style import (
     BLUE,
@@ -36,22 +37,19 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, sourc
         ValueError: A list is missing or they differ in length.
     """
     needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
-    missing = [name for name in needed if name not in history]
-    if missing:
-        raise ValueError(f"The history lacks {', '.join(missing)}. A training job writes all of {', '.join(needed)}.")
-    check_lengths(**{name: history[name] for name in needed})
+    check_lengths(**{name: history.get(name, ()) for name in needed})
     epochs = np.asarray(history["epoch"])
     figure, ((left, right),) = new_figure(1, 2, width=9.0, height=3.4)
     for axis, name, best in ((left, "loss", np.argmin), (right, "accuracy", np.argmax)):
         validation = np.asarray(history[f"val_{name}"], dtype=float)
-        axis.plot(epochs, history[name], color=STEEL, linewidth=2, marker="o", markersize=4, label="training")
-        axis.plot(epochs, validation, color=BLUE, linewidth=2, marker="o", markersize=4, label="validation")
+        line: dict[str, Any] = {"linewidth": 2, "marker": "o", "markersize": 4}
+        axis.plot(epochs, history[name], color=STEEL, label="training", **line)
+        axis.plot(epochs, validation, color=BLUE, label="validation", **line)
         index = int(best(validation))
         value = f"{validation[index]:.1%}" if name == "accuracy" else f"{validation[index]:.3f}"
+        ring: dict[str, Any] = {"markersize": 10, "markerfacecolor": "none", "color": ORANGE}
         label = f"best: {value} in epoch {epochs[index]}"
-        axis.plot(
-            epochs[index], validation[index], "o", markersize=10, markerfacecolor="none", color=ORANGE, label=label
-        )
+        axis.plot(epochs[index], validation[index], "o", label=label, **ring)
         axis.set_title(name.capitalize())
         axis.set_xlabel(f"epoch ({np.median(history['seconds']):.3g} s each)" if "seconds" in history else "epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -60,7 +58,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, sourc
         axis.grid(axis="y")
         axis.legend(loc="best", fontsize=9)
     left.set_ylim(0, 1.08 * max(*history["loss"], *history["val_loss"]))
-    right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    show_percent(right.yaxis)
     accuracies = history["val_accuracy"]
     seen = (
         f"Loss and accuracy over {len(epochs)} epochs: validation accuracy begins at {accuracies[0]:.1%}, "
@@ -75,11 +73,10 @@ def accuracy_over_time(
     *,
     title: str,
     source: str,
-    accuracy_label: str = "validation accuracy",
 ) -> Figure:
     """Compare recipes by the accuracy that they reach in the time that they take.
 
-    Each recipe has a panel of its own, with the others in grey. A line is the mean over the seeds of a recipe, the band
+    Each recipe has a panel of its own, with the others in gray. A line is the mean over the seeds of a recipe, the band
     around it reaches from the lowest to the highest.
 
     Args:
@@ -87,7 +84,6 @@ def accuracy_over_time(
             seconds (of each epoch) and val_accuracy (0 to 1).
         title: Heading of the figure.
         source: What was trained on, and on which machine.
-        accuracy_label: What val_accuracy was measured on.
 
     Raises:
         ValueError: There is no run, or the runs of a recipe differ in epochs.
@@ -96,32 +92,33 @@ def accuracy_over_time(
         raise ValueError("Each recipe needs the history of at least one run.")
     longest = max(sum(history["seconds"]) for histories in runs.values() for history in histories)
     unit, length = ("minutes", 60) if longest >= 180 else ("seconds", 1)
+    lines = {}
+    for name, histories in runs.items():
+        check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(histories, start=1)})
+        times = np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length
+        lines[name] = (times, np.array([run["val_accuracy"] for run in histories], dtype=float))
     columns = min(3, len(runs))
     rows = -(-len(runs) // columns)
     figure, axes = new_figure(rows, columns, width=9.6, height=0.6 + 1.7 * rows, shared=True)
-    times, all_accuracies, ends = [], [], []
-    for name, histories in runs.items():
-        check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(histories, start=1)})
-        times.append(np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length)
-        all_accuracies.append(np.array([run["val_accuracy"] for run in histories], dtype=float))
     for axis in axes.flat[len(runs) :]:
         axis.set_axis_off()
-    for index, (name, axis) in enumerate(zip(runs, axes.flat, strict=False)):
-        for elapsed, accuracies in zip(times, all_accuracies, strict=True):
-            axis.plot(elapsed, accuracies.mean(axis=0), color=GREY, linewidth=1, zorder=1)
-        elapsed, accuracies = times[index], all_accuracies[index]
-        mean, count = accuracies.mean(axis=0), len(accuracies)
-        axis.plot(elapsed, mean, color=BLUE, linewidth=2, marker="o", markersize=3.5)
-        axis.fill_between(elapsed, accuracies.min(axis=0), accuracies.max(axis=0), color=BLUE, alpha=0.25, linewidth=0)
+    ends = []
+    for (name, (times, accuracies)), axis in zip(lines.items(), axes.flat, strict=False):
+        for others, their_accuracies in lines.values():
+            axis.plot(others, their_accuracies.mean(axis=0), color=GREY, linewidth=1, zorder=1)
+        mean = accuracies.mean(axis=0)
+        axis.fill_between(times, accuracies.min(axis=0), accuracies.max(axis=0), color=BLUE, alpha=0.25, linewidth=0)
+        axis.plot(times, mean, color=BLUE, linewidth=2, marker="o", markersize=3.5)
         axis.set_title(textwrap.fill(name, 34), fontsize=9)
-        said = f"{mean[-1]:.1%} after {elapsed[-1]:.3g} {unit} ({count} seed{'s' * (count > 1)})"
-        axis.text(0.98, 0.04, said, transform=axis.transAxes, ha="right", fontsize=8)
-        ends.append(f"{name}, {mean[-1]:.1%} after {elapsed[-1]:.3g} {unit}")
+        end = f"{mean[-1]:.1%} after {times[-1]:.3g} {unit}"
+        seeds = "1 seed" if len(accuracies) == 1 else f"{len(accuracies)} seeds"
+        axis.text(0.98, 0.04, f"{end} ({seeds})", transform=axis.transAxes, ha="right", fontsize=8)
+        ends.append(f"{name}, {end}")
         _show_accuracies(axis)
     axes[0, 0].set_xlim(left=0)
-    axes[-1, 0].set_xlabel(f"time spent on training, in {unit}; grey: the other recipes", loc="left")
-    axes[0, 0].set_ylabel(accuracy_label)
-    return finished(figure, title, source, seen=f"{accuracy_label.capitalize()} at the end: {'; '.join(ends)}")
+    axes[-1, 0].set_xlabel(f"training time in {unit}; gray: the other recipes", loc="left")
+    axes[0, 0].set_ylabel("validation accuracy")
+    return finished(figure, title, source, seen=f"Validation accuracy at the end: {'; '.join(ends)}")
 
 
 @styled
@@ -131,7 +128,6 @@ def cost_and_accuracy(
     title: str,
     source: str,
     cost_label: str = "seconds per epoch",
-    accuracy_label: str = "validation accuracy",
 ) -> Figure:
     """Set what each of several settings costs against the accuracy that it brings, with its uncertainty.
 
@@ -142,43 +138,38 @@ def cost_and_accuracy(
         title: Heading of the figure.
         source: What was trained on, and on which machine.
         cost_label: What `seconds` counts.
-        accuracy_label: What `accuracy` was measured on.
 
     Raises:
         ValueError: There is no setting, or one costs no time.
     """
-    seconds = np.array([setting["seconds"] for setting in settings.values()], dtype=float)
+    seconds, accuracies, intervals = (
+        np.array([setting[name] for setting in settings.values()], dtype=float)
+        for name in ("seconds", "accuracy", "accuracy_interval")
+    )
     if not len(seconds) or seconds.min() <= 0:
         raise ValueError("Costs need at least one setting, each with seconds above zero.")
-    accuracies = np.array([setting["accuracy"] for setting in settings.values()], dtype=float)
-    intervals = np.array([setting["accuracy_interval"] for setting in settings.values()], dtype=float)
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.8)
     axis.plot(seconds, accuracies, color=GREY, linewidth=1.5, zorder=1)
     axis.errorbar(seconds, accuracies, np.abs(intervals.T - accuracies), color=BLUE, fmt="o", markersize=7, capsize=3)
-    for name, second, accuracy in zip(settings, seconds, accuracies, strict=True):
+    points = list(zip(settings, seconds, accuracies, strict=True))
+    for name, second, accuracy in points:
         # Below and to the right, where a line that climbs does not pass.
         axis.annotate(name, (second, accuracy), xytext=(7, -13), textcoords="offset points", fontsize=9)
     low, high = seconds.min() / 1.25, seconds.max() * 1.6
     if seconds.max() > 5 * seconds.min():
         axis.set_xscale("log")
-        axis.xaxis.set_major_locator(FixedLocator(round_steps(low, high)))
+        axis.set_xticks(round_steps(low, high))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.xaxis.set_major_formatter("{x:g}")
         cost_label += " (logarithmic)"
-    axis.set_xlim(low, high)
-    axis.set_xlabel(cost_label)
-    axis.set_ylabel(accuracy_label)
+    axis.set(xlim=(low, high), xlabel=cost_label, ylabel="validation accuracy")
     _show_accuracies(axis)
-    seen = "; ".join(
-        f"{name}: {accuracy:.1%} for {second:.3g}"
-        for name, second, accuracy in zip(settings, seconds, accuracies, strict=True)
-    )
-    return finished(figure, title, source, seen=f"{accuracy_label.capitalize()} against {cost_label}: {seen}")
+    seen = "; ".join(f"{name}: {accuracy:.1%} for {second:.3g}" for name, second, accuracy in points)
+    return finished(figure, title, source, seen=f"Validation accuracy against {cost_label}: {seen}")
 
 
 def _show_accuracies(axis: Axes) -> None:
     """Label the y-axis in percent, which ends at 100."""
-    low, high = axis.get_ylim()
-    axis.set_ylim(low, min(high, 1.004))
-    show_percent(axis.yaxis, low, high)
+    axis.set_ylim(top=min(axis.get_ylim()[1], 1.004))
+    show_percent(axis.yaxis)
     axis.grid()

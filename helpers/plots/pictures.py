@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.aws.artifacts import Mistakes
-from helpers.plots.style import BLUE, GREY, INK, ORANGE, check_lengths, finished, hide, new_figure, styled
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, check_lengths, finished, new_figure, styled
 
 
 @styled
@@ -34,17 +34,14 @@ def sample_grid(
         ValueError: Images and labels differ in number.
     """
     check_lengths(images=images, labels=labels)
-    labels = np.asarray(labels)
-    rows = [images[np.flatnonzero(labels == index)[:per_class]] for index in range(len(class_names))]
     figure, axes = new_figure(len(class_names), per_class, width=1.3 + 0.72 * per_class, height=0.75 * len(class_names))
-    for name, row, row_axes in zip(class_names, rows, axes, strict=True):
-        for column, axis in enumerate(row_axes):
-            hide(axis)
-            if column < len(row):
-                axis.imshow(row[column], interpolation="nearest")
-        row_axes[0].text(-0.15, 0.5, name, transform=row_axes[0].transAxes, ha="right", va="center", fontsize=11)
-    seen = f"A row of images for each of {', '.join(class_names)}"
-    return finished(figure, title, source, seen=seen)
+    for index, (name, row) in enumerate(zip(class_names, axes, strict=True)):
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=11)
+        for axis in row:
+            axis.set_axis_off()
+        for axis, place in zip(row, np.flatnonzero(np.asarray(labels) == index), strict=False):
+            axis.imshow(images[place], interpolation="nearest")
+    return finished(figure, title, source, seen=f"A row of images for each of {', '.join(class_names)}")
 
 
 @styled
@@ -72,26 +69,23 @@ def predictions(
     Raises:
         ValueError: The arguments differ in length.
     """
+    truths = list(labels if true_labels is None else true_labels)
+    check_lengths(images=images, labels=labels, probabilities=probabilities, true_labels=truths)
     probabilities = np.asarray(probabilities, dtype=float)
-    check_lengths(images=images, labels=labels, probabilities=probabilities)
-    if true_labels is not None:
-        check_lengths(images=images, true_labels=true_labels)
     if probabilities.shape[1:] != (len(class_names),):
         raise ValueError(f"Probabilities of shape {probabilities.shape} need as many class names as columns.")
     columns = min(2, len(images))
     rows = -(-len(images) // columns)
     figure, axes = new_figure(rows, 2 * columns, width=4.6 * columns, height=1.75 * rows, ratios=[1, 1.25] * columns)
-    pairs = axes.reshape(-1, 2)
-    for axis in pairs[len(images) :].flat:
+    for axis in axes.flat[2 * len(images) :]:
         axis.remove()
-    for index, (picture, bars) in enumerate(pairs[: len(images)]):
-        truth = None if true_labels is None else true_labels[index]
-        hide(picture)
-        picture.imshow(images[index], interpolation="nearest")
-        _probability_bars(bars, probabilities[index], class_names, chosen=labels[index], truth=truth)
-    answers = [f"{label} ({_percent(row.max())})" for label, row in zip(labels, probabilities, strict=True)]
-    if true_labels is not None:
-        answers = [f"{said}, is {truth}" for said, truth in zip(answers, true_labels, strict=True)]
+    answers = []
+    cells = zip(images, labels, probabilities, truths, axes.reshape(-1, 2), strict=False)
+    for image, label, each, truth, (picture, bars) in cells:
+        picture.set_axis_off()
+        picture.imshow(image, interpolation="nearest")
+        _probability_bars(bars, each, class_names, chosen=label, truth=truth)
+        answers.append(f"{label} ({_percent(each.max())})" + (f", is {truth}" if true_labels is not None else ""))
     return finished(figure, title, source, seen=f"Images with what the model says: {'; '.join(answers)}")
 
 
@@ -110,8 +104,8 @@ def mistakes(kept: Mistakes, class_names: Sequence[str], *, title: str, source: 
     amount, columns = len(kept.images), 6
     if not amount:
         figure, ((axis,),) = new_figure(1, 1, width=9.0, height=0.9)
-        hide(axis)
-        statement = f"No mistakes: all {kept.image_count:,} images are labelled rightly."
+        axis.set_axis_off()
+        statement = f"No mistakes: all {kept.image_count:,} images are classified correctly."
         axis.text(0.5, 0.5, statement, transform=axis.transAxes, ha="center", va="center", fontsize=12)
         return finished(figure, title, source, seen=statement.rstrip("."))
     rows = -(-amount // columns)
@@ -119,24 +113,22 @@ def mistakes(kept: Mistakes, class_names: Sequence[str], *, title: str, source: 
     for axis in axes.flat:
         # An empty place keeps its width, so that one mistake is not drawn as large as six.
         axis.set_axis_off()
-    for index, axis in zip(range(amount), axes.flat, strict=False):
-        axis.imshow(kept.images[index], interpolation="nearest")
-        said, truth = kept.predictions[index], kept.labels[index]
-        lines = [
-            f"{word} {_shortened(class_names[answer])} ({_percent(kept.probabilities[index, answer])})"
+    answers = list(zip(kept.predictions, kept.labels, strict=True))
+    cells = zip(kept.images, answers, kept.probabilities, axes.flat, strict=False)
+    for image, (said, truth), probabilities, axis in cells:
+        axis.imshow(image, interpolation="nearest")
+        first, second = (
+            f"{word} {_shortened(class_names[answer])} ({_percent(probabilities[answer])})"
             for word, answer in (("says", said), ("is", truth))
-        ]
-        axis.set_title(lines[0], loc="center", pad=16, color=ORANGE, fontsize=8)
-        second = axis.text(0.5, 1.03, lines[1], transform=axis.transAxes, ha="center", va="bottom", fontsize=8)
+        )
+        axis.set_title(first, loc="center", pad=16, color=ORANGE, fontsize=8)
+        below = axis.text(0.5, 1.03, second, transform=axis.transAxes, ha="center", va="bottom", fontsize=8)
         # Its height is part of the pad above; its width must not make the picture smaller.
-        second.set_in_layout(False)
+        below.set_in_layout(False)
     shown = f"{amount} of {kept.count:,}" if amount < kept.count else f"{amount}"
-    pairs = (
-        f"{class_names[truth]} as {class_names[said]}"
-        for truth, said in zip(kept.labels, kept.predictions, strict=True)
-    )
-    seen = f"The images that the model mistakes: {', '.join(pairs)}"
-    return finished(figure, f"{title} ({shown} in {kept.image_count:,} images)", source, seen=seen)
+    pairs = ", ".join(f"{class_names[truth]} as {class_names[said]}" for said, truth in answers)
+    title = f"{title} ({shown} in {kept.image_count:,} images)"
+    return finished(figure, title, source, seen=f"The images that the model mistakes: {pairs}")
 
 
 def _shortened(name: str) -> str:
@@ -149,19 +141,16 @@ def _percent(value: float) -> str:
 
 
 def _probability_bars(
-    axis: Axes, probabilities: np.ndarray, class_names: Sequence[str], *, chosen: str, truth: str | None
+    axis: Axes, probabilities: np.ndarray, class_names: Sequence[str], *, chosen: str, truth: str
 ) -> None:
     """Draw the five most probable classes of one image as horizontal bars, the most probable at the top."""
     top = np.argsort(-probabilities, kind="stable")[:5]
-    wrong = truth is not None and truth != chosen
-    colours = [(ORANGE if wrong else BLUE) if class_names[index] == chosen else GREY for index in top]
-    axis.barh(range(len(top)), probabilities[top], color=colours, height=0.7)
-    for place, index in enumerate(top):
-        axis.text(probabilities[index] + 0.03, place, f"{probabilities[index]:.1%}", va="center", fontsize=8)
+    wrong = truth != chosen
+    colors = [(ORANGE if wrong else BLUE) if class_names[index] == chosen else GREY for index in top]
+    bars = axis.barh(range(len(top)), probabilities[top], color=colors, height=0.7)
+    axis.bar_label(bars, [f"{value:.1%}" for value in probabilities[top]], fontsize=8, padding=3)
     axis.set_yticks(range(len(top)), [class_names[index] for index in top], fontsize=9)
-    axis.set_ylim(4.6, -0.6)
-    axis.set_xlim(0, 1.3)
-    axis.set_xticks([])
+    axis.set(xlim=(0, 1.3), ylim=(4.6, -0.6), xticks=[])
     axis.tick_params(length=0)
-    axis.spines[["bottom"]].set_visible(False)
+    axis.spines["bottom"].set_visible(False)
     axis.set_title(f"{chosen} (in truth {truth})" if wrong else str(chosen), color=ORANGE if wrong else INK)

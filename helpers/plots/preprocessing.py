@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.style import BLUE, GREY, ORANGE, finished, new_figure, styled
+from helpers.plots.style import BLUE, GREEN, GREY, ORANGE, finished, new_figure, styled
 
-GREEN = "#009e73"
 # What VGG16 was trained with: https://keras.io/api/applications/vgg. In the order red, green, blue.
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])
 
@@ -37,41 +35,32 @@ def preprocessing(
         (before, pixels, "In the image file"),
         (after, pixels - IMAGENET_MEAN, "As VGG16 expects it"),
     ):
-        for channel, (name, colour) in enumerate((("red", ORANGE), ("green", GREEN), ("blue", BLUE))):
+        for channel, (name, color) in enumerate((("red", ORANGE), ("green", GREEN), ("blue", BLUE))):
             counts, edges = np.histogram(values[:, channel], bins=48)
             # VGG16 takes blue first.
             place = channel + 1 if axis is before else 3 - channel
-            axis.stairs(counts / counts.sum(), edges, color=colour, linewidth=1.8, label=f"{name}, channel {place}")
-        axis.set_title(heading)
-        axis.set_xlabel("value of a pixel")
+            axis.stairs(counts / counts.sum(), edges, color=color, linewidth=1.8, label=f"{name}, channel {place}")
+        axis.set(title=heading, xlabel="value of a pixel", yticks=[])
         axis.set_ylim(bottom=0)
-        axis.set_yticks([])
         axis.spines["left"].set_visible(False)
         axis.legend(loc="upper left", fontsize=8)
     after.axvline(0, color=GREY, linewidth=1)
-    _accuracy_bars(bars, measured)
+
+    places = np.arange(len(measured))
+    for offset, kind, color, label in (
+        (-0.19, "served", ORANGE, "in serving only"),
+        (0.19, "trained", BLUE, "in training and serving"),
+    ):
+        accuracies = [accuracy[kind] for accuracy in measured.values()]
+        drawn = bars.barh(places + offset, accuracies, height=0.36, color=color, label=label)
+        bars.bar_label(drawn, [f"{accuracy:.1%}" for accuracy in accuracies], fontsize=8, padding=3)
+    bars.set_yticks(places, list(measured))
+    bars.set(title="Accuracy with other preprocessing", xlim=(0, 1.2), ylim=(len(measured) - 0.5, -0.5), xticks=[])
+    bars.tick_params(length=0)
+    bars.spines["bottom"].set_visible(False)
+    bars.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, fontsize=8)
     seen = "; ".join(
-        f"{name}: {accuracy['served']:.1%} by the client only, {accuracy['trained']:.1%} in training, too"
+        f"{name}: {accuracy['served']:.1%} in serving only, {accuracy['trained']:.1%} in training and serving"
         for name, accuracy in measured.items()
     )
     return finished(figure, title, source, seen=f"Pixel values before and after preprocessing, and accuracies: {seen}")
-
-
-def _accuracy_bars(axis: Axes, measured: Mapping[str, Mapping[str, float]]) -> None:
-    places = np.arange(len(measured))
-    for offset, kind, colour, label in (
-        (-0.19, "served", ORANGE, "by the client only"),
-        (0.19, "trained", BLUE, "in training, too"),
-    ):
-        accuracies = [accuracy[kind] for accuracy in measured.values()]
-        axis.barh(places + offset, accuracies, height=0.36, color=colour, label=label)
-        for place, accuracy in zip(places, accuracies, strict=True):
-            axis.text(accuracy + 0.02, place + offset, f"{accuracy:.1%}", va="center", fontsize=8)
-    axis.set_yticks(places, list(measured))
-    axis.set_ylim(len(measured) - 0.5, -0.5)
-    axis.set_xlim(0, 1.2)
-    axis.set_xticks([])
-    axis.tick_params(length=0)
-    axis.spines["bottom"].set_visible(False)
-    axis.set_title("Accuracy with other preprocessing")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, fontsize=8)

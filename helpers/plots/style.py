@@ -1,15 +1,14 @@
-"""The look that all figures share: colours, fonts, title above, source below.
+"""The look that all figures share: colors, fonts, title above, source below.
 
-The colours are those of Okabe and Ito, which people with any colour vision can tell apart, and two greys; the
-background is white, so that a figure reads the same on light and dark pages.
+The colors are those of Okabe and Ito, which people with any color vision can tell apart, and two grays; the background
+is white, so that a figure reads the same on light and dark pages.
 """
 
 import base64
 import io
 import textwrap
-from collections.abc import Callable, Sequence, Sized
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from collections.abc import Sequence, Sized
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -18,15 +17,17 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
 
 from helpers.images import as_html
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-BLUE, ORANGE, GREY, STEEL, INK = "#0072b2", "#d55e00", "#b9bfc7", "#7b838e", "#24292f"
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+GREY, STEEL, INK = "#b9bfc7", "#7b838e", "#24292f"
 # For several lines in one picture, in this order.
-SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
+SERIES = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", INK)
 
 STYLE: "dict[RcKeyType, Any]" = {
     "figure.facecolor": "white",
@@ -48,8 +49,8 @@ STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 10,
     "legend.frameon": False,
 }
-
-Arguments = ParamSpec("Arguments")
+# Puts the house style in force while a function draws: @styled.
+styled = matplotlib.rc_context(STYLE)
 
 
 class Picture(Figure):
@@ -66,17 +67,6 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
-
-
-def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Put the house style in force while a function draws."""
-
-    @wraps(draw)
-    def drawn(*arguments: Arguments.args, **options: Arguments.kwargs) -> Figure:
-        with matplotlib.rc_context(STYLE):
-            return draw(*arguments, **options)
-
-    return drawn
 
 
 def new_figure(
@@ -149,13 +139,7 @@ def round_steps(low: float, high: float) -> list[float]:
     return inside if len(inside) <= 9 else [10.0**power for power in range(-7, 7) if low <= 10.0**power <= high]
 
 
-def show_percent(axis: Axis, low: float, high: float) -> None:
-    """Label an axis of shares with whole percents, or with tenths where it spans little.
-
-    Args:
-        axis: The x-axis or the y-axis.
-        low: Lowest share that is seen, 0 to 1.
-        high: Highest share that is seen.
-    """
-    digits = 0 if high - low >= 0.05 else 1
-    axis.set_major_formatter(lambda value, _: f"{value:.{digits}%}")
+def show_percent(axis: Axis) -> None:
+    """Label an axis of shares, 0 to 1, with whole percents, or with tenths where it spans little."""
+    low, high = axis.get_view_interval()
+    axis.set_major_formatter(PercentFormatter(1, decimals=0 if high - low >= 0.05 else 1))

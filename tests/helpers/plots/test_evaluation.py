@@ -65,7 +65,7 @@ def test_nothing_above_the_calibration_is_cut_off():
 
 def test_calibration_names_its_error_and_that_of_chance():
     figure = plots.calibration(CALIBRATION, title="T", source="s")
-    assert figure.get_suptitle() == "T (error 6.1%, by chance alone 2.1%)"
+    assert figure.get_suptitle() == "T (error 6.1%, 2.1% expected by chance)"
 
 
 def test_a_calibration_without_bins_is_refused():

@@ -34,7 +34,7 @@ def test_the_ticks_of_epochs_are_whole_numbers(count):
 
 
 def test_a_history_without_a_list_names_it():
-    with pytest.raises(ValueError, match="lacks val_loss"):
+    with pytest.raises(ValueError, match="val_loss: 0, val_accuracy: 3"):
         plots.learning_curves({k: v for k, v in HISTORY.items() if k != "val_loss"}, title="T", source="s")
 
 
@@ -55,13 +55,13 @@ def test_a_recipe_is_the_mean_of_its_seeds_over_the_time_spent_in_a_band_of_thei
     shown = texts(figure)
     assert {"slow", "fast"} <= {axis.get_title(loc="left") for axis in figure.axes}
     assert {"70.0% after 30 seconds (2 seeds)", "90.0% after 10 seconds (1 seed)"} <= set(shown)
-    assert "time spent on training, in seconds; grey: the other recipes" in shown
+    assert "training time in seconds; gray: the other recipes" in shown
 
 
 def test_long_runs_are_shown_in_minutes(texts):
     figure = plots.accuracy_over_time({"long": [run(0.4, 0.6, seconds=120)]}, title="T", source="s")
     np.testing.assert_allclose(figure.axes[0].lines[-1].get_xdata(), [2, 4])
-    assert "time spent on training, in minutes; grey: the other recipes" in texts(figure)
+    assert "training time in minutes; gray: the other recipes" in texts(figure)
 
 
 def test_every_recipe_of_many_stands_out_in_a_panel_that_names_it():

@@ -87,7 +87,7 @@ def test_the_title_tells_how_many_mistakes_there_are_and_how_many_are_shown(coun
 
 def test_a_model_without_mistakes_gets_a_picture_that_says_so(texts):
     figure = missed(NO_MISTAKES)
-    assert "No mistakes: all 50 images are labelled rightly." in texts(figure)
+    assert "No mistakes: all 50 images are classified correctly." in texts(figure)
     assert figure.get_suptitle() == "T" and not figure.axes[0].images
 
 
