@@ -85,12 +85,12 @@ def build_model(recipe: Recipe) -> Any:
     return keras.Model(pixels, layers.Dense(10, activation="softmax")(x))
 
 
-def compile_recipe(recipe: Recipe, *, steps: int) -> Any:
-    """Return the compiled model of a recipe, for a training of so many optimizer steps."""
+def compile_recipe(recipe: Recipe, *, epochs: int, image_count: int) -> Any:
+    """Return the compiled model of a recipe, for so many epochs of so many images."""
     import keras
 
     import cifar_train
-    from compiling import compile_model
+    from shared.fitting import compile_model
 
     defaults = cifar_train.create_arguments().parse_args([])
     if recipe.script:
@@ -104,13 +104,8 @@ def compile_recipe(recipe: Recipe, *, steps: int) -> Any:
     else:
         model = build_model(recipe)
     if recipe.warmup_and_cosine:
-        compile_model(
-            model,
-            learning_rate=defaults.learning_rate,
-            steps=steps,
-            weight_decay=defaults.weight_decay,
-            label_smoothing=defaults.label_smoothing if recipe.script else 0.0,
-        )
+        defaults.epochs = epochs
+        compile_model(model, defaults, image_count=image_count)
     else:
         model.compile(keras.optimizers.Adam(1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
     return model
@@ -126,9 +121,9 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
     import numpy as np
     import tensorflow as tf
 
-    from augmentation import mirror_and_shift
-    from batching import batches, steps_per_epoch, training_batches
-    from splits import load_splits
+    from shared.augmentation import mirror_and_shift
+    from shared.batching import batches, steps_per_epoch, training_batches
+    from shared.inputs import load_splits
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -144,7 +139,7 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
         batches(split.images, split.labels, class_count=10, batch_size=500)
         for split in (splits.validation, splits.test)
     )
-    model = compile_recipe(recipe, steps=epochs * steps)
+    model = compile_recipe(recipe, epochs=epochs, image_count=len(splits.train.labels))
     clock = [time.process_time()]
 
     class Clock(keras.callbacks.Callback):
@@ -217,7 +212,7 @@ def main() -> None:
         print(json.dumps(train(recipes[number], data=Path(arguments.data), seed=seed, **options)))
         return
 
-    import measuring
+    import record
     from helpers import datasets, measurements, plots
 
     dataset = datasets.load_cifar(arguments.data, limit=arguments.limit)
@@ -227,9 +222,9 @@ def main() -> None:
     header = ["recipe: each adds to the one before", "test accuracy", "gain in points", "processor seconds an epoch"]
     rows = summarize(recipes, runs)
     results = {
-        "machine": measuring.describe_machine("tensorflow", "keras"),
+        "machine": record.describe_machine("tensorflow", "keras"),
         "data": dataset.record,
-        "weights": {"origin": "no pretrained"},
+        "weights": {"provenance": "no pretrained"},
         "settings": {**options, "seeds": arguments.seeds},
         "recipes": [dataclasses.asdict(recipe) for recipe in recipes],
         "runs": runs,
@@ -238,10 +233,10 @@ def main() -> None:
     source = measurements.describe(results)
     histories = {recipe.name: [run for run in runs if run["recipe"] == recipe.name] for recipe in recipes}
     figure = plots.accuracy_over_time(histories, title="CIFAR-10, recipe by recipe", source=source)
-    path = measuring.write_results("cifar_recipe", results, figure)
+    path = record.write_results("cifar_recipe", results, figure)
     if arguments.keep:
         measurements.keep("cifar_recipe", results)
-    print(f"{source}\n\n{measuring.markdown_table(header, rows)}")
+    print(f"{source}\n\n{record.markdown_table(header, rows)}")
     print(f"\nAll numbers: {path}", file=sys.stderr)
 
 

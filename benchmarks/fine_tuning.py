@@ -1,5 +1,6 @@
 """Fine-tuning under the same conditions: one pool of images, its splits, and the script's own parts and settings."""
 
+import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,12 @@ import keras
 import numpy as np
 
 import sign_language_train as script
-from batching import batches, steps_per_epoch, training_batches
-from compiling import compile_model
-from features import compute_features
 from helpers import datasets
 from helpers.datasets import Dataset
-from pretrained import load_vgg16_base
+from shared.batching import batches, steps_per_epoch, training_batches
+from shared.features import compute_features
+from shared.fitting import compile_model
+from shared.pretrained import load_vgg16_base
 
 DEFAULTS = script.create_arguments().parse_args([])
 # As keras.applications.vgg16.preprocess_input subtracts them, in the order blue, green, red.
@@ -85,14 +86,8 @@ class Laboratory:
 
     def compile(self, model: keras.Model, *, image_count: int) -> None:
         """Compile a model as the script does."""
-        compile_model(
-            model,
-            learning_rate=DEFAULTS.learning_rate,
-            steps=self._epochs * steps_per_epoch(image_count, batch_size=DEFAULTS.batch_size),
-            weight_decay=DEFAULTS.weight_decay,
-            label_smoothing=DEFAULTS.label_smoothing,
-            clipnorm=script.CLIPNORM,
-        )
+        arguments = argparse.Namespace(**vars(DEFAULTS) | {"epochs": self._epochs})
+        compile_model(model, arguments, image_count=image_count, clipnorm=script.CLIPNORM)
 
     def features(
         self, indices: np.ndarray | None = None, *, image_size: int, trained_blocks: int = 1, preprocessing: str = RIGHT

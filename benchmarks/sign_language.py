@@ -23,10 +23,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
-import measuring  # noqa: E402
-from evaluation import wilson_interval  # noqa: E402
+import record  # noqa: E402
 from fine_tuning import DEFAULTS, PREPROCESSINGS, RIGHT, Laboratory, make_pool  # noqa: E402
 from helpers import datasets, measurements, plots, weights  # noqa: E402
+from shared.evaluation import wilson_interval  # noqa: E402
 
 NAME = "sign_language"
 SPLITS = ("random", "by_student")
@@ -147,15 +147,15 @@ def tables(results: dict[str, Any]) -> list[str]:
     }
     ratios = [f"{epochs['ratio'][clock]:.2f}" for clock in ("processor", "wall")]
     return [
-        measuring.markdown_table(
+        record.markdown_table(
             [f"an epoch of {epochs['image_count']} images at {epochs['image_size']} pixels", "processor s", "wall s"],
             [*([f"frozen part {kind}", *seconds] for kind, seconds in medians.items()), ["ratio", *ratios]],
         ),
         *(
-            measuring.markdown_table([heading, *costs], [row(name, summary) for name, summary in results[key].items()])
+            record.markdown_table([heading, *costs], [row(name, summary) for name, summary in results[key].items()])
             for heading, key in (("image size", "image_size"), ("trained blocks", "trained_blocks"), ("split", "split"))
         ),
-        measuring.markdown_table(
+        record.markdown_table(
             ["preprocessing", "accuracy, wrong in the client only", "accuracy, wrong in training too"],
             [
                 [name, f"{found['served']:.3f}", f"{found['trained']:.3f}"]
@@ -203,20 +203,20 @@ def main() -> None:
     arguments = parse_arguments()
     by_split = load(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        origin = weights.obtain(arguments.weights, folder)
+        obtained = weights.obtain(arguments.weights, folder)
         laboratory = Laboratory(make_pool(by_split), Path(folder), epochs=arguments.epochs, seeds=arguments.seeds)
         # Progress of the features is not part of the tables.
         with contextlib.redirect_stdout(sys.stderr):
             measured = measure(laboratory, arguments)
     settings = {name: value for name, value in vars(arguments).items() if name not in ("data", "weights", "keep")}
     results = {
-        "machine": measuring.describe_machine("tensorflow", "keras"),
+        "machine": record.describe_machine("tensorflow", "keras"),
         "data": by_split["random"].record,
-        "weights": dataclasses.asdict(origin),
+        "weights": dataclasses.asdict(obtained),
         "settings": settings,
         **measured,
     }
-    path = measuring.write_results(NAME, results)
+    path = record.write_results(NAME, results)
     for name, figure in draw(results, by_split["random"].validation.images).items():
         figure.savefig(path.with_name(f"{NAME}_{name}.png"), dpi=110)
     if arguments.keep:

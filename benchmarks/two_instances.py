@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import measuring  # noqa: E402
+import record  # noqa: E402
 from helpers import datasets  # noqa: E402
 
 COUNTS = (1, 2)
@@ -112,11 +112,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         datasets.save(dataset, folder)
         runs = list(run_all(data=Path(folder), **options))
-    machine = measuring.describe_machine("tensorflow", "keras")
+    machine = record.describe_machine("tensorflow", "keras")
     results = {"machine": machine, "data": dataset.record, "weights": "none", **options, "runs": runs}
-    path = measuring.write_results("two_instances", results, draw(runs, source=dataset.source))
+    path = record.write_results("two_instances", results, draw(runs, source=dataset.source))
     print(f"{dataset.description} {arguments.epochs} epochs, threads per instance: {arguments.threads}.\n")
-    print(measuring.markdown_table(["instances", "seconds an epoch", "ratio to one", "test accuracy"], summarize(runs)))
+    print(record.markdown_table(["instances", "seconds an epoch", "ratio to one", "test accuracy"], summarize(runs)))
     print(f"\nAll numbers: {path}", file=sys.stderr)
 
 

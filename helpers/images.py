@@ -1,7 +1,7 @@
 """Single images as files, as training sees them: decoded, turned upright and scaled.
 
-The counterpart is ``training_scripts/decoding.py``, which does the same in the graph of an exported model: what one of
-the two reads or refuses, the other does. The table in ``data/README.md`` says which.
+The counterpart is ``training_scripts/shared/decoding.py``, which does the same in the graph of an exported model: what
+one of the two reads or refuses, the other does. The table in ``data/README.md`` says which.
 """
 
 import html

@@ -39,7 +39,7 @@ def describe(measured: Mapping[str, Any]) -> str:
     """Say in a few words what was measured on: data, weights, epochs and seeds, machine and date.
 
     Args:
-        measured: Results with `machine` (date, processor, cores), `data` (source, counts), `weights` (origin) and
+        measured: Results with `machine` (date, processor, cores), `data` (source, counts), `weights` (provenance) and
             `settings` (epochs, seeds).
     """
     machine, settings, counts = measured["machine"], measured["settings"], measured["data"]["counts"]
@@ -47,6 +47,6 @@ def describe(measured: Mapping[str, Any]) -> str:
     seeds = "1 seed" if settings["seeds"] == 1 else f"{settings['seeds']} seeds"
     return (
         f"{measured['data']['source'].rstrip('.')}: {counts['train']:,} images to train on and "
-        f"{counts['validation']:,} to validate; {measured['weights']['origin']} weights; "
+        f"{counts['validation']:,} to validate; {measured['weights']['provenance']} weights; "
         f"{settings['epochs']} epochs, {seeds}; {machine['processor']}, {cores}; {machine['date']}."
     )

@@ -1,4 +1,4 @@
-"""Users: many people with a few images each, for models that belong to one person."""
+"""Users with a few images each, for models that belong to one user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from helpers.sources import provenance
 from helpers.sources.provenance import Pool
 
 NAME = "personal"
-OWNERS = "owners.npz"
+INDICES = "users.npz"
 # A hundred generated users, and one who comes later.
 _SIGNERS, _PER_SIGNER = 101, 30
 # Validation and test images of each user; the others are for training. A student has ten images in all.
@@ -31,11 +31,11 @@ class UserDataset(Dataset):
 
     Attributes:
         users: Name of each user, such as "user-042".
-        owners: For each part, int64 array (N,): the place in `users` of each image's user.
+        indices: For each part, int64 array (N,): the place in `users` of each image's user.
     """
 
     users: tuple[str, ...]
-    owners: dict[str, np.ndarray]
+    indices: dict[str, np.ndarray]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class UserDataset(Dataset):
         if user not in self.users:
             raise ValueError(f"There is no {user}. The users are {self.users[0]} to {self.users[-1]}.")
         split: Split = getattr(self, part)
-        places = np.flatnonzero(self.owners[part] == self.users.index(user))
+        places = np.flatnonzero(self.indices[part] == self.users.index(user))
         places = places[np.argsort(split.labels[places], kind="stable")]
         return Split(images=split.images[places], labels=split.labels[places])
 
@@ -69,7 +69,7 @@ class UserDataset(Dataset):
     def only(self, users: Sequence[str]) -> "UserDataset":
         """Return the data set of some of the users."""
         wanted = np.array([user in users for user in self.users])
-        kept = {part: wanted[self.owners[part]] for part in SPLITS}
+        kept = {part: wanted[self.indices[part]] for part in SPLITS}
         new_place = np.cumsum(wanted) - 1
         train, validation, test = (
             Split(getattr(self, part).images[kept[part]], getattr(self, part).labels[kept[part]]) for part in SPLITS
@@ -77,7 +77,7 @@ class UserDataset(Dataset):
         return replace(
             self,
             users=tuple(user for user in self.users if user in users),
-            owners={part: new_place[self.owners[part][kept[part]]] for part in SPLITS},
+            indices={part: new_place[self.indices[part][kept[part]]] for part in SPLITS},
             train=train,
             validation=validation,
             test=test,
@@ -124,7 +124,7 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
         split="of each user's images",
         seed=seed,
         users=tuple(f"user-{who:03}" for who in range(len(numbers))),
-        owners={part: where[0] for part, where in places.items()},
+        indices={part: where[0] for part, where in places.items()},
         train=train,
         validation=validation,
         test=test,
@@ -132,7 +132,7 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
 
 
 def save(users: UserDataset, folder: str | Path) -> Path:
-    """Write the images as `datasets.save` does, and `owners.npz` beside them: whose they are.
+    """Write the images as `datasets.save` does, and `users.npz` beside them: whose they are.
 
     Args:
         users: What to write.
@@ -143,7 +143,7 @@ def save(users: UserDataset, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / OWNERS, names=np.array(users.users), **users.owners)  # type: ignore[arg-type]  # no part is called allow_pickle
+    np.savez(folder / INDICES, names=np.array(users.users), **users.indices)  # type: ignore[arg-type]  # no part is called allow_pickle
     return datasets.save(users, folder)
 
 

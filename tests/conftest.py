@@ -160,7 +160,7 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def _export_classifier(folder: Path, size: int, *, convolution: bool = False) -> None:
     import keras  # imported only by the tests that need it: it takes seconds
 
-    from exporting import export_classifier
+    from shared.exporting import export_classifier
 
     pixels = keras.Input((size, size, 3))
     x = keras.layers.Rescaling(1 / 255)(pixels)

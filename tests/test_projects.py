@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import local_sagemaker
@@ -11,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EMULATOR = ROOT / "local_sagemaker"
 FOLDERS = ("benchmarks", "data", "findings", "helpers", "tests", "training_scripts")
-SERIES = {"helpers", "notebooks", *(path.stem for path in (ROOT / "training_scripts").glob("*.py"))}
+SCRIPTS = ROOT / "training_scripts"
+SERIES = {"helpers", "notebooks"} | {
+    ".".join(path.relative_to(SCRIPTS).with_suffix("").parts) for path in SCRIPTS.rglob("[!_]*.py")
+}
 
 
 def imports(source: str) -> Iterator[str]:
@@ -52,7 +56,7 @@ def test_local_sagemaker_imports_nothing_of_the_series():
         (path.relative_to(EMULATOR).as_posix(), imported)
         for path in paths
         for imported in imports(path.read_text(encoding="utf-8"))
-        if imported.partition(".")[0] in SERIES - own
+        if (SERIES - own) & set(accumulate(imported.split("."), "{}.{}".format))
     }
     assert sorted(found) == []
 

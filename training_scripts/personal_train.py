@@ -1,8 +1,8 @@
-"""Train one network that all share, and on top of it one small model for each person.
+"""Train one network that all users share, and on top of it one small model for each of them.
 
 The first blocks of VGG16 stay as they were pretrained, and what they make of the images is computed once for all. A
-small network on top of them trains on everybody's images: that is the shared model. Each person then gets a last
-layer of their own. See ``personal`` for these heads, and ``archives`` for how a hundred models are written in seconds.
+small network on top of them trains on everybody's images: that is the shared model. Each user then gets a last layer
+of their own: `heads` fits all of them at once, and `archives` writes a hundred models in seconds.
 """
 
 import argparse
@@ -11,24 +11,25 @@ import time
 import keras
 from keras import layers
 
-from arguments import create_parser, fraction, hyperparameters, parse, positive_int
-from augmentation import shift
-from batching import steps_per_epoch
-from compiling import compile_model
-from determinism import make_deterministic
-from features import compute_features
-from fitting import fit
-from owners import load_owners
-from personal import EMBEDDING, HEAD, TRAINED, People, make_personal_models
-from pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
-from reporting import describe_origin
-from splits import load_splits
+from shared.arguments import create_parser, fraction, parse, positive_int
+from shared.augmentation import shift
+from shared.features import compute_features
+from shared.fitting import begin, compile_model, fit
+from shared.inputs import load_users
+from shared.personal import EMBEDDING, HEAD, TRAINED, make_personal_models
+from shared.pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
+from shared.reporting import describe_provenance
 
 
 def create_arguments() -> argparse.ArgumentParser:
     """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser(
-        "Train a shared network and one small model for each person.", epochs=12, batch_size=32, learning_rate=2e-3
+        "Train a shared network and one small model for each user.",
+        epochs=12,
+        batch_size=32,
+        learning_rate=2e-3,
+        weight_decay=1e-4,
+        label_smoothing=0.05,
     )
     add_vgg16_arguments(parser, image_size=48)
     parser.add_argument(
@@ -40,8 +41,6 @@ def create_arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--embedding-units", type=positive_int, default=64, help="numbers that a head reads")
     parser.add_argument("--dropout", type=fraction, default=0.3, help="share of units left out")
-    parser.add_argument("--weight-decay", type=fraction, default=1e-4, help="weight decay of AdamW")
-    parser.add_argument("--label-smoothing", type=fraction, default=0.05, help="softens the one-hot labels")
     return parser
 
 
@@ -73,14 +72,12 @@ def build_trained_part(
 
 
 def main() -> None:
-    """Compute features, train the shared network, fit a head for each person, report, write the archives."""
+    """Compute features, train the shared network, fit a head for each user, report, write the archives."""
     args = parse(create_arguments())
-    threads = make_deterministic(seed=args.seed, threads=args.threads)
-    splits = load_splits(args.data_dir)
-    owners = load_owners(args.data_dir, splits)
-    base, origin = load_vgg16_base(args.weights_dir, image_size=args.image_size)
-    print(f"data: {splits.summary()}, {len(owners.names)} persons", flush=True)
-    print(f"weights: {origin['origin']}: {origin['description']}", flush=True)
+    splits = begin(args)
+    users = load_users(args.data_dir, splits)
+    base, weights = load_vgg16_base(args.weights_dir, image_size=args.image_size)
+    provenance = describe_provenance(args, splits, weights=weights)
 
     started = time.perf_counter()
     last_layer = f"block{args.frozen_blocks}_pool"
@@ -89,22 +86,13 @@ def main() -> None:
     seconds = {"features": time.perf_counter() - started}
 
     started = time.perf_counter()
-    class_count = len(splits.class_names)
     trained = build_trained_part(
-        frozen.output_shape[1:], class_count=class_count, embedding_units=args.embedding_units, dropout=args.dropout
+        frozen.output_shape[1:],
+        class_count=len(splits.class_names),
+        embedding_units=args.embedding_units,
+        dropout=args.dropout,
     )
-    steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
-    compile_model(
-        trained,
-        learning_rate=args.learning_rate,
-        steps=args.epochs * steps,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        clipnorm=1.0,
-    )
-    provenance = describe_origin(
-        data=splits.description, weights=origin, seed=args.seed, threads=threads, hyperparameters=hyperparameters(args)
-    )
+    compile_model(trained, args, image_count=len(splits.train.labels), clipnorm=1.0)
     history = fit(trained, features, splits, args, provenance=provenance, augment=shift)
     seconds["shared"] = time.perf_counter() - started
 
@@ -113,17 +101,17 @@ def main() -> None:
     finished.set_weights(trained.get_weights())
     pixels = keras.Input(frozen.input_shape[1:], name="images")
     network = keras.Model(pixels, finished(frozen(pixels)), name="personal")
-    evaluation = make_personal_models(
-        People(network, splits, owners, features),
-        args.model_dir,
-        args.output_data_dir,
+    make_personal_models(
+        network,
+        features,
+        splits,
+        users,
+        args,
         history=history,
         provenance=provenance,
         seconds=seconds,
         with_shared=True,
     )
-    shared, personal = evaluation["shared"]["test"]["accuracy"], evaluation["test"]["accuracy"]
-    print(f"test accuracy: shared {shared:.4f}, personal {personal:.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,10 @@ import argparse
 import keras
 from keras import layers
 
-from arguments import create_parser, fraction, hyperparameters, parse, positive_int
-from batching import steps_per_epoch
-from compiling import compile_model
-from determinism import make_deterministic
-from exporting import export_classifier
-from features import CACHES, MEMORY_SHARE, compute_features
-from fitting import fit, predict
-from pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
-from reporting import describe_origin, write_reports
-from splits import load_splits
-from workers import connect
+from shared.arguments import create_parser, fraction, parse, positive_int
+from shared.features import CACHES, MEMORY_SHARE, compute_features
+from shared.fitting import begin, train_classifier
+from shared.pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
 
 LAST_LAYER = "block5_conv3"
 # The layer whose output is kept, by the number of blocks that train.
@@ -32,7 +25,12 @@ CLIPNORM = 1.0
 def create_arguments() -> argparse.ArgumentParser:
     """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser(
-        "Fine-tune VGG16 on hand signs for the digits 0 to 9.", epochs=6, batch_size=32, learning_rate=5e-4
+        "Fine-tune VGG16 on hand signs for the digits 0 to 9.",
+        epochs=6,
+        batch_size=32,
+        learning_rate=5e-4,
+        weight_decay=1e-4,
+        label_smoothing=0.05,
     )
     add_vgg16_arguments(parser, image_size=96)
     parser.add_argument(
@@ -51,8 +49,6 @@ def create_arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
     parser.add_argument("--dropout", type=fraction, default=0.5, help="share of dense units left out")
-    parser.add_argument("--weight-decay", type=fraction, default=1e-4, help="weight decay of AdamW")
-    parser.add_argument("--label-smoothing", type=fraction, default=0.05, help="softens the one-hot labels")
     return parser
 
 
@@ -85,66 +81,21 @@ def build_trained_part(
 
 
 def main() -> None:
-    """Compute features, train, evaluate, report, export."""
+    """Compute the features of the frozen blocks, train the others on them, evaluate, report, export."""
     args = parse(create_arguments())
-    workers = connect()
-    # The random weights of the first worker go to all; beyond them, each worker draws noise of its own.
-    threads = make_deterministic(seed=args.seed + workers.rank, threads=args.threads)
-
-    splits = load_splits(args.data_dir)
-    class_count = len(splits.class_names)
-    base, origin = load_vgg16_base(args.weights_dir, image_size=args.image_size)
-    print(f"data: {splits.summary()}", flush=True)
-    print(f"weights: {origin['origin']}: {origin['description']}", flush=True)
-
+    splits = begin(args)
+    base, weights = load_vgg16_base(args.weights_dir, image_size=args.image_size)
     last_layer = LAST_FROZEN_LAYERS[args.trained_blocks]
     frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
     features = compute_features(frozen, splits.images, cache=args.feature_cache)
-    steps = steps_per_epoch(len(splits.train.labels), batch_size=args.batch_size)
-
     trained = build_trained_part(
         base,
         trained_blocks=args.trained_blocks,
-        class_count=class_count,
+        class_count=len(splits.class_names),
         dense_units=args.dense_units,
         dropout=args.dropout,
     )
-    compile_model(
-        trained,
-        learning_rate=args.learning_rate,
-        steps=args.epochs * steps,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        workers=workers,
-        clipnorm=CLIPNORM,
-    )
-    print(
-        f"model: {trained.count_params():,} parameters train, {frozen.count_params():,} are frozen",
-        flush=True,
-    )
-
-    provenance = describe_origin(
-        data=splits.description,
-        weights=origin,
-        seed=args.seed,
-        threads=threads,
-        workers=workers.count,
-        hyperparameters=hyperparameters(args),
-    )
-    history = fit(trained, features, splits, args, provenance=provenance, workers=workers)
-    # All have the same weights now, and one of them is enough to evaluate and export.
-    if workers.is_first:
-        evaluation = write_reports(
-            args.output_data_dir,
-            splits=splits,
-            history=history,
-            probabilities=predict(trained, features[1:]),
-            provenance=provenance,
-        )
-        model = keras.Model(frozen.input, trained(frozen.output), name="sign_language")
-        path = export_classifier(model, args.model_dir, class_names=splits.class_names, provenance=provenance)
-        print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
-    workers.part()
+    train_classifier(trained, features, splits, args, weights=weights, frozen=frozen, clipnorm=CLIPNORM)
 
 
 if __name__ == "__main__":

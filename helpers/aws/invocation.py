@@ -144,8 +144,8 @@ def predict(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str)
         )
     except (KeyError, TypeError) as error:
         raise EndpointError(
-            f"{target_model} answers without label and probabilities. Export it as training_scripts/exporting.py "
-            "does, or call it with boto3's invoke_endpoint."
+            f"{target_model} answers without label and probabilities. Export it as "
+            "training_scripts/shared/exporting.py does, or call it with boto3's invoke_endpoint."
         ) from error
 
 

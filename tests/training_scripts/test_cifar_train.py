@@ -32,13 +32,6 @@ def test_rescaling_is_part_of_the_network(model):
     assert np.array(rescaling(np.array([0.0, 255.0]))).tolist() == [-1, 1]
 
 
-def test_the_learning_rate_rises_then_falls_to_zero(model):
-    cifar_train.compile_model(model, learning_rate=0.01, steps=100, weight_decay=0.01, label_smoothing=0.1)
-    rates = [float(model.optimizer._learning_rate(step)) for step in range(101)]
-    assert rates[0] == 0 and max(rates) == pytest.approx(0.01) and rates.index(max(rates)) == 10
-    assert rates[100] == pytest.approx(0, abs=1e-9)
-
-
 def test_the_same_seed_gives_the_same_history_and_another_seed_another(cifar_run, cifar_data, call_main):
     first = cifar_run.report("history")["loss"]
     losses = {}

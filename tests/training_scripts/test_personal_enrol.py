@@ -18,22 +18,22 @@ def shared(personal_run, tmp_path):
 
 
 def test_whoever_comes_later_gets_the_model_of_the_first_day(
-    run_job, personal_run, people_data, shared, served_archive, tmp_path
+    run_job, personal_run, users_data, shared, served_archive, tmp_path
 ):
-    pull = personal_run.report("evaluation")["pull"]
-    run = run_job("personal_enrol.py", "--pull", str(pull),
-                  folder=tmp_path, channels={"training": people_data, "shared": shared})  # fmt: skip
+    strength = personal_run.report("evaluation")["regularization_strength"]
+    run = run_job("personal_enrol.py", "--regularization-strength", str(strength),
+                  folder=tmp_path, channels={"training": users_data, "shared": shared})  # fmt: skip
     assert run.exit_code == 0, run.stderr
     assert sorted(path.name for path in run.model.iterdir()) == [f"user-00{number}.tar.gz" for number in range(4)]
     assert run.report("evaluation")["test"]["accuracy"] == personal_run.report("evaluation")["test"]["accuracy"]
-    with np.load(people_data / "test.npz") as arrays:
+    with np.load(users_data / "test.npz") as arrays:
         images = tf.constant(arrays["images"], tf.float32)
     for name in ("user-000", "user-003"):
         first, later = (served_archive(found, name)(instances=images)["probabilities"] for found in (personal_run, run))
         np.testing.assert_allclose(later, first, atol=1e-4)
 
 
-def test_without_a_shared_model_it_says_what_to_run(call_main, people_data, tmp_path):
-    error, _ = call_main(personal_enrol.main, "--data-dir", people_data, "--shared-dir", tmp_path)
+def test_without_a_shared_model_it_says_what_to_run(call_main, users_data, tmp_path):
+    error, _ = call_main(personal_enrol.main, "--data-dir", users_data, "--shared-dir", tmp_path)
     assert isinstance(error, FileNotFoundError)
     assert "No shared.tar.gz in" in str(error) and "Run 07_one_model_per_user" in str(error)

@@ -3,7 +3,7 @@
 import personal_train
 
 
-def test_it_leaves_an_archive_for_each_person_and_one_for_all(personal_run):
+def test_it_leaves_an_archive_for_each_user_and_one_for_all(personal_run):
     names = sorted(path.name for path in personal_run.model.iterdir())
     assert names == ["shared.tar.gz", *(f"user-00{number}.tar.gz" for number in range(4))]
     sizes = personal_run.report("evaluation")["archive_bytes"]
@@ -17,8 +17,8 @@ def test_the_trained_part_has_the_layers_that_personal_models_need():
     assert part.get_layer("head") is part.layers[-1] and part.output_shape == (None, 10)
 
 
-def test_images_too_small_for_vgg16_are_refused(call_main, people_data, vgg16_base, capsys):
-    folders = ["--data-dir", people_data, "--weights-dir", vgg16_base]
+def test_images_too_small_for_vgg16_are_refused(call_main, users_data, vgg16_base, capsys):
+    folders = ["--data-dir", users_data, "--weights-dir", vgg16_base]
     error, _ = call_main(personal_train.main, *folders, "--image-size", 16)
     assert isinstance(error, SystemExit)
-    assert "--image-size: 16 is too small for VGG16; pass at least 32" in capsys.readouterr().err
+    assert "--image-size: 16 is out of range; pass at least 32, as VGG16 needs" in capsys.readouterr().err

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import sign_language_train as script
-from features import compute_features
-from pretrained import load_vgg16_base
+from shared.features import compute_features
+from shared.pretrained import load_vgg16_base
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from helpers.plots.style import ORANGE
 
 PICTURES = np.zeros((2, 3, 8, 8, 3), np.uint8)
 NAMES = ["zero", "one", "two"]
-PULLS = {
-    "pull": [10.0, 1.0, 0.1],
+STRENGTHS = {
+    "strength": [10.0, 1.0, 0.1],
     "val_accuracy": [0.7, 0.8, 0.75],
     "difference": [0.0, 0.1, 0.05],
     "difference_interval": [[0, 0], [0.05, 0.15], [-0.01, 0.11]],
@@ -39,24 +39,24 @@ def test_pictures_that_do_not_fit_are_refused():
 
 
 def test_the_gain_is_counted_by_user_and_named_with_its_interval(texts):
-    figure = plots.personal_gain(PULLS, COMPARISON, chosen=1.0, title="T", source="s")
+    figure = plots.personal_gain(STRENGTHS, COMPARISON, chosen=1.0, title="T", source="s")
     assert " ".join(figure.get_suptitle().split()) == "T (+7.5 points, 95% interval -1.0 to +15.0)"
     left, right = figure.axes
     assert [bar.get_height() for bar in right.patches] == [1, 1, 0, 2]
     assert {"-1", "0", "+1", "+2"} <= {label.get_text() for label in right.get_xticklabels()}
     line = left.get_lines()[2]
     assert line.get_ydata().tolist() == [0, 10, 5]
-    # A strong pull, on the left, keeps the shared model.
+    # Much regularization, on the left, keeps the shared model.
     assert left.xaxis_inverted()
 
 
 def test_nobody_gaining_is_a_picture_too(texts):
     nothing = {"gains": [0, 0, 0], "difference": 0.0, "difference_interval": [0.0, 0.0]}
-    figure = plots.personal_gain(PULLS, nothing, chosen=10.0, title="T", source="s")
+    figure = plots.personal_gain(STRENGTHS, nothing, chosen=10.0, title="T", source="s")
     assert [bar.get_height() for bar in figure.axes[1].patches] == [0, 3, 0]
 
 
-@pytest.mark.parametrize("wrong", [{**PULLS, "difference": []}, {**PULLS, "pull": [1.0]}])
+@pytest.mark.parametrize("wrong", [{**STRENGTHS, "difference": []}, {**STRENGTHS, "strength": [1.0]}])
 def test_lists_of_other_lengths_are_refused(wrong):
     with pytest.raises(ValueError, match="lists of one length"):
         plots.personal_gain(wrong, COMPARISON, chosen=1.0, title="T", source="s")

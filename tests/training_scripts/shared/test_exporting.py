@@ -1,0 +1,45 @@
+"""The exported model appears whole or not at all."""
+
+import keras
+import pytest
+import tensorflow as tf
+
+from shared import exporting
+
+
+@pytest.fixture
+def model():
+    pixels = keras.Input((4, 4, 3))
+    return keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(pixels)))
+
+
+def export(model, folder):
+    return exporting.export_classifier(model, folder, class_names=["a", "b", "c"], provenance={"seed": 1})
+
+
+def test_an_export_replaces_an_earlier_one(model, tmp_path):
+    path = export(model, tmp_path / "model")
+    (path / "left over").touch()
+    assert export(model, tmp_path / "model") == path == tmp_path.resolve() / "model" / "1"
+    assert not (path / "left over").exists() and (path / "saved_model.pb").exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_failing_export_leaves_nothing_and_keeps_the_earlier_model(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_write_card", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export(model, tmp_path / "model")
+    assert not list((tmp_path / "model").iterdir())
+    monkeypatch.undo()
+    path = export(model, tmp_path / "model")
+    monkeypatch.setattr(exporting, "_write_card", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export(model, tmp_path / "model")
+    assert (path / "assets.extra" / "model.json").exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_bytes_that_are_no_image_are_refused(model, tmp_path):
+    served = tf.saved_model.load(export(model, tmp_path / "model"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is not an image"):
+        served.signatures["serving_bytes"](image_bytes=tf.constant([b"no image"]))

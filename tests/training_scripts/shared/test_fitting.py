@@ -1,0 +1,186 @@
+"""Fitting a model: what the scripts have in common, on a few images."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from shared import fitting
+from shared.checkpoints import CheckpointError
+from shared.fitting import compile_model, fit, predict
+from shared.inputs import Split, Splits
+from shared.reporting import describe_provenance
+from shared.workers import Workers
+
+SCRIPTS = Path(fitting.__file__).parents[1]
+
+
+@pytest.fixture
+def splits():
+    """Bright and dark images of 4 pixels: 24 to train with, 6 to validate with, 4 to test with."""
+    labels = [np.arange(count, dtype=np.int64) % 2 for count in (24, 6, 4)]
+    parts = [
+        Split(images=np.full((1, 2, 2, 3), 200, np.uint8) * each[:, None, None, None].astype(np.uint8), labels=each)
+        for each in labels
+    ]
+    return Splits(*parts, description={"class_names": ["dark", "bright"], "image_size": 2})
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((2, 2, 3))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(2, activation="softmax")(x))
+    model.compile(keras.optimizers.Adam(0.3), loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture
+def options(tmp_path, splits):
+    def options(epochs=5, batch_size=8, checkpoint_dir=tmp_path):
+        arguments = argparse.Namespace(
+            epochs=epochs, batch_size=batch_size, seed=3, threads=0, checkpoint_dir=checkpoint_dir
+        )
+        return arguments, describe_provenance(arguments, splits)
+
+    return options
+
+
+def test_a_model_learns_and_tells_how(model, splits, options):
+    arguments, provenance = options(checkpoint_dir=None)
+    history = fit(model, splits.images, splits, arguments, provenance=provenance)
+    assert history["epoch"] == [1, 2, 3, 4, 5]
+    assert history["val_accuracy"][-1] == 1
+    assert provenance["resumed_at"] == []
+    train, validation, test = predict(model, splits.images)
+    assert [len(train), len(validation), len(test)] == [24, 6, 4]
+    np.testing.assert_array_equal(test.argmax(axis=1), splits.test.labels)
+
+
+def test_predictions_read_features_batch_by_batch(model, monkeypatch):
+    """Features may be in a file because they do not fit into memory."""
+    read = []
+
+    class Watched(np.ndarray):
+        def __getitem__(self, indices):
+            read.append(len(indices))
+            return np.asarray(self)[indices]
+
+    monkeypatch.setattr(fitting, "EVALUATION_BATCH", 2)
+    images = np.arange(60, dtype=np.uint8).reshape(5, 2, 2, 3)
+    (watched,) = predict(model, [images.view(Watched)])
+    assert sorted(read) == [1, 2, 2]  # tf.data may look up two batches at once, and yields them in order
+    np.testing.assert_allclose(watched, model.predict(images, verbose=0), rtol=1e-5)
+
+
+def test_every_image_of_an_epoch_passes_the_augmentation_once(model, splits, options):
+    seen = []
+
+    def augment(batch, seed):
+        seen.append(batch.shape)
+        return batch
+
+    arguments, provenance = options(epochs=1)
+    fit(model, splits.images, splits, arguments, provenance=provenance, augment=augment)
+    assert seen == [(8, 2, 2, 3)]  # traced once, for batches of one shape
+
+
+def test_a_finished_training_trains_no_more_and_gives_its_history_back(model, splits, options):
+    arguments, provenance = options()
+    history = fit(model, splits.images, splits, arguments, provenance=provenance)
+    weights = model.get_weights()
+    again = keras.models.clone_model(model)
+    again.compile(keras.optimizers.Adam(0.3), loss="categorical_crossentropy", metrics=["accuracy"])
+    arguments, provenance = options()
+    assert fit(again, splits.images, splits, arguments, provenance=provenance) == history
+    assert provenance["resumed_at"] == []
+    for kept, restored in zip(weights, again.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, restored)
+
+
+def test_the_checkpoint_of_another_training_is_refused(model, splits, options):
+    arguments, provenance = options(epochs=1)
+    fit(model, splits.images, splits, arguments, provenance=provenance)
+    arguments, provenance = options(epochs=1, batch_size=4)
+    with pytest.raises(CheckpointError):
+        fit(model, splits.images, splits, arguments, provenance=provenance)
+
+
+def test_fewer_images_than_a_batch_are_refused(model, splits, options):
+    arguments, provenance = options(batch_size=32)
+    with pytest.raises(ValueError, match="24 training images are fewer than one batch of 32"):
+        fit(model, splits.images, splits, arguments, provenance=provenance)
+
+
+def settings(**changes):
+    return argparse.Namespace(
+        **{"epochs": 10, "batch_size": 2, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0, **changes}
+    )
+
+
+@pytest.mark.parametrize("clipnorm", [None, 1.0])
+def test_the_learning_rate_rises_and_falls_to_zero(clipnorm):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    compile_model(model, settings(), image_count=20, clipnorm=clipnorm)
+    rates = [float(model.optimizer._learning_rate(step)) for step in range(101)]
+    assert rates[0] == 0 and max(rates) == pytest.approx(0.1) and rates.index(max(rates)) == 10
+    assert rates[100] == pytest.approx(0, abs=1e-6)
+    assert model.optimizer.clipnorm == clipnorm
+
+
+def test_a_step_takes_the_mean_of_all_workers_in_one_exchange():
+    sizes = []
+
+    class Opposite:
+        """Another worker, whose gradients cancel those of this one."""
+
+        def average(self, array):
+            sizes.append(array.size)
+            return np.zeros_like(array)
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+    compile_model(model, settings(), image_count=20, clipnorm=1.0)
+    Workers(rank=0, count=2, exchange=Opposite()).average_gradients(model)
+    before = model.get_weights()
+    model.fit(np.ones((8, 2), np.float32), np.eye(2, dtype=np.float32)[[0, 1] * 4], batch_size=4, verbose=0)
+    assert sizes == [model.count_params()] * 2
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+    assert int(model.optimizer.iterations) == 2
+    assert not model.jit_compile
+
+
+def test_two_runs_export_the_same_bits(training, whole_run, tmp_path):
+    again = training.run(tmp_path)
+    assert again.exit_code == 0, again.stderr
+    first, second = whole_run.exported_variables(), again.exported_variables()
+    assert len(first) > 10
+    assert first == second
+    histories = [run.report("history") for run in (whole_run, again)]
+    for history in histories:
+        del history["seconds"]
+    assert histories[0] == histories[1]
+    assert whole_run.report("provenance") == again.report("provenance")
+
+
+@pytest.mark.parametrize(
+    ("threads", "environment", "expected"),
+    [(3, {}, "3 3"), (0, {"TF_NUM_INTRAOP_THREADS": "5"}, "5 0"), (0, {}, None)],
+)
+def test_the_number_of_threads_is_set_and_told(threads, environment, expected, cifar_data, monkeypatch):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    code = (
+        "import argparse, pathlib, sys, tensorflow as tf; from shared.fitting import begin, _count_cores;"
+        f"args = argparse.Namespace(seed=1, threads={threads}, data_dir=pathlib.Path(sys.argv[1])); begin(args);"
+        "print(args.threads, tf.config.threading.get_intra_op_parallelism_threads(), _count_cores())"
+    )
+    command = [sys.executable, "-c", code, cifar_data]
+    finished = subprocess.run(command, cwd=SCRIPTS, capture_output=True, text=True)
+    told, given, cores = finished.stdout.splitlines()[-1].split()
+    assert f"{told} {given}" == (expected or f"{cores} 0"), finished.stderr

@@ -1,0 +1,133 @@
+"""Archives: one exported model packed for each user, each time with another head.
+
+An export traces the network anew, and takes far longer than the head took to train. But all personal models are one
+graph with other numbers. So it is exported once, and each archive holds that graph beside a checkpoint of its own.
+"""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shared.exporting import VERSION, export_classifier
+
+SHARED = "shared"
+# TensorFlow Serving ignores `assets.extra`; a later job reads the network from it.
+KERAS_FILE = f"{VERSION}/assets.extra/shared.keras"
+# Trained weights hardly shrink, however long gzip tries.
+_COMPRESSION = 1
+
+
+def write_archives(
+    model: keras.Model,
+    folder: Path,
+    *,
+    head: keras.layers.Dense,
+    heads: Mapping[str, np.ndarray],
+    class_names: list[str],
+    provenance: dict[str, Any],
+    with_shared: bool,
+) -> list[Path]:
+    """Write ``<name>.tar.gz`` for each head, and ``shared.tar.gz`` for the model as it is.
+
+    Args:
+        model: Takes pixels, returns probabilities; see `export_classifier`.
+        folder: Where to; a training job packs it as ``model.tar.gz``.
+        head: The last layer of the model.
+        heads: For each user, what takes the place of its weights: float32 (E + 1, C), the bias as the last row.
+        class_names: The C names, in the order of the probabilities.
+        provenance: What the models were made from.
+        with_shared: Whether to write the shared model as well.
+
+    Returns:
+        The archives.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as workplace:
+        exported = export_classifier(model, Path(workplace), class_names=class_names, provenance=provenance)
+        written = []
+        if with_shared:
+            model.save(Path(workplace, KERAS_FILE))
+            written.append(_pack(exported, folder / f"{SHARED}.tar.gz"))
+            Path(workplace, KERAS_FILE).unlink()
+        # It names the checkpoint of the shared model, and none is better than a wrong one.
+        (exported / "fingerprint.pb").unlink()
+        checkpoint = _Checkpoint(exported / "variables" / "variables", head)
+        for number, (name, weights) in enumerate(heads.items(), start=1):
+            checkpoint.write(weights)
+            _name_user(exported, name)
+            written.append(_pack(exported, folder / f"{name}.tar.gz"))
+            if number % 20 == 0 or number == len(heads):
+                print(f"archive {number}/{len(heads)}", flush=True)
+    return written
+
+
+def read_shared(folder: Path) -> keras.Model:
+    """Read the network out of ``shared.tar.gz``, as `write_archives` left it.
+
+    Args:
+        folder: The folder that holds the archive.
+
+    Raises:
+        FileNotFoundError: There is no such archive.
+        ValueError: The archive is damaged or holds no network.
+    """
+    path = folder / f"{SHARED}.tar.gz"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No {path.name} in {folder}. Run 07_one_model_per_user, or pass the folder by --shared-dir."
+        )
+    with tempfile.TemporaryDirectory() as workplace:
+        try:
+            with tarfile.open(path) as archive:
+                content = archive.extractfile(KERAS_FILE)
+                network = Path(workplace, Path(KERAS_FILE).name)
+                network.write_bytes(content.read() if content else b"")
+        except (KeyError, tarfile.TarError, OSError, EOFError) as error:
+            raise ValueError(f"{path} holds no network ({error}). Run 07_one_model_per_user again.") from error
+        return keras.models.load_model(network, compile=False)
+
+
+class _Checkpoint:
+    """The variables of an exported model, written again and again with other weights of the head."""
+
+    def __init__(self, prefix: Path, head: keras.layers.Dense) -> None:
+        reader = tf.train.load_checkpoint(str(prefix))
+        self._prefix = str(prefix)
+        self._tensors: dict[str, np.ndarray] = {
+            name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+        }
+        self._kernel, self._bias = (self._find(weight) for weight in head.get_weights())
+
+    def write(self, weights: np.ndarray) -> None:
+        tensors = self._tensors | {self._kernel: weights[:-1], self._bias: weights[-1]}
+        tf.raw_ops.SaveV2(
+            prefix=self._prefix,
+            tensor_names=list(tensors),
+            shape_and_slices=[""] * len(tensors),
+            tensors=[tf.constant(value) for value in tensors.values()],
+        )
+
+    def _find(self, weight: np.ndarray) -> str:
+        # Keras numbers the variables of an export in an order of its own, so only its content tells which one this is.
+        found = [name for name, value in self._tensors.items() if np.array_equal(value, weight)]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} variables of the export hold the head's weights of shape {weight.shape}.")
+        return found[0]
+
+
+def _name_user(exported: Path, name: str) -> None:
+    path = exported / "assets.extra" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"user": name}, indent=2) + "\n")
+
+
+def _pack(exported: Path, path: Path) -> Path:
+    with tarfile.open(path, "w:gz", compresslevel=_COMPRESSION) as archive:
+        archive.add(exported, arcname=VERSION)
+    return path
