@@ -231,8 +231,7 @@ def main() -> None:
         "table": [header, *rows],
     }
     source = measurements.describe(results)
-    histories = {recipe.name: [run for run in runs if run["recipe"] == recipe.name] for recipe in recipes}
-    figure = plots.accuracy_over_time(histories, title="CIFAR-10, recipe by recipe", source=source)
+    figure = plots.accuracy_over_time(runs, title="CIFAR-10, recipe by recipe", source=source)
     path = record.write_results("cifar_recipe", results, figure)
     if arguments.keep:
         measurements.keep("cifar_recipe", results)

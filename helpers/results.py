@@ -11,6 +11,7 @@ import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from IPython.display import display
@@ -65,6 +66,23 @@ class Table:
 def _html(tag: str, row: list[str]) -> str:
     cells = (f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in row)
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def accuracies(evaluations: Mapping[str, Mapping[str, Any]], *, heading: str) -> Table:
+    """Return accuracies as a table, in percent, with their 95% intervals.
+
+    Args:
+        evaluations: For each row, `accuracy` and the two ends of `accuracy_interval`, 0 to 1; where there is one,
+            `count`, the number of images.
+        heading: What a row is.
+    """
+    rows: dict[str, dict[str, object]] = {}
+    for name, found in evaluations.items():
+        low, high = found["accuracy_interval"]
+        rows[name] = {"accuracy": f"{found['accuracy']:.1%}", "95% interval": f"{low:.1%} to {high:.1%}"}
+        if "count" in found:
+            rows[name]["images"] = found["count"]
+    return Table(rows, heading=heading)
 
 
 def read(notebook_path: Path | str) -> dict[str, Value]:

@@ -68,39 +68,34 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, sourc
 
 
 @styled
-def accuracy_over_time(
-    runs: Mapping[str, Sequence[Mapping[str, Sequence[float]]]],
-    *,
-    title: str,
-    source: str,
-) -> Figure:
+def accuracy_over_time(runs: Sequence[Mapping[str, Any]], *, title: str, source: str) -> Figure:
     """Compare recipes by the accuracy that they reach in the time that they take.
 
     Each recipe has a panel of its own, with the others in gray. A line is the mean over the seeds of a recipe, the band
     around it reaches from the lowest to the highest.
 
     Args:
-        runs: For each recipe, the histories of its runs, one for each seed. A history has lists of equal length:
-            seconds (of each epoch) and val_accuracy (0 to 1).
+        runs: One for each recipe and seed: `recipe`, its name, and lists of equal length: `seconds` (of each epoch)
+            and `val_accuracy` (0 to 1).
         title: Heading of the figure.
         source: What was trained on, and on which machine.
 
     Raises:
         ValueError: There is no run, or the runs of a recipe differ in epochs.
     """
-    if not runs or not all(runs.values()):
-        raise ValueError("Each recipe needs the history of at least one run.")
-    longest = max(sum(history["seconds"]) for histories in runs.values() for history in histories)
+    check_lengths(runs=runs)
+    recipes = {run["recipe"]: [other for other in runs if other["recipe"] == run["recipe"]] for run in runs}
+    longest = max(sum(run["seconds"]) for run in runs)
     unit, length = ("minutes", 60) if longest >= 180 else ("seconds", 1)
     lines = {}
-    for name, histories in runs.items():
-        check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(histories, start=1)})
-        times = np.mean([np.cumsum(run["seconds"]) for run in histories], axis=0) / length
-        lines[name] = (times, np.array([run["val_accuracy"] for run in histories], dtype=float))
-    columns = min(3, len(runs))
-    rows = -(-len(runs) // columns)
+    for name, repeated in recipes.items():
+        check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(repeated, start=1)})
+        times = np.mean([np.cumsum(run["seconds"]) for run in repeated], axis=0) / length
+        lines[name] = (times, np.array([run["val_accuracy"] for run in repeated], dtype=float))
+    columns = min(3, len(recipes))
+    rows = -(-len(recipes) // columns)
     figure, axes = new_figure(rows, columns, width=9.6, height=0.6 + 1.7 * rows, shared=True)
-    for axis in axes.flat[len(runs) :]:
+    for axis in axes.flat[len(recipes) :]:
         axis.set_axis_off()
     ends = []
     for (name, (times, accuracies)), axis in zip(lines.items(), axes.flat, strict=False):

@@ -48,7 +48,7 @@ SETTINGS = {
 SAID = {"title": "T", "source": "a sample"}
 EVERY_FIGURE = {
     "accuracy_over_time": lambda: plots.accuracy_over_time(
-        {"a recipe": [{"seconds": [1, 1], "val_accuracy": [0.3, 0.5]}]}, **SAID
+        [{"recipe": "a recipe", "seconds": [1, 1], "val_accuracy": [0.3, 0.5]}], **SAID
     ),
     "calibration": lambda: plots.calibration(CALIBRATION, **SAID),
     "call_states": lambda: plots.call_states({"cold": [0.2, 0.3], "on disk": [0.02], "warm": [0.004]}, **SAID),

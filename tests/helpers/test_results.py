@@ -101,6 +101,18 @@ def test_a_table_has_a_column_for_each_name_and_readable_numbers():
     ]
 
 
+def test_accuracies_are_in_percent_with_their_intervals():
+    evaluations = {
+        "test": {"accuracy": 0.96, "accuracy_interval": [0.8654, 0.98904], "count": 5000, "mistake_count": 2},
+        "by_student": {"accuracy": 1, "accuracy_interval": [0.9, 1.0]},
+    }
+    assert repr(results.accuracies(evaluations, heading="images of")).splitlines() == [
+        "images of   accuracy  95% interval     images",
+        "test        96.0%     86.5% to 98.9%   5,000",
+        "by_student  100.0%    90.0% to 100.0%",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
