@@ -234,7 +234,7 @@ def main() -> None:
     figure = plots.accuracy_over_time(runs, title="CIFAR-10, recipe by recipe", source=source)
     path = record.write_results("cifar_recipe", results, figure)
     if arguments.keep:
-        measurements.keep("cifar_recipe", results)
+        record.write_results("cifar_recipe", results, folder=measurements.FOLDER)
     print(f"{source}\n\n{record.markdown_table(header, rows)}")
     print(f"\nAll numbers: {path}", file=sys.stderr)
 

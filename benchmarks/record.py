@@ -30,11 +30,13 @@ def describe_machine(*packages: str) -> dict[str, Any]:
     }
 
 
-def write_results(name: str, results: Mapping[str, Any], figure: Figure | None = None) -> Path:
+def write_results(
+    name: str, results: Mapping[str, Any], figure: Figure | None = None, *, folder: Path = OUTPUT
+) -> Path:
     """Write `NAME.json`, and `NAME.png` if there is a figure, and return the path of the first."""
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    path = OUTPUT / f"{name}.json"
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if figure is not None:
         figure.savefig(path.with_suffix(".png"), dpi=110)
     return path

@@ -220,7 +220,7 @@ def main() -> None:
     for name, figure in draw(results, by_split["random"].validation.images).items():
         figure.savefig(path.with_name(f"{NAME}_{name}.png"), dpi=110)
     if arguments.keep:
-        say(f"Kept: {measurements.keep(NAME, results)}")
+        say(f"Kept: {record.write_results(NAME, results, folder=measurements.FOLDER)}")
     print("\n\n".join([measurements.describe(results), *tables(results)]))
     say(f"All numbers: {path}")
 

@@ -27,14 +27,6 @@ def load(name: str) -> dict[str, Any]:
     return measured
 
 
-def keep(name: str, results: Mapping[str, Any]) -> Path:
-    """Store the results of a benchmark in place of those kept before, and return the file."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    return path
-
-
 def describe(measured: Mapping[str, Any]) -> str:
     """Say in a few words what was measured on: data, weights, epochs and seeds, machine and date.
 

@@ -2,6 +2,7 @@ import datetime
 
 import pytest
 
+from benchmarks import record
 from helpers import measurements
 
 EXAMPLE = {
@@ -13,11 +14,10 @@ EXAMPLE = {
 KEPT = sorted(path.stem for path in measurements.FOLDER.glob("*.json"))
 
 
-def test_what_is_kept_comes_back(monkeypatch, tmp_path):
+def test_what_a_benchmark_keeps_comes_back(monkeypatch, tmp_path):
     monkeypatch.setattr(measurements, "FOLDER", tmp_path / "measurements")
-    measurements.keep("example", {"ratio": 2})
-    path = measurements.keep("example", EXAMPLE)
-    assert path == tmp_path / "measurements" / "example.json"
+    record.write_results("example", {"ratio": 2}, folder=measurements.FOLDER)
+    record.write_results("example", EXAMPLE, folder=measurements.FOLDER)
     assert measurements.load("example") == EXAMPLE
 
 
