@@ -60,6 +60,7 @@ def test_names_are_taken_once(service, client, name):
         ({"ModelDataUrl": "s3://bucket/folder", "Mode": "SingleModel"}, "must name a .tar.gz archive"),
         ({"Mode": "Many"}, "enum value set"),
         ({"ModelDataUrl": "ftp://x"}, "regular expression pattern"),
+        ({"ModelDataUrl": "https://example.com/models/"}, "is not an S3 URI"),
     ],
 )
 def test_a_model_that_cannot_be_served_is_refused_by_its_cause(service, name, container, words):

@@ -111,6 +111,9 @@ def test_a_bucket_is_deleted_when_it_is_empty(service):
 def test_s3_addresses():
     assert parse_uri("s3://bucket/a/b") == ("bucket", "a/b")
     assert parse_uri("s3://bucket") == ("bucket", "")
-    for bad in ("", "/a/b", "https://bucket/a", "s3://"):
+    for host in ("s3", "s3.eu-west-1", "s3-eu-west-1"):
+        assert parse_uri(f"https://{host}.amazonaws.com/bucket/a%20b/") == ("bucket", "a b/")
+        assert parse_uri(f"https://my.bucket.{host}.amazonaws.com/a/b") == ("my.bucket", "a/b")
+    for bad in ("", "/a/b", "https://bucket/a", "s3://", "https://s3.example.com/bucket/a"):
         with pytest.raises(ValueError, match=r"not an S3 URI. Write it as"):
             parse_uri(bad)

@@ -56,6 +56,36 @@ def test_a_channel_holds_what_lies_below_its_prefix(opt_ml, objects, uri, files)
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.parametrize(
+    ("uri", "files"),
+    [
+        ("s3://b/cifar", {"1.txt": b"cifar/1.txt", "cifar_test/1.txt": b"cifar_test/1.txt"}),
+        ("s3://b/sets/train_", {f"train_{kind}/1.txt": f"sets/train_{kind}/1.txt".encode() for kind in ("a", "b")}),
+    ],
+)
+def test_files_of_a_prefix_that_begins_alike_keep_their_folders(opt_ml, objects, uri, files):
+    for key in ("cifar/1.txt", "cifar_test/1.txt", "sets/train_a/1.txt", "sets/train_b/1.txt"):
+        objects.add(key, key.encode())
+    channels.download(channel("training", uri), opt_ml, objects)
+    folder = opt_ml.root / "input/data/training"
+    assert {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()} == files
+
+
+def test_two_keys_that_would_be_one_file_are_refused(opt_ml, objects):
+    for key in ("cifar/cifar_test/1.txt", "cifar_test/1.txt"):
+        objects.add(key, b"")
+    with pytest.raises(InputError, match="The key 'cifar_test/1.txt' would overwrite"):
+        channels.download(channel("training", "s3://b/cifar"), opt_ml, objects)
+
+
+def test_checkpoints_of_a_run_whose_name_begins_alike_are_not_restored(tmp_path, objects):
+    for key in ("checkpoints/run1/epoch", "checkpoints/run10/epoch"):
+        objects.add(key, key.encode())
+    folder = tmp_path / "restored"
+    channels.restore("s3://b/checkpoints/run1", folder, objects)
+    assert [path.read_bytes() for path in folder.rglob("*") if path.is_file()] == [b"checkpoints/run1/epoch"]
+
+
 def test_folder_markers_of_the_console_are_passed_over(opt_ml, objects):
     for key in ("data/", "data/sub/", "data/sub/a.txt"):
         objects.add(key, b"")

@@ -165,13 +165,15 @@ class Endpoints:
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint is None:
             return
-        fleet = self._new_fleet(endpoint, endpoint["Fleet"])
+        fleet = None
         try:
+            fleet = self._new_fleet(endpoint, endpoint["Fleet"])
             if adopt:
                 await asyncio.to_thread(fleet.adopt)
             await fleet.start()
         except BaseException as error:
-            await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
+            if fleet:
+                await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
             if isinstance(error, Exception):
                 self._fail(name, _reason(error))
                 return
@@ -184,12 +186,14 @@ class Endpoints:
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint is None:
             return
-        fleet = self._new_fleet(endpoint, endpoint["PendingFleet"])
+        fleet = None
         nothing_pending = {"PendingFleet": None, "PendingConfigName": None, "UpdateStartTime": None}
         try:
+            fleet = self._new_fleet(endpoint, endpoint["PendingFleet"])
             await fleet.start()
         except BaseException as error:
-            await fleet.stop(drain=False)
+            if fleet:
+                await fleet.stop(drain=False)
             if not isinstance(error, Exception):
                 raise
             self._settle(name, FailureReason=_reason(error), **nothing_pending)
@@ -247,7 +251,18 @@ class Endpoints:
         self._records.update(ENDPOINT, name, **changes)
 
     def _change(self, name: str, change: Coroutine[Any, Any, None]) -> None:
-        self._changes[name] = asyncio.create_task(change)
+        self._changes[name] = asyncio.create_task(self._guarded(name, change))
+
+    async def _guarded(self, name: str, change: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong in a change, the endpoint must not stay in a state that nothing ends."""
+        try:
+            await change
+        except Exception as error:
+            logger.exception("endpoint %s", name)
+            if name in self._serving:
+                self._settle(name, FailureReason=_reason(error))
+            else:
+                self._fail(name, _reason(error))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -28,6 +28,12 @@ from local_sagemaker.services.s3_documents import DiskBuffer
 
 OBJECT, UPLOAD = "s3_object", "s3_upload"
 _S3_URI = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
+# https://s3.us-east-1.amazonaws.com/bucket/key, and https://bucket.s3.us-east-1.amazonaws.com/key.
+_S3_HOST = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
+_S3_URLS = (
+    re.compile(rf"https://{_S3_HOST}/([^/]+)/?(.*)", re.DOTALL),
+    re.compile(rf"https://([^/]+)\.{_S3_HOST}/?(.*)", re.DOTALL),
+)
 
 
 @dataclass(frozen=True)
@@ -216,15 +222,16 @@ class Objects:
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
-    """Split ``s3://bucket/key`` into bucket and key.
+    """Split ``s3://bucket/key``, or an ``https`` URL of S3, into bucket and key.
 
     Raises:
         ValueError: If it is no S3 URI.
     """
-    match = _S3_URI.fullmatch(uri)
-    if match is None:
-        raise ValueError(f"{uri!r} is not an S3 URI. Write it as s3://bucket/prefix.")
-    return match[1], match[2]
+    for expression in (_S3_URI, *_S3_URLS):
+        if match := expression.fullmatch(uri):
+            bucket, key = match.groups()
+            return bucket, key if uri.startswith("s3:") else unquote(key)
+    raise ValueError(f"{uri!r} is not an S3 URI. Write it as s3://bucket/prefix.")
 
 
 def _md5(path: Path) -> str:

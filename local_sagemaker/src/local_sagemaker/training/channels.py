@@ -72,18 +72,20 @@ def download(channel: dict[str, Any], opt_ml: OptMl, objects: Objects, *, index:
     folder.mkdir(parents=True, exist_ok=True)
     for relative, stored in found:
         target = _place(folder, relative, stored.key)
+        if target.exists():
+            raise InputError(f"ClientError: The key {stored.key!r} would overwrite another object's file {relative!r}.")
         shutil.copyfile(stored.path, target)
         if name in SOURCE_CHANNELS:
             opt_ml.localise_file(target)
 
 
 def restore(uri: str, folder: Path, objects: Objects) -> None:
-    """Copy the S3 objects below an address into a folder; there may be none.
+    """Copy the S3 objects below a folder's address into a folder; there may be none.
 
     Raises:
         InputError: If a key would leave the folder.
     """
-    for relative, stored in _objects(uri, objects):
+    for relative, stored in _objects(uri.rstrip("/") + "/", objects):
         shutil.copyfile(stored.path, _place(folder, relative, stored.key))
 
 
@@ -108,6 +110,11 @@ def _place(folder: Path, relative: str, key: str) -> Path:
 
 
 def _relative_key(key: str, prefix: str) -> str:
-    """Return where below the channel's folder an object belongs, as SageMaker's ``S3Prefix`` input places it."""
-    folder_prefix = prefix if prefix.endswith("/") or not prefix else prefix + "/"
-    return key.removeprefix(folder_prefix) if key.startswith(folder_prefix) else key.rpartition("/")[2]
+    """Return where below the channel's folder an object belongs, as SageMaker's ``S3Prefix`` input places it.
+
+    What lies in the folder of that name loses the folder. What only begins alike keeps all behind the last slash, so
+    that ``s3://bucket/cifar`` mixes the files of ``cifar`` and ``cifar_test`` up no more than their keys are.
+    """
+    if key.startswith(folder := prefix.rstrip("/") + "/"):
+        return key[len(folder) :]
+    return key[prefix.rfind("/") + 1 :]
