@@ -8,6 +8,9 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EndpointConnectionError
 from clients import Service, eventually
 
@@ -74,6 +77,27 @@ def test_a_presigned_url_works_as_it_is_and_not_for_another_object(service):
     status, text = send(service, f"{other}?{parts.query}", method="GET", body=None)
     assert status == 403
     assert "secret" not in text
+
+
+def test_a_presigned_upload_takes_headers_from_its_query_and_no_checksum_of_an_empty_body(service):
+    bucket = service.bucket()
+    query = {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-meta-who": "me"}
+    address = f"{service.status.environment['AWS_ENDPOINT_URL']}/{bucket}/key"
+    request = AWSRequest("PUT", address, params=query)
+    keys = service.status.environment
+    credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+    S3SigV4QueryAuth(credentials, "s3", keys["AWS_REGION"], expires=60).add_auth(request)
+    parts = urlsplit(request.url)
+    assert send(service, f"{parts.path}?{parts.query}", method="PUT", body=b"content")[0] == 200
+    found = service.s3.get_object(Bucket=bucket, Key="key")
+    assert (found["Body"].read(), found["Metadata"]) == (b"content", {"who": "me"})
+
+
+def test_a_form_upload_is_refused_by_name(service):
+    form = service.s3.generate_presigned_post(service.bucket(), "key")
+    status, text = send(service, urlsplit(form["url"]).path, Content_Type="multipart/form-data; boundary=b")
+    assert status == 501
+    assert "does not support form uploads" in text
 
 
 def test_an_unsupported_service_is_named_with_what_is_supported(service):
@@ -288,3 +312,36 @@ def test_a_full_disk_of_records_is_told_and_reads_go_on(full_service):
     assert sum(len(page["Models"]) for page in pages) == created
     assert created > 0
     assert service.sagemaker.describe_model(ModelName="m0")["ModelName"] == "m0"
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/json; charset=utf-8", "text/csv", None])
+def test_errors_of_the_runtime_can_be_read_whatever_was_sent(service, endpoint, content_type):
+    named = {"ContentType": content_type} if content_type else {}
+    with pytest.raises(ClientError) as failure:
+        service.runtime.invoke_endpoint(EndpointName=endpoint, TargetModel="linear.tar.gz", Body=b"\x89", **named)
+    response = failure.value.response
+    assert (response["Error"]["Code"], response["OriginalStatusCode"] >= 400) == ("ModelError", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "arguments", "named"),
+    [
+        ("sagemaker-runtime", "invoke_endpoint_async", {"EndpointName": "e", "InputLocation": "s3://b/k"}, ""),
+        ("sagemaker-runtime", "invoke_endpoint_with_response_stream", {"EndpointName": "e", "Body": b""}, ""),
+        ("sagemaker", "describe_domain", {"DomainId": "d-1"}, ""),
+        ("lambda", "list_functions", {}, "lambda"),
+        ("logs", "list_anomalies", {}, ""),
+        ("cloudwatch", "get_metric_widget_image", {"MetricWidget": "{}"}, ""),
+        ("iam", "simulate_custom_policy", {"PolicyInputList": ["{}"], "ActionNames": ["s3:GetObject"]}, ""),
+        ("application-autoscaling", "describe_scaling_activities", {"ServiceNamespace": "sagemaker"}, ""),
+    ],
+)
+def test_what_is_missing_is_named_in_the_services_own_form_and_not_tried_again(service, name, action, arguments, named):
+    client = service.client(name, retries={"total_max_attempts": 3})
+    with pytest.raises(ClientError) as failure:
+        getattr(client, action)(**arguments)
+    response = failure.value.response
+    operation = named or client.meta.method_to_api_mapping[action]
+    assert response["Error"]["Code"] == "UnsupportedOperation"
+    assert response["Error"]["Message"].startswith(f"local_sagemaker has no {operation}")
+    assert response["ResponseMetadata"]["RetryAttempts"] == 0

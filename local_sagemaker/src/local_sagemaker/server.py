@@ -5,7 +5,6 @@ SageMaker's own actions and the runtime are answered here, everything else by mo
 
 import asyncio
 import errno
-import json
 import logging
 import os
 import sqlite3
@@ -14,14 +13,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
-from xml.sax.saxutils import escape
+from urllib.parse import parse_qs, unquote
+
+from moto import __version__ as MOTO
 
 from local_sagemaker.actions import Actions
 from local_sagemaker.asgi import read_body, send_response
 from local_sagemaker.clients import client_environment
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.gateway import payloads, signing
+from local_sagemaker.gateway import error_documents, payloads, signing
 from local_sagemaker.hosting.container_process import Call
 from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.records import Records
@@ -40,6 +40,12 @@ _SINGLE = frozenset({"authorization", "content-length", "content-type", "host", 
 _STORAGE_ERRORS = frozenset({errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPERM, errno.EROFS})
 # What a presigned URL says of its signature, which was verified before.
 _PRESIGNED = ("X-Amz-", "AWSAccessKeyId=", "Signature=", "Expires=")
+# Calls of the runtime besides InvokeEndpoint, by the end of their path.
+_RUNTIME_ACTIONS = {
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+    "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
+}
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -115,6 +121,7 @@ class Server:
             _check_headers([name.decode("latin-1") for name, _ in scope["headers"]])
             if headers.get("host") not in self._hosts:
                 raise ServiceError("AccessDenied", "The Host header names another server.", status=403)
+            buckets.check_form(request.method, request.path, headers)
             runtime = request.path.startswith("/endpoints/") and request.path.endswith("/invocations")
             limit = self._settings.max_invocation_bytes if runtime else self._settings.max_request_bytes
             body = await self._body(headers, receive, send, limit)
@@ -141,7 +148,7 @@ class Server:
             pass  # nobody is there to answer to
         except Exception as error:
             logger.exception("%s %s", request.method, request.path)
-            await _send_error(send, _unexpected(error, self._settings.home), headers)
+            await _send_error(send, _unexpected(error, request, self._settings.home), headers)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive, send: Send, limit: int) -> bytes:
         too_large = ServiceError(
@@ -160,6 +167,9 @@ class Server:
     async def _act(self, request: _Request, region: str, send: Send) -> None:
         target = request.headers.get("x-amz-target", "")
         service, _, action = target.partition(".")
+        if not target:
+            name = _RUNTIME_ACTIONS.get(request.path.rpartition("/")[2], f"{request.method} {request.path}")
+            raise ServiceError("UnsupportedOperation", f"local_sagemaker has no {name}. It has InvokeEndpoint.")
         if service != "SageMaker" or request.method != "POST":
             raise ServiceError("UnknownOperationException", f"There is no SageMaker operation {target!r}.", status=404)
         payload = self._actions.call(action, request.body, region=region)
@@ -212,8 +222,9 @@ class Server:
 
     def _s3(self, request: _Request, access: signing.Scope) -> aws_services.Response:
         query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
+        query, given = payloads.split_headers(query)
         buckets.check_supported(request.method, request.path, query)
-        headers, body = payloads.decode(request.method, query, request.headers, request.body)
+        headers, body = payloads.decode(request.method, query, {**request.headers, **given}, request.body)
         parts: dict[str, Any] = {"method": request.method, "path": request.path, "query": query, "body": body}
         if request.method in ("GET", "HEAD"):
             response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
@@ -225,7 +236,7 @@ class Server:
             response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
             if response.status < 300:  # on disk before the client hears of it
                 self._objects.after_request(headers=headers, region=access.region, **parts)
-        return response
+        return buckets.without_version(response, request.path)
 
 
 def _open_transcript(settings: Settings) -> Any:
@@ -249,8 +260,12 @@ def _check_headers(names: list[str]) -> None:
         raise ServiceError("InvalidRequest", f"The request has more than one header {', '.join(sorted(repeated))}.")
 
 
-def _unexpected(error: Exception, home: Path) -> ServiceError:
+def _unexpected(error: Exception, request: _Request, home: Path) -> ServiceError:
     """Return the error to answer with when the server fails, above all when its disk does."""
+    if isinstance(error, NotImplementedError):  # moto knows the action and does not have it
+        form = parse_qs(request.body.decode(errors="replace"))
+        action = request.headers.get("x-amz-target", "").rpartition(".")[2] or form.get("Action", [request.path])[0]
+        return ServiceError("UnsupportedOperation", f"local_sagemaker has no {action}: moto {MOTO} lacks it.")
     is_storage = isinstance(error, sqlite3.OperationalError)
     if is_storage or (isinstance(error, OSError) and error.errno in _STORAGE_ERRORS):
         return ServiceError(
@@ -264,22 +279,9 @@ def _unexpected(error: Exception, home: Path) -> ServiceError:
 
 
 async def _send_error(send: Send, error: ServiceError, headers: Mapping[str, str]) -> None:
-    """Send an error in the form that the called service uses."""
-    content_type = headers.get("content-type", "")
-    if "x-amz-target" in headers or "x-amzn-sagemaker" in str(headers) or content_type == "application/json":
-        document = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
-        payload, media_type = json.dumps(document).encode(), _JSON
-    elif content_type.startswith("application/x-www-form-urlencoded"):
-        payload = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{error.code}</Code>"
-            f"<Message>{escape(error.message)}</Message></Error></ErrorResponse>"
-        ).encode()
-        media_type = "text/xml"
-    else:
-        payload = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>".encode()
-        media_type = "application/xml"
-    answer = [(b"content-type", media_type.encode()), (b"x-amzn-errortype", error.code.encode())]
-    await send_response(send, error.status, answer, payload)
+    content_type, body = error_documents.write(error, headers)
+    answer = [(b"content-type", content_type.encode()), (b"x-amzn-errortype", error.code.encode())]
+    await send_response(send, error.status, answer, body)
 
 
 def configure_logging() -> None:

@@ -87,7 +87,7 @@ def test_an_unsupported_media_type_is_a_model_error(service, endpoint):
         ("", "must name its model in TargetModel"),
         ("../models/linear.tar.gz", "leaves the endpoint's S3 prefix"),
         ("a/../../secret.tar.gz", "leaves the endpoint's S3 prefix"),
-        ("/linear.tar.gz", "no valid name"),
+        ("//linear.tar.gz", "no valid name"),
         ("x" * 1025, "no valid name"),
     ],
 )
@@ -96,6 +96,10 @@ def test_a_target_model_that_cannot_be_is_refused(service, endpoint, target, wor
     assert response["Error"]["Code"] == "ValidationError"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert words in response["Error"]["Message"]
+
+
+def test_a_target_model_may_begin_with_a_slash(service, endpoint):
+    assert service.invoke(endpoint, {"instances": [[1, 2]]}, target="/linear.tar.gz") == {"predictions": [[10, 20]]}
 
 
 def test_a_target_model_may_lie_in_a_folder(service, endpoint, models_bucket, model_archives):

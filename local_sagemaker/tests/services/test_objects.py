@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from local_sagemaker.services.objects import parse_uri
+from local_sagemaker import s3_addresses
 from local_sagemaker.settings import MEBIBYTE
 
 
@@ -109,11 +109,38 @@ def test_a_bucket_is_deleted_when_it_is_empty(service):
 
 
 def test_s3_addresses():
-    assert parse_uri("s3://bucket/a/b") == ("bucket", "a/b")
-    assert parse_uri("s3://bucket") == ("bucket", "")
+    assert s3_addresses.parse("s3://bucket/a/b") == ("bucket", "a/b")
+    assert s3_addresses.parse("s3://bucket") == ("bucket", "")
     for host in ("s3", "s3.eu-west-1", "s3-eu-west-1"):
-        assert parse_uri(f"https://{host}.amazonaws.com/bucket/a%20b/") == ("bucket", "a b/")
-        assert parse_uri(f"https://my.bucket.{host}.amazonaws.com/a/b") == ("my.bucket", "a/b")
+        assert s3_addresses.parse(f"https://{host}.amazonaws.com/bucket/a%20b/") == ("bucket", "a b/")
+        assert s3_addresses.parse(f"https://my.bucket.{host}.amazonaws.com/a/b") == ("my.bucket", "a/b")
     for bad in ("", "/a/b", "https://bucket/a", "s3://", "https://s3.example.com/bucket/a"):
         with pytest.raises(ValueError, match=r"not an S3 URI. Write it as"):
-            parse_uri(bad)
+            s3_addresses.parse(bad)
+
+
+def test_a_multipart_upload_names_a_version_only_where_the_bucket_keeps_versions(service):
+    bucket = service.bucket()
+    for status in (None, "Enabled"):
+        if status:
+            service.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+        named = {
+            "Bucket": bucket,
+            "Key": "k",
+            "UploadId": service.s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"],
+        }
+        part = service.s3.upload_part(PartNumber=1, Body=b"x", **named)
+        parts = {"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
+        answer = service.s3.complete_multipart_upload(MultipartUpload=parts, **named)
+        assert ("VersionId" in answer) == bool(status)
+
+
+@pytest.mark.parametrize(
+    "call", ["get_object_torrent", "get_bucket_request_payment", "list_bucket_metrics_configurations"]
+)
+def test_settings_that_moto_cannot_read_are_refused_by_name(service, call):
+    bucket = service.bucket()
+    service.s3.put_object(Bucket=bucket, Key="k", Body=b"content")
+    key = {"Key": "k"} if "object" in call else {}
+    with pytest.raises(ClientError, match="NotImplemented"):
+        getattr(service.s3, call)(Bucket=bucket, **key)

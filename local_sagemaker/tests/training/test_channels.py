@@ -74,7 +74,7 @@ def test_files_of_a_prefix_that_begins_alike_keep_their_folders(opt_ml, objects,
 def test_two_keys_that_would_be_one_file_are_refused(opt_ml, objects):
     for key in ("cifar/cifar_test/1.txt", "cifar_test/1.txt"):
         objects.add(key, b"")
-    with pytest.raises(InputError, match="The key 'cifar_test/1.txt' would overwrite"):
+    with pytest.raises(InputError, match=r"The key 'cifar_test/1.txt' would overwrite"):
         channels.download(channel("training", "s3://b/cifar"), opt_ml, objects)
 
 

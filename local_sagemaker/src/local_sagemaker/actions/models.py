@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from local_sagemaker import s3_addresses
 from local_sagemaker.actions.resources import Resources, check_image
 from local_sagemaker.errors import validation
 from local_sagemaker.hosting.endpoints import MODEL
-from local_sagemaker.services.objects import parse_uri
 from local_sagemaker.settings import Settings
 
 
@@ -28,7 +28,7 @@ class ModelActions:
         if containers[0].get("Mode") != "MultiModel" and not url.endswith(".tar.gz"):
             raise validation(f"ModelDataUrl {url!r} must name a .tar.gz archive, or Mode must be MultiModel.")
         try:
-            parse_uri(url)
+            s3_addresses.parse(url)
             Settings().limited_by(containers[0].get("Environment", {}))
         except ValueError as error:
             raise validation(str(error)) from None

@@ -5,12 +5,26 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
 from awscrt import checksums
 
 from local_sagemaker.errors import ServiceError
 
 _TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+
+
+def split_headers(query: str) -> tuple[str, dict[str, str]]:
+    """Take the headers out of the query of a presigned URL, where SDKs put them, and return the rest and them.
+
+    Checksums are dropped: an SDK cannot know what will be uploaded when it signs, the one for JavaScript signs that of
+    an empty body, and S3 is reported to ignore them (issue 480 of aws/aws-sdk).
+    """
+    pairs = [part.partition("=") for part in query.split("&") if part]
+    headers = {name.lower(): unquote(value) for name, _, value in pairs if name.lower().startswith("x-amz-")}
+    rest = "&".join("".join(pair) for pair in pairs if not pair[0].lower().startswith("x-amz-"))
+    ignored = ("x-amz-checksum-", "x-amz-sdk-checksum-")
+    return rest, {name: value for name, value in headers.items() if not name.startswith(ignored)}
 
 
 def decode(method: str, query: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker import s3_addresses
 from local_sagemaker.errors import invocation
 from local_sagemaker.hosting.instances import Instance, new_instance_id
 from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.services import aws_services
 from local_sagemaker.services.metrics import Metrics, VariantMetrics
-from local_sagemaker.services.objects import Objects, parse_uri
+from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import MAX_TARGET_MODEL_CHARACTERS, Settings
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Variant:
         self.multi_model = plan["Mode"] == "MultiModel"
         self.instances: list[Instance] = []
         self.metrics = VariantMetrics(host.metrics, host.endpoint, self.name, region=host.region)
-        self._bucket, self._prefix = parse_uri(plan["ModelDataUrl"])
+        self._bucket, self._prefix = s3_addresses.parse(plan["ModelDataUrl"])
         if self.multi_model and self._prefix and not self._prefix.endswith("/"):
             self._prefix += "/"
         self._keep_models = plan["ModelCacheSetting"] == "Enabled"
@@ -89,7 +90,8 @@ class Variant:
             raise invocation(
                 f"Endpoint {endpoint} is a multi-model endpoint: the invocation must name its model in TargetModel."
             )
-        if len(target_model) > MAX_TARGET_MODEL_CHARACTERS or not target_model.isprintable() or target_model[0] in "/ ":
+        target_model = target_model.removeprefix("/")  # as some public clients send it
+        if len(target_model) > MAX_TARGET_MODEL_CHARACTERS or not target_model.isprintable() or target_model[:1] in "/ ":
             raise invocation(f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix.")
         if ".." in target_model.split("/"):
             raise invocation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")

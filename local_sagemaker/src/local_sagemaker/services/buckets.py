@@ -5,6 +5,8 @@ When the server starts they are sent to moto again.
 """
 
 import base64
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -34,6 +36,20 @@ SETTINGS = frozenset(
 _OBJECT_PARTS = frozenset(
     {"acl", "legal-hold", "partNumber", "retention", "select", "select-type", "tagging", "uploadId", "uploads"}
 )
+# What moto would answer with a list of objects, the object itself or an error of its own.
+_UNREADABLE = frozenset(
+    {
+        "abac",
+        "analytics",
+        "annotation",
+        "intelligent-tiering",
+        "metadataConfiguration",
+        "metadataTable",
+        "metrics",
+        "requestPayment",
+        "torrent",
+    }
+)
 _PARAMETERS = frozenset({"x-id", "versionId", "AWSAccessKeyId", "Signature", "Expires"})
 _HEADERS = ("content-type", "x-amz-acl", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership")
 
@@ -44,15 +60,35 @@ def check_supported(method: str, path: str, query: str) -> None:
     Raises:
         ServiceError: ``NotImplemented``, status 501, that names the setting.
     """
-    if method in ("GET", "HEAD", "OPTIONS"):
-        return
     is_object = bool(path.lstrip("/").partition("/")[2])
     names = {name for name, _ in parse_qsl(query, keep_blank_values=True) if not name.startswith("X-Amz-")}
-    known = _OBJECT_PARTS if is_object else SETTINGS | {"delete"}
-    unknown = names - known - _PARAMETERS
+    if method in ("GET", "HEAD", "OPTIONS"):
+        unknown = names & _UNREADABLE
+    else:
+        unknown = names - (_OBJECT_PARTS if is_object else SETTINGS | {"delete"}) - _PARAMETERS
     if unknown or (method == "POST" and not names - _PARAMETERS):
         what = ", ".join(sorted(unknown)) or "form uploads"
         raise ServiceError("NotImplemented", f"local_sagemaker's S3 does not support {what}.", status=501)
+
+
+def check_form(method: str, path: str, headers: Mapping[str, str]) -> None:
+    """Refuse a presigned POST, which a browser sends as a form whose signature is in its body.
+
+    Raises:
+        ServiceError: ``NotImplemented``, status 501.
+    """
+    is_bucket = "/" not in path.strip("/")
+    if method == "POST" and is_bucket and headers.get("content-type", "").startswith("multipart/form-data"):
+        raise ServiceError("NotImplemented", "local_sagemaker's S3 does not support form uploads.", status=501)
+
+
+def without_version(response: aws_services.Response, path: str) -> aws_services.Response:
+    """Return the response to a request without the version ``null``, which moto tells of buckets without versions."""
+    bucket = aws_services.s3_backend().buckets.get(path.lstrip("/").partition("/")[0])
+    if bucket is None or bucket.versioning_status:
+        return response
+    headers = [pair for pair in response.headers if pair != (b"x-amz-version-id", b"null")]
+    return dataclasses.replace(response, headers=headers)
 
 
 class Buckets:

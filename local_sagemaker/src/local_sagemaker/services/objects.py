@@ -8,7 +8,6 @@ are read on demand.
 import hashlib
 import io
 import os
-import re
 import shutil
 import threading
 import uuid
@@ -27,13 +26,6 @@ from local_sagemaker.services.buckets import Buckets
 from local_sagemaker.services.s3_documents import DiskBuffer
 
 OBJECT, UPLOAD = "s3_object", "s3_upload"
-_S3_URI = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
-# https://s3.us-east-1.amazonaws.com/bucket/key, and https://bucket.s3.us-east-1.amazonaws.com/key.
-_S3_HOST = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
-_S3_URLS = (
-    re.compile(rf"https://{_S3_HOST}/([^/]+)/?(.*)", re.DOTALL),
-    re.compile(rf"https://([^/]+)\.{_S3_HOST}/?(.*)", re.DOTALL),
-)
 
 
 @dataclass(frozen=True)
@@ -219,19 +211,6 @@ class Objects:
             keys.setlist(key, s3_documents.to_versions(bucket, key, record["versions"], self._folder))
         elif key in keys:
             keys.pop(key)
-
-
-def parse_uri(uri: str) -> tuple[str, str]:
-    """Split ``s3://bucket/key``, or an ``https`` URL of S3, into bucket and key.
-
-    Raises:
-        ValueError: If it is no S3 URI.
-    """
-    for expression in (_S3_URI, *_S3_URLS):
-        if match := expression.fullmatch(uri):
-            bucket, key = match.groups()
-            return bucket, key if uri.startswith("s3:") else unquote(key)
-    raise ValueError(f"{uri!r} is not an S3 URI. Write it as s3://bucket/prefix.")
 
 
 def _md5(path: Path) -> str:

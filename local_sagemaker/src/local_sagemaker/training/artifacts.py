@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker import archives
-from local_sagemaker.services.objects import Objects, parse_uri
+from local_sagemaker import archives, s3_addresses
+from local_sagemaker.services.objects import Objects
 from local_sagemaker.training.opt_ml import InputError, OptMl
 
 
@@ -28,7 +28,7 @@ def upload(job: dict[str, Any], instances: list[OptMl], objects: Objects, *, sta
         InputError: If the bucket does not exist.
     """
     config = job["OutputDataConfig"]
-    bucket, prefix = parse_uri(config["S3OutputPath"])
+    bucket, prefix = s3_addresses.parse(config["S3OutputPath"])
     base = f"{prefix.rstrip('/')}/{job['TrainingJobName']}/output".lstrip("/")
     if not objects.has_bucket(bucket):
         raise InputError(f"ClientError: Artifact upload failed: the bucket {bucket!r} does not exist.")

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker import s3_addresses
 from local_sagemaker.errors import validation
-from local_sagemaker.services.objects import Objects, StoredObject, parse_uri
+from local_sagemaker.services.objects import Objects, StoredObject
 from local_sagemaker.training.opt_ml import InputError, OptMl
 
 SOURCE_CHANNELS = ("code", "sm_drivers")
@@ -90,7 +91,7 @@ def restore(uri: str, folder: Path, objects: Objects) -> None:
 
 
 def _objects(uri: str, objects: Objects) -> list[tuple[str, StoredObject]]:
-    bucket, prefix = parse_uri(uri)
+    bucket, prefix = s3_addresses.parse(uri)
     # The S3 console marks folders with empty objects.
     stored = [item for item in objects.list(bucket, prefix) if not item.key.endswith("/")]
     return [(_relative_key(item.key, prefix), item) for item in stored]

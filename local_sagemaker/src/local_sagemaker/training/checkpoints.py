@@ -5,8 +5,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker import s3_addresses
 from local_sagemaker.errors import validation
-from local_sagemaker.services.objects import Objects, parse_uri
+from local_sagemaker.services.objects import Objects
 from local_sagemaker.training.channels import restore
 from local_sagemaker.training.opt_ml import CONTAINER_PATH, InputError, OptMl
 
@@ -38,7 +39,7 @@ class Checkpoints:
             seconds: Time between two looks at the files.
         """
         self._uri = config["S3Uri"]
-        self._bucket, prefix = parse_uri(self._uri)
+        self._bucket, prefix = s3_addresses.parse(self._uri)
         self._prefix = prefix.rstrip("/")
         self._folders = [instance.folder(config.get("LocalPath", DEFAULT_PATH)) for instance in instances]
         self._objects = objects

@@ -11,9 +11,9 @@ import shlex
 import shutil
 from typing import Any
 
-from local_sagemaker import archives
+from local_sagemaker import archives, s3_addresses
 from local_sagemaker.errors import validation
-from local_sagemaker.services.objects import Objects, parse_uri
+from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
 from local_sagemaker.training.opt_ml import CONTAINER_PATH, InputError, OptMl
 
@@ -61,7 +61,7 @@ class EntryPoint:
         source = "" if self._entry else str(self._parameters[_SOURCE])
         if not source.startswith("s3://"):
             return
-        stored = objects.get(*parse_uri(source))
+        stored = objects.get(*s3_addresses.parse(source))
         if stored is None:
             raise InputError(f"ClientError: There is no archive at {source}, which {_SOURCE} names.")
         shutil.rmtree(instance.code)
