@@ -80,7 +80,7 @@ def test_a_presigned_url_works_as_it_is_and_not_for_another_object(service):
 
 
 def test_a_presigned_upload_takes_headers_from_its_query_and_no_checksum_of_an_empty_body(service):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     query = {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-sdk-checksum-algorithm": "CRC32", "x-amz-meta-who": "me"}
     address = f"{service.status.environment['AWS_ENDPOINT_URL']}/{bucket}/key"
     request = AWSRequest("PUT", address, params=query)
@@ -94,7 +94,7 @@ def test_a_presigned_upload_takes_headers_from_its_query_and_no_checksum_of_an_e
 
 
 def test_a_form_upload_is_refused_by_name(service):
-    form = service.s3.generate_presigned_post(service.bucket(), "key")
+    form = service.s3.generate_presigned_post(service.buckets.create(), "key")
     status, text = send(service, urlsplit(form["url"]).path, Content_Type="multipart/form-data; boundary=b")
     assert status == 501
     assert "does not support form uploads" in text

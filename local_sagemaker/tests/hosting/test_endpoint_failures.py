@@ -21,6 +21,7 @@ PLAN = {
     "ModelDataUrl": "s3://models/m/",
     "Mode": "MultiModel",
     "ModelCacheSetting": "Enabled",
+    "Environment": {},
 }
 # Where each change of an endpoint may fail.
 STEPS = {

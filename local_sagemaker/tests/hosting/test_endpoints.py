@@ -99,7 +99,8 @@ def test_a_target_model_that_cannot_be_is_refused(service, endpoint, target, wor
 
 
 def test_a_target_model_may_begin_with_a_slash(service, endpoint):
-    assert service.invoke(endpoint, {"instances": [[1, 2]]}, target="/linear.tar.gz") == {"predictions": [[10, 20]]}
+    document = {"instances": [[1, 2]]}
+    assert service.endpoints.invoke(endpoint, document, target="/linear.tar.gz") == {"predictions": [[10, 20]]}
 
 
 def test_a_target_model_may_lie_in_a_folder(service, endpoint, models_bucket, model_archives):

@@ -120,7 +120,7 @@ def test_s3_addresses():
 
 
 def test_a_multipart_upload_names_a_version_only_where_the_bucket_keeps_versions(service):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     for status in (None, "Enabled"):
         if status:
             service.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
@@ -139,7 +139,7 @@ def test_a_multipart_upload_names_a_version_only_where_the_bucket_keeps_versions
     "call", ["get_object_torrent", "get_bucket_request_payment", "list_bucket_metrics_configurations"]
 )
 def test_settings_that_moto_cannot_read_are_refused_by_name(service, call):
-    bucket = service.bucket()
+    bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="k", Body=b"content")
     key = {"Key": "k"} if "object" in call else {}
     with pytest.raises(ClientError, match="NotImplemented"):

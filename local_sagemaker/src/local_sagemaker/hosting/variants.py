@@ -91,7 +91,11 @@ class Variant:
                 f"Endpoint {endpoint} is a multi-model endpoint: the invocation must name its model in TargetModel."
             )
         target_model = target_model.removeprefix("/")  # as some public clients send it
-        if len(target_model) > MAX_TARGET_MODEL_CHARACTERS or not target_model.isprintable() or target_model[:1] in "/ ":
+        if (
+            len(target_model) > MAX_TARGET_MODEL_CHARACTERS
+            or not target_model.isprintable()
+            or target_model[:1] in "/ "
+        ):
             raise invocation(f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix.")
         if ".." in target_model.split("/"):
             raise invocation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")
