@@ -15,7 +15,7 @@ PYTEST := $(CURDIR)/$(BIN)/python -m pytest
 .PHONY: run test test-aws lab lint clean lock python
 
 run: $(READY)
-	$(BIN)/python -m helpers.series run --parameters $(PARAMETERS)
+	$(BIN)/python -m series run --parameters $(PARAMETERS)
 
 # First what measures time or memory, alone on the machine; then the rest, two files at a time. More would not be quicker
 # on two cores, and needs more memory: the tests start servers, containers and jobs of their own.

@@ -116,7 +116,11 @@ class Step:
         wait = _SHORT
         while not self._ended.wait(wait):
             wait = _SECONDS_BETWEEN_LOOKS
+            self.look()
             self._show(self._text())
+
+    def look(self) -> None:
+        """Take note of how far the step is; called before each line is shown. Override it where nobody else counts."""
 
     def _text(self) -> str:
         """Return one line that says how far the step is."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from helpers import series
-from helpers.runs import kept_outputs
+from series import kept_outputs, runner
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,7 +39,7 @@ def test_every_link_leads_somewhere():
 
 def test_every_picture_of_a_notebook_is_shown():
     paths = {path.relative_to(ROOT).as_posix() for path in PICTURES.iterdir()}
-    assert paths == {f"notebooks/pictures/{name}.png" for name, path in series.find().items() if _is_pictured(path)}
+    assert paths == {f"notebooks/pictures/{name}.png" for name, path in runner.find().items() if _is_pictured(path)}
     assert paths <= set(IMAGES)
 
 
@@ -53,5 +52,5 @@ def test_a_picture_is_the_figure_that_its_notebook_keeps(path):
     kept = Image.open(io.BytesIO(kept_outputs.picture(ROOT / "notebooks" / f"{path.stem}.ipynb")))
     with Image.open(path) as picture:
         same = picture.size == kept.size and picture.convert("RGB").tobytes() == kept.convert("RGB").tobytes()
-    assert same, f"{path.name} is another picture than its notebook shows. Draw it: python -m helpers.series keep"
+    assert same, f"{path.name} is another picture than its notebook shows. Draw it: python -m series keep"
     assert path.stat().st_size <= 60_000

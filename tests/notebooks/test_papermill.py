@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from papermill import cli
 from papermill.inspection import inspect_notebook
 
-from helpers import parameters, s3, series
+from helpers import parameters, s3
+from series import runner
 
-NOTEBOOKS = series.find()
+NOTEBOOKS = runner.find()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS)
@@ -80,7 +81,7 @@ def test_the_kernel_that_ipykernel_registers_has_this_python_and_the_helpers(she
     kernel = "multi-model-endpoint"
     register = [sys.executable, "-m", "ipykernel", "install", "--user", "--name", kernel]
     subprocess.run(register, env=shell, check=True, capture_output=True)
-    path = write_notebook("01_where", ["import sys, helpers.series", "print(sys.prefix)"])
+    path = write_notebook("01_where", ["import sys, helpers.results", "print(sys.prefix)"])
     finished = run(shell, path, tmp_path / "executed.ipynb", "--kernel", kernel)
     assert finished.returncode == 0, finished.stderr
     assert printed(nbformat.read(tmp_path / "executed.ipynb", as_version=4)) == [f"{sys.prefix}\n"]
@@ -126,7 +127,7 @@ def test_what_the_page_says_to_type_arrives_and_a_file_may_name_parameters_of_ot
 ):
     show = "CLEAN_UP, CIFAR_LIMIT, PREFIX, ACCOUNT, CALLS_PER_SECOND, WIDTH, TARGET"
     path = write_notebook("01_check", [CHECK, f"print([{show}])"], parameters="CLEAN_UP = True  # delete")
-    given = ["-f", series.NOTEBOOKS / "parameters" / "aws.yaml", "-p", "CLEAN_UP", "False", "-p", "CIFAR_LIMIT", "None"]
+    given = ["-f", runner.NOTEBOOKS / "parameters" / "aws.yaml", "-p", "CLEAN_UP", "False", "-p", "CIFAR_LIMIT", "None"]
     given += ["-r", "PREFIX", "2024", "-y", "ACCOUNT: {kms_key: k}", "-p", "CALLS_PER_SECOND", "1e1"]
     finished = run(shell, path, tmp_path / "executed.ipynb", *given)
     assert finished.returncode == 0, finished.stderr

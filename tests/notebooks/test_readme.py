@@ -8,7 +8,8 @@ import pytest
 import yaml
 from papermill import cli
 
-from helpers import parameters, series
+from helpers import parameters
+from series import runner
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -25,7 +26,7 @@ def test_there_are_commands_to_check():
 
 def test_every_module_that_is_run_is_there():
     modules = set(re.findall(r"python -m ([\w.]+)", PAGE))
-    assert modules == {"helpers.orphaned_resources", "helpers.series", "ipykernel", "local_sagemaker", "pytest"}
+    assert modules == {"helpers.orphaned_resources", "series", "ipykernel", "local_sagemaker", "pytest"}
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
 
 
@@ -35,7 +36,7 @@ def test_papermill_has_every_option_and_notebooks_have_the_parameters():
     assert {word for words in lines for word in words if word.startswith("-")} <= known
     for words in lines:
         for place in (index for index, word in enumerate(words) if word == "-p"):
-            assert words[place + 1] in parameters.declared(series.find()[Path(words[1]).stem])
+            assert words[place + 1] in parameters.declared(runner.find()[Path(words[1]).stem])
 
 
 def test_every_file_and_link_is_there():
@@ -51,6 +52,6 @@ def test_the_environment_has_the_name_that_the_page_uses():
     assert PAGE.count(f"--name {conda['name']}") == 2
 
 
-@pytest.mark.parametrize("path", series.find().values(), ids=series.find())
+@pytest.mark.parametrize("path", runner.find().values(), ids=runner.find())
 def test_a_notebook_has_at_most_the_ten_parameters_that_the_page_tells(path):
     assert len(parameters.declared(path)) <= 10

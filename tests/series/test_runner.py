@@ -1,20 +1,25 @@
 import html
+import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
 import types
 from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat import v4
 
 import helpers
-from helpers import series
-from helpers.runs import report
+from helpers import progress, results
+from series import __main__ as series
+from series import runner
 
 RECORD = "from helpers import results\nresults.record(cifar_test_accuracy=0.9, cifar_source=SOURCE)"
 
@@ -37,7 +42,9 @@ def targets(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def child_processes_find_the_project(project, monkeypatch):
+def series_of_small_notebooks(project, tmp_path, monkeypatch):
+    """The series is what write_notebook has written; kernels find the project."""
+    monkeypatch.setattr(runner, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setenv("PYTHONPATH", str(project))
 
 
@@ -49,8 +56,8 @@ def sigterm_as_before():
     signal.signal(signal.SIGTERM, before)
 
 
-def run(folder: Path, output: Path, *arguments: str) -> int:
-    return series.main(["run", "--notebooks", str(folder), "--output", str(output), *arguments])
+def run(output: Path, *arguments: str) -> int:
+    return series.main(["run", "--output", str(output), *arguments])
 
 
 def summary(output: Path) -> dict:
@@ -58,31 +65,31 @@ def summary(output: Path) -> dict:
 
 
 def test_the_notebooks_run_in_order_with_the_parameters_they_declare(write_notebook, tmp_path, targets, capfd):
-    folder = write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'").parent
+    write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'")
     write_notebook(
         "02_train",
         ["from pathlib import Path\nfrom helpers import results", "results.record(here=Path.cwd().name, n=EPOCHS)"],
         parameters="EPOCHS = 5",
     )
     output = tmp_path / "out"
-    assert run(folder, output, "-p", "EPOCHS", "2", "-p", "SOURCE", "sample") == 0
+    assert run(output, "-p", "EPOCHS", "2", "-p", "SOURCE", "sample") == 0
     written = summary(output)
     assert written["status"] == "completed"
     assert [entry["name"] for entry in written["notebooks"]] == ["01_data", "02_train"]
     assert written["notebooks"][1]["results"] == {"here": "notebooks", "n": 2}
     assert written["parameters"] == {"EPOCHS": 2, "SOURCE": "sample"}
-    assert written["accuracies"] == {"cifar_test": 0.9}
-    assert written["data_sources"] == {"cifar": "sample"}
+    assert written["results"] == {"cifar_test_accuracy": 0.9, "cifar_source": "sample", "here": "notebooks", "n": 2}
     assert all(entry["seconds"] > 0 for entry in written["notebooks"])
     assert {"python", "tensorflow", "sagemaker"} <= set(written["versions"])
     assert targets == ["local", "left"]
-    assert (output / "01_data.html").is_file()
-    assert "02_train  completed after" in capfd.readouterr().out
+    log = capfd.readouterr().err
+    assert re.search(r"01_data  0/2  01_data\n +01_data  1/2  Section 1\n.*01_data: 2 cells, \d", log, re.DOTALL)
+    assert "02_train: 3 cells, " in log
 
 
 def test_the_target_comes_from_the_parameters(write_notebook, tmp_path, targets):
-    folder = write_notebook("01_data", ["1"], parameters="TARGET = 'local'").parent
-    assert run(folder, tmp_path / "out", "-p", "TARGET", "aws") == 0
+    write_notebook("01_data", ["1"], parameters="TARGET = 'local'")
+    assert run(tmp_path / "out", "-p", "TARGET", "aws") == 0
     assert targets == ["aws", "left"]
     assert summary(tmp_path / "out")["target"] == "aws"
 
@@ -94,10 +101,9 @@ def test_the_kernel_is_this_python_whatever_the_user_registered(write_notebook, 
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "user"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "user"))
     cell = "import sys\nfrom helpers import results\nresults.record(prefix=sys.prefix)"
-    folder = write_notebook("01_data", [cell]).parent
-    assert run(folder, tmp_path / "out") == 0
+    write_notebook("01_data", [cell])
+    assert run(tmp_path / "out") == 0
     assert summary(tmp_path / "out")["notebooks"][0]["results"] == {"prefix": sys.prefix}
-    assert os.environ["JUPYTER_PATH"] == str(tmp_path / "user")
 
 
 def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
@@ -105,11 +111,11 @@ def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
 ):
     ready = tmp_path / "model.txt"
     check = "from pathlib import Path\nif not Path(MODEL).exists():\n    raise FileNotFoundError('No model. Run 01.')"
-    folder = write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'").parent
+    write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'")
     write_notebook("02_train", ["1", check], parameters=f"MODEL = {str(ready)!r}\nEPOCHS = 1")
     write_notebook("03_deploy", ["1"])
     output = tmp_path / "out put"
-    assert run(folder, output, "-p", "SOURCE", "sample", "-p", "EPOCHS", "2") == 1
+    assert run(output, "-p", "SOURCE", "sample", "-p", "EPOCHS", "2") == 1
     written = summary(output)
     assert written["status"] == "failed"
     assert [entry["status"] for entry in written["notebooks"]] == ["completed", "failed"]
@@ -129,26 +135,26 @@ def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
     assert "--only 02 03 --output" in command
     assert "-p EPOCHS 2" in command and "SOURCE" not in command
     ready.touch()
-    assert series.main(shlex.split(command.partition("helpers.series ")[2])) == 0
+    assert series.main(shlex.split(command.partition(" -m series ")[2])) == 0
     written = summary(output)
     assert written["status"] == "completed"
     assert [entry["name"] for entry in written["notebooks"]] == ["01_data", "02_train", "03_deploy"]
-    assert written["data_sources"] == {"cifar": "sample"}
+    assert written["results"]["cifar_source"] == "sample"
 
 
 def test_a_run_that_lacks_what_an_earlier_notebook_leaves_is_resumed_with_that_one(
     write_notebook, tmp_path, targets, capfd
 ):
-    folder = write_notebook("01_data", ["1"], parameters="SOURCE = 'auto'").parent
+    write_notebook("01_data", ["1"], parameters="SOURCE = 'auto'")
     write_notebook("02_train", ["raise LookupError('No data set. Run 01_data first.')"], parameters="EPOCHS = 1")
-    assert run(folder, tmp_path / "out", "--only", "02", "-p", "EPOCHS", "2") == 1
+    assert run(tmp_path / "out", "--only", "02", "-p", "EPOCHS", "2") == 1
     assert "--only 01 02 --output" in capfd.readouterr().err
 
 
 def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, targets, capfd):
     cell = "raise RuntimeError('The endpoint is Failed.')"
-    folder = write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'").parent
-    assert run(folder, tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "team/series") == 1
+    write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'")
+    assert run(tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "team/series") == 1
     assert targets == ["aws", "left"]
     command = "python -m helpers.orphaned_resources list --target aws --prefix team/series"
     assert f"See what bills:  {command}" in capfd.readouterr().err
@@ -157,9 +163,9 @@ def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, 
 
 def test_a_kernel_that_dies_is_a_failure_with_its_last_words(write_notebook, tmp_path, targets):
     die = "import os\nos.write(2, b'Illegal instruction')\nos._exit(9)"
-    folder = write_notebook("01_data", [die]).parent
+    write_notebook("01_data", [die])
     output = tmp_path / "out"
-    assert run(folder, output) == 1
+    assert run(output) == 1
     error = summary(output)["notebooks"][0]["error"]
     assert error["name"] == "DeadKernelError"
     assert "Illegal instruction" in error["message"]
@@ -177,22 +183,18 @@ def test_a_kernel_that_dies_is_a_failure_with_its_last_words(write_notebook, tmp
     ],
 )
 def test_bad_arguments_end_before_anything_runs(write_notebook, tmp_path, targets, capsys, arguments, message):
-    folder = write_notebook("01_data", ["1"], parameters="CIFAR_EPOCHS = 5").parent
-    assert run(folder, tmp_path / "out", *arguments) == 2
+    write_notebook("01_data", ["1"], parameters="CIFAR_EPOCHS = 5")
+    assert run(tmp_path / "out", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert targets == []
 
 
-def test_a_folder_without_notebooks_is_an_error(tmp_path, capsys):
-    assert series.main(["list", "--notebooks", str(tmp_path)]) == 2
-    assert "No notebooks like 01_prepare_data.ipynb" in capsys.readouterr().err
-
-
 def test_the_list_shows_titles_and_parameters(write_notebook, capsys):
-    folder = write_notebook("01_data", ["1"], parameters="EPOCHS = 5\nSOURCE = 'auto'").parent
-    assert series.main(["list", "--notebooks", str(folder)]) == 0
-    assert capsys.readouterr().out == "01_data: 01_data\n    EPOCHS = 5\n    SOURCE = 'auto'\n"
+    write_notebook("01_data", ["1"], parameters="EPOCHS = 5  # passes\nSOURCE = 'auto'  # of the images")
+    assert series.main(["list"]) == 0
+    listed = "01_data: 01_data\n    EPOCHS = 5  # passes\n    SOURCE = 'auto'  # of the images\n"
+    assert capsys.readouterr().out == listed
 
 
 def test_the_outputs_of_a_run_are_kept_and_their_picture_is_drawn(write_notebook, tmp_path, capsys):
@@ -204,30 +206,33 @@ def test_the_outputs_of_a_run_are_kept_and_their_picture_is_drawn(write_notebook
     output = tmp_path / "out"
     output.mkdir()
     subprocess.run([sys.executable, "-m", "papermill", str(path), str(output / path.name)], check=True)
-    assert series.main(["keep", "--notebooks", str(path.parent), str(output)]) == 0
+    assert series.main(["keep", str(output)]) == 0
     picture = path.parent / "pictures" / "01_data.png"
     drawn = picture.read_bytes()
     assert capsys.readouterr().out.startswith("01_data.ipynb: 1 outputs kept\npictures/01_data.png: ")
     # Without a run, from what is kept already.
     picture.unlink()
-    assert series.main(["keep", "--notebooks", str(path.parent)]) == 0
+    assert series.main(["keep"]) == 0
     assert picture.read_bytes() == drawn
 
 
-def test_notebooks_are_chosen_by_number_or_name_and_run_in_series_order():
-    names = ["01_data", "02_train", "03_deploy"]
-    assert series.select(names, ["03_deploy", "01"]) == ["01_data", "03_deploy"]
-    assert series.select(names, []) == names
+def test_notebooks_are_chosen_by_number_or_name_and_run_in_series_order(write_notebook):
+    for name in ("03_deploy", "02_train", "01_data"):
+        write_notebook(name, [])
+    assert series.select(["03_deploy", "01"]) == ["01_data", "03_deploy"]
+    assert series.select([]) == ["01_data", "02_train", "03_deploy"]
 
 
 SCRIPT = """
-import contextlib, sys, types
+import contextlib, pathlib, sys, types
 stand_in = types.ModuleType("helpers.session")
 stand_in.running = lambda target: contextlib.nullcontext()
 sys.modules["helpers.session"] = stand_in
 import helpers
 helpers.session = stand_in
-from helpers import series
+from series import __main__ as series
+from series import runner
+runner.NOTEBOOKS = pathlib.Path(sys.argv.pop(1))
 sys.exit(series.main(sys.argv[1:]))
 """
 
@@ -240,11 +245,20 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
     fifo = tmp_path / "kernel.pid"
     os.mkfifo(fifo)
     wait = f"import os, time\nwith open({str(fifo)!r}, 'w') as pipe:\n    pipe.write(str(os.getpid()))\ntime.sleep(600)"
-    folder = write_notebook("01_data", ["1", wait]).parent
+    write_notebook("01_data", ["1", wait])
     write_notebook("02_train", ["1"])
     output = tmp_path / "out"
-    command = [sys.executable, "-X", "faulthandler", "-c", SCRIPT, "run"]
-    command += ["--notebooks", str(folder), "--output", str(output)]
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-c",
+        SCRIPT,
+        str(runner.NOTEBOOKS),
+        "run",
+        "--output",
+        str(output),
+    ]
     with subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -277,5 +291,32 @@ def test_plain_papermill_runs_a_notebook_of_the_series_too(write_notebook, tmp_p
     executed = tmp_path / "executed.ipynb"
     command = [sys.executable, "-m", "papermill", str(path), str(executed), "-p", "SOURCE", "sample"]
     subprocess.run(command, check=True, capture_output=True)
-    assert report.results.read(executed)["cifar_source"] == "sample"
+    assert results.read(executed)["cifar_source"] == "sample"
     assert nbformat.read(executed, as_version=4).cells
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_line_shows_the_section_and_how_far_the_running_cell_is(write_notebook, monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setattr(progress, "_SHORT", 0)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setenv("COLUMNS", "200")
+    cell = v4.new_code_cell("train")
+    bar = {"text/plain": "job: 1 of 2 epochs, about 3 s left\nepoch 1/2", "text/html": "<progress>"}
+    cell.outputs = [v4.new_output("stream", text="not a step"), v4.new_output("display_data", bar)]
+    with runner.NotebookStep(write_notebook("02_train", ["1", "2"])) as step:
+        step.start_cell(v4.new_code_cell("1"))
+        step.start_cell(v4.new_markdown_cell("## Train\nWhy."))
+        step.start_cell(cell)
+        shown = "█" * 12 + "░" * 12 + "  2/2  Train  job: 1 of 2 epochs, about 3 s left, 0 s"
+        deadline = time.monotonic() + 60
+        while shown not in sys.stderr.getvalue():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        step.complete()
+    assert sys.stderr.getvalue().count("\n") == 1
+    assert sys.stderr.getvalue().split("\r")[-1].startswith("02_train: 2 cells, 0.")

@@ -5,7 +5,7 @@ import nbformat
 import pytest
 from PIL import Image
 
-from helpers.runs import kept_outputs
+from series import kept_outputs
 
 
 def _notebook(path, *, source="1 + 1", outputs=()):
@@ -81,7 +81,7 @@ def _pictured(path, *pngs):
 
 def test_the_picture_of_a_notebook_is_the_first_that_its_tagged_cell_keeps_in_small(tmp_path):
     path = _pictured(tmp_path / "01_a.ipynb", _png((1000, 500)), _png((10, 10)))
-    drawn = kept_outputs.draw_picture(path, tmp_path / "pictures")
+    drawn = kept_outputs.draw_picture(path)
     assert drawn == tmp_path / "pictures" / "01_a.png"
     with Image.open(drawn) as picture:
         assert picture.size == (640, 320)
@@ -106,9 +106,11 @@ def test_a_picture_that_never_fits_is_refused(tmp_path):
 
 
 def test_a_notebook_without_the_tag_has_no_picture_and_loses_an_old_one(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"old")
-    assert kept_outputs.draw_picture(_notebook(tmp_path / "a.ipynb"), tmp_path) is None
-    assert not (tmp_path / "a.png").exists()
+    old = tmp_path / "pictures" / "a.png"
+    old.parent.mkdir()
+    old.write_bytes(b"old")
+    assert kept_outputs.draw_picture(_notebook(tmp_path / "a.ipynb")) is None
+    assert not old.exists()
 
 
 def test_a_tagged_cell_without_a_picture_is_named(tmp_path):

@@ -1,1 +1,0 @@
-"""Runs of the series: their parameters, their progress, and what they leave."""
