@@ -1,11 +1,10 @@
 """Costs: an endpoint for each model against one endpoint for all, from a table of prices that the reader edits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 PRICES = Path(__file__).resolve().parents[1] / "notebooks" / "prices.yaml"
@@ -16,7 +15,7 @@ class InstanceType:
     """A kind of serving instance.
 
     Attributes:
-        name: Such as ``"ml.c5.xlarge"``.
+        name: Such as "ml.c5.xlarge".
         processors: Virtual CPUs.
         memory_gib: Memory in GiB.
         dollars_per_hour: Price of one instance, on demand.
@@ -52,20 +51,15 @@ def load_prices(path: Path = PRICES) -> dict[str, InstanceType]:
     return table
 
 
-def per_hour(prices: Mapping[str, InstanceType], name: str, *, instances: int = 1) -> float:
-    """Return what instances of a type cost in dollars an hour, called or not.
-
-    Args:
-        prices: The table of prices.
-        name: Instance type.
-        instances: How many.
+def per_hour(prices: Mapping[str, InstanceType], name: str) -> float:
+    """Return what one instance of a type costs in dollars an hour, called or not.
 
     Raises:
         ValueError: If the table lacks the type.
     """
     if name not in prices:
         raise ValueError(f"No price of {name}. Add it to {PRICES.name}, which has {', '.join(prices)}.")
-    return prices[name].dollars_per_hour * instances
+    return prices[name].dollars_per_hour
 
 
 def separate(models: int, *, price: float, instances_each: float) -> float:
@@ -79,24 +73,18 @@ def separate(models: int, *, price: float, instances_each: float) -> float:
     return models * instances_each * price
 
 
-def saving(*, shared: float, separated: float) -> float:
-    """Return the share of the cost that one shared endpoint saves: 1 - shared / separate; below 0 if it costs more."""
-    return 1 - shared / separated
-
-
-def break_even(*, shared: float, price: float, instances_each: float) -> int:
-    """Return from how many models on one shared endpoint is cheaper than one for each.
+def saving(models: int, *, shared: float, price: float, instances_each: float) -> float:
+    """Return the share of the cost that one shared endpoint saves; below 0 if it costs more.
 
     Args:
+        models: Number of models.
         shared: Dollars per hour of the shared endpoint.
         price: Dollars per hour and instance of the separate endpoints.
         instances_each: Instances of each separate endpoint.
     """
+    return 1 - shared / separate(models, price=price, instances_each=instances_each)
+
+
+def break_even(*, shared: float, price: float, instances_each: float) -> int:
+    """Return from how many models on the shared endpoint is cheaper; the arguments are those of `saving`."""
     return floor(shared / (instances_each * price)) + 1
-
-
-def savings(models: int, *, shared: float, price: float, instances_each: Sequence[float]) -> np.ndarray:
-    """Return the saving for several numbers of instances that each separate endpoint is given, as a float array."""
-    return np.array(
-        [saving(shared=shared, separated=separate(models, price=price, instances_each=each)) for each in instances_each]
-    )

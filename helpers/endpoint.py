@@ -147,19 +147,21 @@ class MultiModelEndpoint:
         container: dict[str, Any] = self._client.describe_model(ModelName=model)["PrimaryContainer"]
         return container
 
-    def metric(self, name: str, *, minutes: int = 60) -> dict[str, float]:
+    def metric(self, name: str, *, minutes: int = 60, samples: int = 0) -> dict[str, float]:
         """Read one of the endpoint's CloudWatch metrics.
-
-        On AWS metrics arrive a minute or two after the calls.
 
         Args:
             name: One of ``endpoint_metrics.METRICS``; times are in microseconds.
             minutes: How far back to look.
+            samples: Wait, at most ten minutes, until CloudWatch has so many: on AWS they arrive minutes late.
 
         Returns:
             SampleCount, Average, Minimum, Maximum and Sum; empty if there is no data.
+
+        Raises:
+            EndpointError: If the samples do not arrive.
         """
-        return self._metrics.total(name, minutes=minutes)
+        return self._metrics.total(name, minutes=minutes, samples=samples)
 
     def loaded_models(self, *, since: datetime, seconds: float = 600) -> int:
         """Return the most models that one instance had loaded, once CloudWatch has that number.

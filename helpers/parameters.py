@@ -78,7 +78,7 @@ RULES: dict[str, Rule] = {
     "MODELS": _COUNT,
     "MODELS_THAT_FIT": _whole(2),  # half of them get calls at first
     "CALLS_PER_SECOND": ("a finite number above 0", _is_rate),
-    "CALLS": _whole(2),  # half of them of each kind
+    "CALLS": _whole(2),  # half as many go to few models first
     "USERS_ENDPOINT_NAME": _ENDPOINT,
     "USER_LIMIT": _or_none(_whole(2)),  # one joins late
 }

@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 from botocore.config import Config
 
-from helpers.capacity import traffic
-from helpers.capacity.service_times import ServiceTimes
-from helpers.capacity.traffic import Trace
+from helpers.capacity import Trace
 from helpers.endpoint import MultiModelEndpoint
 from helpers.progress import Step
 
@@ -106,34 +104,6 @@ def calls_made(endpoint: MultiModelEndpoint, count: int) -> Step:
     """Return the step that shows so many calls of an endpoint."""
     stays = f"The endpoint {endpoint.name} stays, and on AWS it bills until you delete it."
     return Step(f"Calls of {endpoint.name}", total=count, unit="calls", if_stopped=stays)
-
-
-def three_states(
-    endpoint: MultiModelEndpoint, *, target_models: Sequence[str], body: bytes, calls_per_second: float = 8.0
-) -> tuple[ServiceTimes, Trace]:
-    """Measure calls whose model is cold, on disk and warm, on an endpoint that nobody has called yet.
-
-    All models are called in turn, twice, then the last of them again and again. The middle state needs more models than
-    fit; where all fit, the second round is warm as well.
-
-    Args:
-        endpoint: The endpoint.
-        target_models: Names of its models.
-        body: The request.
-        calls_per_second: Few, so that no call waits for another.
-
-    Returns:
-        The times, without the very first call, which also builds the graph that models of one architecture share; and
-        all calls.
-    """
-    count = len(target_models)
-    sweep = traffic.sweep(count, calls_per_second=calls_per_second)
-    again = Trace(sweep.starts, np.full(count, count - 1))
-    parts = [sweep.part(0, 1), sweep.part(1, count), sweep, again]
-    with calls_made(endpoint, sum(map(len, parts))) as step:
-        replays = [replay(endpoint, part, target_models=target_models, body=body, step=step) for part in parts]
-    _, cold, disk, warm = (part.seconds for part in replays)
-    return ServiceTimes(warm, disk, cold), traffic.joined(*parts)
 
 
 @contextmanager

@@ -50,24 +50,30 @@ class EndpointMetrics:
         self._connection = connection
         self._endpoint_name = endpoint_name
 
-    def total(self, name: str, *, minutes: int) -> dict[str, float]:
+    def total(self, name: str, *, minutes: int, samples: int = 0) -> dict[str, float]:
         """Return SampleCount, Average, Minimum, Maximum and Sum of a metric; empty if there is no data.
 
         Args:
             name: One of ``METRICS``; times are in microseconds.
             minutes: How far back to look.
+            samples: Wait, at most ten minutes, until CloudWatch has so many: on AWS they arrive minutes late.
+
+        Raises:
+            EndpointError: If they do not arrive.
         """
-        points = self._data_points(name, since=datetime.now(UTC) - timedelta(minutes=minutes), period=60)
+        since, deadline = datetime.now(UTC) - timedelta(minutes=minutes), time.monotonic() + 600
+        while (count := _sum(points := self._data_points(name, since=since, period=60), "SampleCount")) < samples:
+            if time.monotonic() > deadline:
+                raise EndpointError(f"CloudWatch has {count:.0f} of {samples} samples of {name}. Try again in minutes.")
+            time.sleep(self._connection.poll_seconds)
         if not points:
             return {}
-        count = sum(point["SampleCount"] for point in points)
-        total = sum(point["Sum"] for point in points)
         return {
             "SampleCount": count,
-            "Average": total / count,
+            "Average": _sum(points, "Sum") / count,
             "Minimum": min(point["Minimum"] for point in points),
             "Maximum": max(point["Maximum"] for point in points),
-            "Sum": total,
+            "Sum": _sum(points, "Sum"),
         }
 
     def over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
@@ -116,3 +122,7 @@ class EndpointMetrics:
         )
         data_points: list[dict[str, Any]] = answer["Datapoints"]
         return data_points
+
+
+def _sum(points: list[dict[str, Any]], statistic: str) -> float:
+    return float(sum(point[statistic] for point in points))

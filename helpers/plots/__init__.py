@@ -5,21 +5,18 @@ Every function returns a matplotlib figure that shows in small type where its da
 
 from helpers.plots.capacity import costs, hit_ratios
 from helpers.plots.evaluation import calibration, confusion_matrix
-from helpers.plots.latency import latencies
+from helpers.plots.latency import latencies, traffic_over_time
 from helpers.plots.learning import accuracy_over_time, cost_and_accuracy, learning_curves
 from helpers.plots.pictures import mistakes, predictions, sample_grid
 from helpers.plots.preprocessing import preprocessing
-from helpers.plots.traffic import call_states, forecast, traffic_over_time
 from helpers.plots.users import personal_gain, user_signs
 
 __all__ = [
     "accuracy_over_time",
     "calibration",
-    "call_states",
     "confusion_matrix",
     "cost_and_accuracy",
     "costs",
-    "forecast",
     "hit_ratios",
     "latencies",
     "learning_curves",

@@ -24,9 +24,9 @@ def test_a_price_that_is_missing_or_wrong_is_named(tmp_path, entry):
         costs.load_prices(path)
 
 
-def test_an_endpoint_costs_in_proportion_to_its_instances_and_an_unknown_type_is_named():
+def test_an_instance_costs_its_price_and_an_unknown_type_is_named():
     prices = {"ml.own": costs.InstanceType("ml.own", 2, 4, 0.2)}
-    assert costs.per_hour(prices, "ml.own", instances=3) == pytest.approx(0.6)
+    assert costs.per_hour(prices, "ml.own") == 0.2
     with pytest.raises(ValueError, match=r"No price of ml.other. Add it to prices.yaml, which has ml.own"):
         costs.per_hour(prices, "ml.other")
 
@@ -37,9 +37,9 @@ def test_separate_endpoints_cost_in_proportion_to_models_and_instances():
 
 
 def test_the_saving_moves_with_the_instances_of_each_separate_endpoint():
-    assert costs.saving(shared=10, separated=100) == pytest.approx(0.9)
-    assert costs.saving(shared=10, separated=5) == pytest.approx(-1)
-    assert costs.savings(1000, shared=10, price=0.1, instances_each=[1, 2]) == pytest.approx([0.9, 0.95])
+    assert costs.saving(1000, shared=10, price=0.1, instances_each=1) == pytest.approx(0.9)
+    assert costs.saving(1000, shared=10, price=0.1, instances_each=2) == pytest.approx(0.95)
+    assert costs.saving(50, shared=10, price=0.1, instances_each=1) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(("shared", "models"), [(1.0, 6), (0.99, 5), (0.05, 1)])

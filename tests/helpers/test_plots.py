@@ -51,14 +51,12 @@ EVERY_FIGURE = {
         [{"recipe": "a recipe", "seconds": [1, 1], "val_accuracy": [0.3, 0.5]}], **SAID
     ),
     "calibration": lambda: plots.calibration(CALIBRATION, **SAID),
-    "call_states": lambda: plots.call_states({"cold": [0.2, 0.3], "on disk": [0.02], "warm": [0.004]}, **SAID),
     "confusion_matrix": lambda: plots.confusion_matrix(np.eye(3, dtype=int), NAMES, **SAID),
     "cost_and_accuracy": lambda: plots.cost_and_accuracy(SETTINGS, **SAID),
     "latencies": lambda: plots.latencies({"cifar": {"cold": [0.4], "warm": [0.01, 0.02]}}, **SAID),
     "costs": lambda: plots.costs(
         [1, 10, 100], {"one instance each": [0.1, 1, 10]}, {"shared": [0.2, 0.2, 0.4]}, **SAID
     ),
-    "forecast": lambda: plots.forecast([0.01, 0.02, 0.03], [0.01, 0.02, 0.04], **SAID),
     "hit_ratios": lambda: plots.hit_ratios(
         {"Che": ([0.1, 1.0], [0.4, 1.0])}, {"measured": ([0.3], [0.6])}, wanted=0.9, **SAID
     ),
@@ -76,7 +74,7 @@ EVERY_FIGURE = {
     "preprocessing": lambda: plots.preprocessing(IMAGES, {"right": {"served": 0.98, "trained": 0.97}}, **SAID),
     "sample_grid": lambda: plots.sample_grid(IMAGES, np.array([0, 0, 2, 0, 2]), NAMES, per_class=2, **SAID),
     "traffic_over_time": lambda: plots.traffic_over_time(
-        [0.5, 1.0, 1.5], [0.01, 0.02, 0.2], [True, True, False], [(1.0, 2.0)], change=1.2, **SAID
+        np.array([0.5, 1.0, 1.5]), np.array([0.01, 0.02, 0.2]), np.array([True, True, False]), change=1.2, **SAID
     ),
     "user_signs": lambda: plots.user_signs([IMAGES[:3], IMAGES[2:]], ["a", "b"], NAMES, private={"b": [0]}, **SAID),
 }

@@ -8,8 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from helpers import endpoint, replay, s3
-from helpers.capacity import traffic
-from helpers.capacity.traffic import Trace
+from helpers.capacity import Trace
 
 BODY = endpoint.request_body(np.full((1, 4, 4, 3), 255, dtype=np.uint8))
 
@@ -57,7 +56,7 @@ def test_the_time_that_a_call_waits_for_a_free_connection_counts():
 
 def test_a_call_that_fails_ends_the_traffic_with_its_error():
     runtime = SlowRuntime(0.0)
-    trace = traffic.sweep(50, calls_per_second=100)
+    trace = Trace(0.01 * np.arange(50), np.arange(50))
     names = ["a"] * 5 + ["broken"] + ["a"] * 44
     with pytest.raises(RuntimeError, match="broken model"):
         replay.replay(slow_endpoint(runtime), trace, target_models=names, body=BODY)
@@ -88,4 +87,4 @@ def test_the_calls_of_a_trace_reach_the_models_that_they_name(deployed):
 
 def test_a_model_that_is_not_there_is_an_error(deployed):
     with pytest.raises(ClientError, match="Failed to download model data"):
-        replay.replay(deployed, traffic.sweep(1, calls_per_second=10), target_models=["none.tar.gz"], body=BODY)
+        replay.replay(deployed, Trace(np.zeros(1), np.zeros(1, dtype=int)), target_models=["none.tar.gz"], body=BODY)

@@ -36,4 +36,4 @@ def test_whoever_comes_later_gets_the_model_of_the_first_day(
 def test_without_a_shared_model_it_says_what_to_run(call_main, users_data, tmp_path):
     error, _ = call_main(personal_enrol.main, "--data-dir", users_data, "--shared-dir", tmp_path)
     assert isinstance(error, FileNotFoundError)
-    assert "No shared.tar.gz in" in str(error) and "Run 07_one_model_per_user" in str(error)
+    assert "No shared.tar.gz in" in str(error) and "Run 08_one_model_per_user" in str(error)

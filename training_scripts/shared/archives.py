@@ -81,7 +81,7 @@ def read_shared(folder: Path) -> keras.Model:
     path = folder / f"{SHARED}.tar.gz"
     if not path.is_file():
         raise FileNotFoundError(
-            f"No {path.name} in {folder}. Run 07_one_model_per_user, or pass the folder by --shared-dir."
+            f"No {path.name} in {folder}. Run 08_one_model_per_user, or pass the folder by --shared-dir."
         )
     with tempfile.TemporaryDirectory() as workplace:
         try:
@@ -90,7 +90,7 @@ def read_shared(folder: Path) -> keras.Model:
                 network = Path(workplace, Path(KERAS_FILE).name)
                 network.write_bytes(content.read() if content else b"")
         except (KeyError, tarfile.TarError, OSError, EOFError) as error:
-            raise ValueError(f"{path} holds no network ({error}). Run 07_one_model_per_user again.") from error
+            raise ValueError(f"{path} holds no network ({error}). Run 08_one_model_per_user again.") from error
         return keras.models.load_model(network, compile=False)
 
 

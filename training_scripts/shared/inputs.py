@@ -111,17 +111,17 @@ def load_users(folder: Path, splits: Splits) -> Users:
     path = folder / "users.npz"
     if not path.is_file():
         raise FileNotFoundError(
-            f"No {path.name} in {folder}. Run 07_one_model_per_user, which stores it beside the images."
+            f"No {path.name} in {folder}. Run 08_one_model_per_user, which stores it beside the images."
         )
     try:
         with np.load(path, allow_pickle=False) as arrays:
             users = Users(arrays["names"].tolist(), *(arrays[name] for name in PARTS))
     except _DAMAGE as error:
-        raise ValueError(f"Cannot read the users from {path} ({error}). Run 07_one_model_per_user again.") from error
+        raise ValueError(f"Cannot read the users from {path} ({error}). Run 08_one_model_per_user again.") from error
     for name in PARTS:
         places, labels = getattr(users, name), getattr(splits, name).labels
         if places.shape != labels.shape or places.min() < 0 or places.max() >= len(users.names):
-            raise ValueError(f"{path} does not fit the {name} images. Run 07_one_model_per_user again.")
+            raise ValueError(f"{path} does not fit the {name} images. Run 08_one_model_per_user again.")
     return users
 
 

@@ -37,6 +37,11 @@ def test_periods_are_added_up_and_weighted_by_their_samples(metrics):
     assert metrics([]).total("ModelLatency", minutes=60) == {}
 
 
+def test_so_many_samples_are_waited_for(metrics):
+    late = metrics([], [point(0, 1.0, 1.0)], [point(0, 1.0, 1.0), point(60, 2.0, 1.0)])
+    assert late.total("ModelCacheHit", minutes=60, samples=3)["SampleCount"] == 3
+
+
 def test_averages_over_time_are_in_order(metrics):
     found = metrics([point(7, 2.0, 1.0), point(3, 1.0, 1.0)]).over_time("ModelCacheHit", since=SINCE)
     assert found == [(3.0, 1.0), (7.0, 0.5)]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from helpers import plots
@@ -29,3 +30,29 @@ def test_the_latency_axis_is_logarithmic_with_ticks_and_nothing_is_cut_off(cold,
 def test_latencies_without_a_positive_time_are_refused(timings):
     with pytest.raises(ValueError, match="at least one time"):
         plots.latencies(timings, title="T", source="s")
+
+
+def test_each_state_is_a_row_with_its_calls_and_their_median():
+    timings = {"copies": {"warm": [0.004], "on disk": [0.01] * 2, "cold": [0.2, 0.4, 0.3]}}
+    figure = plots.latencies(timings, title="T", source="s")
+    notes = figure.axes[0].texts
+    assert [note.get_text() for note in notes] == [
+        "cold: 3 calls, median 300 ms",
+        "on disk: 2 calls, median 10 ms",
+        "warm: 4 ms",
+    ]
+    assert len({note.xy[1] for note in notes}) == 3
+
+
+def test_hits_and_misses_are_counted_and_their_share_follows_them(texts):
+    hits = np.array([True, True, False, True])
+    figure = plots.traffic_over_time(
+        np.arange(1, 5), np.array([0.01, 0.01, 0.1, 0.1]), hits, change=2.5, title="T", source="s"
+    )
+    assert {"hits: 3", "misses, which load their model: 1"} <= set(texts(figure))
+    upper, lower = figure.axes
+    assert upper.get_yscale() == "log"
+    assert list(lower.lines[0].get_ydata()) == [1, 1, 0, 1]
+    assert "hits 100% before, 50% after the change" in figure.get_label()
+    with pytest.raises(ValueError, match="starts: 1, seconds: 2"):
+        plots.traffic_over_time(np.ones(1), np.ones(2), hits[:1], change=0, title="T", source="s")

@@ -97,7 +97,7 @@ def test_the_shared_network_comes_back(model, folder):
 
 
 def test_a_missing_or_foreign_shared_archive_is_named(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No shared.tar.gz in .*Run 07_one_model_per_user"):
+    with pytest.raises(FileNotFoundError, match=r"No shared.tar.gz in .*Run 08_one_model_per_user"):
         read_shared(tmp_path)
     (tmp_path / "shared.tar.gz").write_bytes((folder / "user-000.tar.gz").read_bytes())
     with pytest.raises(ValueError, match=r"holds no network"):

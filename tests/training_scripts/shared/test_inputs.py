@@ -82,7 +82,7 @@ def test_users_are_read(users_data):
 
 
 def test_missing_users_name_the_notebook(hands_data):
-    with pytest.raises(FileNotFoundError, match=r"No users.npz in .*Run 07_one_model_per_user"):
+    with pytest.raises(FileNotFoundError, match=r"No users.npz in .*Run 08_one_model_per_user"):
         load_users(hands_data, load_splits(hands_data))
 
 
@@ -90,7 +90,7 @@ def test_missing_users_name_the_notebook(hands_data):
 def test_users_that_do_not_fit_are_refused(users_data, tmp_path, wrong):
     with np.load(users_data / "users.npz") as arrays:
         np.savez(tmp_path / "users.npz", **{**arrays, "train": wrong})
-    with pytest.raises(ValueError, match=r"does not fit the train images. Run 07_one_model_per_user again"):
+    with pytest.raises(ValueError, match=r"does not fit the train images. Run 08_one_model_per_user again"):
         load_users(tmp_path, load_splits(users_data))
 
 

@@ -1,16 +1,18 @@
-"""Auto scaling of an endpoint's instances, and alarms on its metrics.
+"""Operate an endpoint: auto scaling of its instances, alarms on its metrics, and who may call which model.
 
 Application Auto Scaling keeps the calls per instance and minute near a target; see "Automatic scaling of Amazon
 SageMaker AI models" in the SageMaker developer guide.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from helpers.aws.endpoint_metrics import METRICS
 from helpers.session import Connection
 
-VARIANT = "AllTraffic"
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+_VARIANT = "AllTraffic"
+# A new instance starts without models, so removing one takes more patience than adding one.
+_SECONDS_AFTER_ADDING, _SECONDS_AFTER_REMOVING = 60, 300
 # What tells that an endpoint is in trouble: metric, statistic, comparison, threshold, and in words.
 ALARMS = {
     "misses": ("ModelCacheHit", "Average", "LessThanThreshold", 0.8, "more than a fifth of the calls load their model"),
@@ -19,20 +21,7 @@ ALARMS = {
 }
 
 
-def resource_id(endpoint_name: str) -> str:
-    """Return the name that Application Auto Scaling has for the endpoint's variant."""
-    return f"endpoint/{endpoint_name}/variant/{VARIANT}"
-
-
-def register(
-    connection: Connection,
-    endpoint_name: str,
-    *,
-    least: int,
-    most: int,
-    calls_per_minute: float,
-    cool_down: tuple[int, int] = (60, 300),
-) -> None:
+def scale(connection: Connection, endpoint_name: str, *, least: int, most: int, calls_per_minute: float) -> None:
     """Have the number of instances follow the traffic.
 
     Args:
@@ -41,15 +30,13 @@ def register(
         least: Fewest instances.
         most: Most instances.
         calls_per_minute: Calls that one instance shall get in a minute: well below what it can bear.
-        cool_down: Seconds to wait after instances were added, and after they were taken away. A new instance starts
-            without models, so taking them away is worth more patience.
 
     Raises:
         ValueError: If `least` is above `most`, or there is no call to aim at.
     """
     if not 1 <= least <= most or calls_per_minute <= 0:
         raise ValueError(f"Scaling needs 1 ≤ least ≤ most and calls above 0, not {least}, {most}, {calls_per_minute}.")
-    client = _client(connection)
+    client = connection.boto.client("application-autoscaling")
     target = _target(endpoint_name)
     client.register_scalable_target(**target, MinCapacity=least, MaxCapacity=most)
     client.put_scaling_policy(
@@ -59,16 +46,15 @@ def register(
         TargetTrackingScalingPolicyConfiguration={
             "TargetValue": float(calls_per_minute),
             "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-            "ScaleOutCooldown": cool_down[0],
-            "ScaleInCooldown": cool_down[1],
+            "ScaleOutCooldown": _SECONDS_AFTER_ADDING,
+            "ScaleInCooldown": _SECONDS_AFTER_REMOVING,
         },
     )
 
 
-def describe(connection: Connection, endpoint_name: str) -> dict[str, Any]:
+def describe_scaling(connection: Connection, endpoint_name: str) -> dict[str, Any]:
     """Return what is registered for an endpoint: least, most, metric and target; empty if nothing is."""
-    client = _client(connection)
-    targets, policies = _targets(client, endpoint_name), _policies(client, endpoint_name)
+    targets, policies = _registered(connection, endpoint_name)
     if not targets or not policies:
         return {}
     tracking = policies[0]["TargetTrackingScalingPolicyConfiguration"]
@@ -81,7 +67,7 @@ def describe(connection: Connection, endpoint_name: str) -> dict[str, Any]:
 
 
 def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
-    """Create the alarms of ``ALARMS`` for an endpoint; they change colour in CloudWatch and notify nobody yet.
+    """Create the alarms of `ALARMS` for an endpoint; they show in CloudWatch and notify nobody yet.
 
     Returns:
         What each alarm tells, by its name.
@@ -97,7 +83,7 @@ def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
             MetricName=metric,
             Dimensions=[
                 {"Name": "EndpointName", "Value": endpoint_name},
-                {"Name": "VariantName", "Value": VARIANT},
+                {"Name": "VariantName", "Value": _VARIANT},
             ],
             Statistic=statistic,
             Period=60,
@@ -117,39 +103,53 @@ def list_alarms(connection: Connection, endpoint_name: str) -> list[str]:
 
 
 def delete(connection: Connection, endpoint_name: str) -> None:
-    """Delete the endpoint's scaling and alarms; what is gone already is passed over."""
-    client = _client(connection)
-    target = _target(endpoint_name)
-    for policy in _policies(client, endpoint_name):
-        client.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
-    for _ in _targets(client, endpoint_name):
-        client.deregister_scalable_target(**target)
-    names = list_alarms(connection, endpoint_name)
-    if names:
+    """Delete the endpoint's scaling and alarms, as far as there are any."""
+    client = connection.boto.client("application-autoscaling")
+    targets, policies = _registered(connection, endpoint_name)
+    for policy in policies:
+        client.delete_scaling_policy(**_target(endpoint_name), PolicyName=policy["PolicyName"])
+    if targets:
+        client.deregister_scalable_target(**_target(endpoint_name))
+    if names := list_alarms(connection, endpoint_name):
         connection.boto.client("cloudwatch").delete_alarms(AlarmNames=names)
 
 
-def _client(connection: Connection) -> Any:
-    return connection.boto.client("application-autoscaling")
+def caller_policy(endpoint_arn: str, target_models: Sequence[str]) -> dict[str, Any]:
+    """Return the IAM policy of a caller who may call some models of an endpoint and no others.
+
+    IAM compares the condition key `sagemaker:TargetModel` with the target model of each call; see "Actions, resources,
+    and condition keys for Amazon SageMaker" in the service authorization reference.
+
+    Args:
+        endpoint_arn: As `DescribeEndpoint` gives it.
+        target_models: Names of the models; `*` stands for any text, as in "team-a/*".
+
+    Raises:
+        ValueError: If there is no name: a condition without a value is no condition.
+    """
+    if not target_models or not all(target_models):
+        raise ValueError("Name at least one target model, such as 'team-a/*'.")
+    statement = {
+        "Sid": "CallTheseModels",
+        "Effect": "Allow",
+        "Action": "sagemaker:InvokeEndpoint",
+        "Resource": endpoint_arn,
+        "Condition": {"StringLike": {"sagemaker:TargetModel": list(target_models)}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def _target(endpoint_name: str) -> dict[str, str]:
     return {
         "ServiceNamespace": "sagemaker",
-        "ResourceId": resource_id(endpoint_name),
-        "ScalableDimension": DIMENSION,
+        "ResourceId": f"endpoint/{endpoint_name}/variant/{_VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
 
 
-def _targets(client: Any, endpoint_name: str) -> list[dict[str, Any]]:
-    ids = [resource_id(endpoint_name)]
-    answer = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=ids)
-    targets: list[dict[str, Any]] = answer["ScalableTargets"]
-    return targets
-
-
-def _policies(client: Any, endpoint_name: str) -> list[dict[str, Any]]:
-    own = resource_id(endpoint_name)
-    answer = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=own)
-    policies: list[dict[str, Any]] = answer["ScalingPolicies"]
-    return policies
+def _registered(connection: Connection, endpoint_name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the scalable targets and the scaling policies of an endpoint."""
+    client, own = connection.boto.client("application-autoscaling"), _target(endpoint_name)["ResourceId"]
+    targets = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[own])
+    policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=own)
+    return targets["ScalableTargets"], policies["ScalingPolicies"]
