@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from helpers import splits
-from helpers.sample_images import hands, objects
-from helpers.sources import provenance
-from helpers.sources.provenance import Origin, Pool
+from helpers.sources import division, provenance
+from helpers.sources.pools import Pool
+from helpers.sources.provenance import Provenance
 
 SEED = 2021
 SPLITS = ("train", "validation", "test")
@@ -37,6 +36,10 @@ class Split:
     def __len__(self) -> int:
         """Count the images."""
         return len(self.labels)
+
+    def take(self, places: np.ndarray) -> "Split":
+        """Return the images at these places, an int array, with their labels."""
+        return Split(self.images[places], self.labels[places])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +117,7 @@ class Dataset:
 
 
 def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = None) -> Dataset:
-    """Load CIFAR-10 or its stand-in.
+    """Load CIFAR-10, or the generated sample that takes its place.
 
     CIFAR-10: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
@@ -133,8 +136,7 @@ def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | No
         FileNotFoundError: If the folder does not exist.
         ValueError: If the source or the limit is not understood, or the folder is not of that form.
     """
-    origin = provenance.cifar(source, seed=seed)
-    return _assemble(origin, CIFAR, objects.CLASS_NAMES, split="random", seed=seed, limit=limit)
+    return _assemble(provenance.cifar(source, seed=seed), CIFAR, split="random", seed=seed, limit=limit)
 
 
 def load_sign_language(
@@ -144,7 +146,7 @@ def load_sign_language(
     seed: int = SEED,
     limit: int | None = None,
 ) -> Dataset:
-    """Load the Sign Language Digits (Mavi and Dikle, arXiv:2011.08927) or their stand-in.
+    """Load the Sign Language Digits (Mavi and Dikle, arXiv:2011.08927), or the generated sample.
 
     Args:
         source: As for `load_cifar`; the download is the archive of the authors' GitHub repository.
@@ -163,8 +165,8 @@ def load_sign_language(
     """
     if split not in ("random", "by_student"):
         raise ValueError(f'The split is {split!r}; it must be "random" or "by_student".')
-    origin = provenance.sign_language(source, seed=seed, by_student=split == "by_student")
-    return _assemble(origin, SIGN_LANGUAGE, hands.CLASS_NAMES, split=split, seed=seed, limit=limit)
+    found = provenance.sign_language(source, seed=seed, by_student=split == "by_student")
+    return _assemble(found, SIGN_LANGUAGE, split=split, seed=seed, limit=limit)
 
 
 def load_folder(
@@ -189,43 +191,34 @@ def load_folder(
         FileNotFoundError: If the folder does not exist.
         ValueError: If the folder is not of that form, or a class has too few images to be divided.
     """
-    origin, class_names = provenance.own_folder(folder, title=title, size=size)
-    return _assemble(origin, name, class_names, split="random", seed=seed, limit=limit)
+    found = provenance.own_folder(folder, title=title, size=size)
+    return _assemble(found, name, split="random", seed=seed, limit=limit)
 
 
-def _assemble(
-    origin: Origin, name: str, class_names: tuple[str, ...], *, split: str, seed: int, limit: int | None
-) -> Dataset:
+def _assemble(found: Provenance, name: str, *, split: str, seed: int, limit: int | None) -> Dataset:
     """Divide what was found, and read or draw the images that are wanted."""
-    pool, test_pool = origin.images, origin.test or origin.images
-    indices = splits.divide(
-        pool.labels,
-        validation=origin.validation_share,
-        test=origin.test_share,
-        seed=seed,
-        students=pool.students if split == "by_student" else None,
-    )
-    if origin.test:
+    pool, test_pool = found.images, found.test or found.images
+    students = pool.students if split == "by_student" else None
+    validation, test = found.shares
+    indices = division.divide(pool.labels, validation=validation, test=test, seed=seed, students=students)
+    if found.test:
         split = "original"
-        order = np.random.default_rng(seed).permutation(len(test_pool.labels))
-        indices = indices._replace(test=order)
+        indices = indices._replace(test=np.random.default_rng(seed).permutation(len(test_pool.labels)))
     if limit is not None:
-        indices = splits.limit_images(indices, pool.labels, test_pool.labels, limit=limit)
-    if test_pool is pool:
-        train, validation, test = take(pool, indices.train, indices.validation, indices.test)
+        indices = division.limit_images(indices, pool.labels, test_pool.labels, limit=limit)
+    if found.test:
+        parts = [*take(pool, indices.train, indices.validation), *take(test_pool, indices.test)]
     else:
-        [train, validation], [test] = take(pool, indices.train, indices.validation), take(test_pool, indices.test)
+        parts = take(pool, *indices)
     return Dataset(
         name=name,
-        title=origin.title,
-        source=origin.source,
-        is_real=origin.is_real,
-        class_names=class_names,
+        title=found.title,
+        source=found.source,
+        is_real=found.is_real,
+        class_names=found.class_names,
         split=split,
         seed=seed,
-        train=train,
-        validation=validation,
-        test=test,
+        **dict(zip(SPLITS, parts, strict=True)),
     )
 
 
@@ -257,50 +250,23 @@ def save(dataset: Dataset, folder: str | Path) -> Path:
     return folder
 
 
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """Read what a stored data set says of itself, without its arrays.
-
-    Args:
-        folder: Where `save` wrote it.
-
-    Returns:
-        The content of `dataset.json`.
-
-    Raises:
-        FileNotFoundError: If no data set is there.
-        ValueError: If the file is damaged.
-    """
-    file = Path(folder) / RECORD
-    if not file.exists():
-        raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
-    try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}). Run 01_prepare_data again.") from error
-    return record
-
-
 def read(folder: str | Path) -> Dataset:
-    """Read a stored data set.
-
-    Args:
-        folder: Where `save` wrote it.
-
-    Returns:
-        The data set.
+    """Read a data set that `save` wrote.
 
     Raises:
         FileNotFoundError: If no data set is there.
         ValueError: If a file is damaged or does not belong to the others.
     """
-    folder, record = Path(folder), read_record(folder)
+    folder = Path(folder)
+    if not (folder / RECORD).exists():
+        raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
     try:
-        train, validation, test = (_read_split(folder / f"{part}.npz") for part in SPLITS)
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         fields = {key: record[key] for key in ("name", "title", "source", "is_real", "split", "seed")}
-        names = tuple(record["class_names"])
-        dataset = Dataset(**fields, class_names=names, train=train, validation=validation, test=test)
+        fields |= {part: _read_split(folder / f"{part}.npz") for part in SPLITS}
+        dataset = Dataset(**fields, class_names=tuple(record["class_names"]))
         matches = dataset.fingerprint == record["fingerprint"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"The data set in {folder} is damaged ({error}). Run 01_prepare_data again.") from error
     if not matches:
         raise ValueError(f"The files in {folder} do not belong together. Run 01_prepare_data again.")

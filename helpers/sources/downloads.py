@@ -9,6 +9,9 @@ import zipfile
 import zlib
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pooch
 
 from helpers.progress import Step
 
@@ -17,15 +20,10 @@ DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_BETWEEN_BYTES = 30.0
-_CHUNK = 1 << 20
 
 
 def check_reachable(url: str, *, seconds: float = _SECONDS_TO_CONNECT) -> None:
-    """Find out in bounded time whether an address answers at all.
-
-    Args:
-        url: The address; proxies are used as the environment says.
-        seconds: How long to wait.
+    """Find out in bounded time whether an address answers at all; proxies are used as the environment says.
 
     Raises:
         ConnectionError: If it does not answer, with the reason.
@@ -52,45 +50,52 @@ def check_reachable(url: str, *, seconds: float = _SECONDS_TO_CONNECT) -> None:
         raise ConnectionError(f"{url} cannot be reached: {failure[0]}")
 
 
-def fetch(url: str, file: Path, *, limit: int) -> Path:
-    """Download a file unless it is there already.
+class _Bar(Step):
+    """A step that pooch advances, and that ends a download which sends too much."""
+
+    limit: int
+
+    def update(self, amount: int) -> None:
+        self.advance(amount)
+        # pooch counts whole chunks, of which the last is seldom full.
+        if (self.total or self.done - amount) > self.limit:
+            raise ConnectionError(f"more than {self.limit:,} bytes, which is not the expected file")
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        """Nothing to close: the step ends with its block."""
+
+
+def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) -> Path:
+    """Download a file unless it is there already, with the hash that is known.
 
     Args:
         url: Where it is.
         file: Where it goes; it appears there only once it is complete.
         limit: Largest size accepted, in bytes.
+        known_hash: `"md5:…"` or `"sha256:…"`, where one is published.
 
     Returns:
         The file.
 
     Raises:
-        ConnectionError: If the address does not answer, stops in the middle, or sends more than `limit`.
+        ConnectionError: If the address does not answer, stops in the middle, or sends more than `limit` or
+            another file than that of the hash.
     """
-    if file.exists():
-        return file
-    check_reachable(url)
-    part = file.with_name(file.name + ".part")
+
+    def download(url: str, target: Any, _: Any) -> None:
+        check_reachable(url)
+        with _Bar(f"Download of {file.name}", unit="B") as bar:
+            bar.limit = limit
+            pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=_SECONDS_BETWEEN_BYTES)(url, target, None)
+
+    pooch.get_logger().setLevel("WARNING")  # the step says it
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            urllib.request.urlopen(url, timeout=_SECONDS_BETWEEN_BYTES) as response,
-            part.open("wb") as target,
-            Step(f"Download of {file.name}", unit="B") as step,
-        ):
-            expected = response.headers.get("Content-Length")
-            step.total = int(expected) if expected else None
-            while chunk := response.read(_CHUNK):
-                target.write(chunk)
-                step.advance(len(chunk))
-                if step.done > limit:
-                    raise ConnectionError(f"{url} sends more than {limit:,} bytes, which is not the expected file")
-            if expected and step.done != int(expected):
-                raise ConnectionError(f"{url} stopped after {step.done:,} of {int(expected):,} bytes")
-        part.replace(file)
-    except (OSError, HTTPException) as error:
-        raise error if isinstance(error, ConnectionError) else ConnectionError(f"{url}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        pooch.retrieve(url, known_hash, file.name, file.parent, downloader=download)
+    except (OSError, ValueError) as error:  # the second is another hash
+        raise ConnectionError(str(error) if url in str(error) else f"{url}: {error}") from error
     return file
 
 
@@ -110,8 +115,6 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
     Raises:
         ValueError: If the archive is damaged, has no such folder, or would unpack to more than the limits.
     """
-    if folder.exists():
-        return folder
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -121,11 +124,12 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
                 raise ValueError(f"it has no folder {inside} with images")
             if len(members) > most:
                 raise ValueError(f"it holds more than {most:,} images")
-            room = limit
+            # zipfile reads no more of a file than the size that is stated.
+            if sum(member.file_size for member, _ in members) > limit:
+                raise ValueError("it unpacks to more than expected")
             for member, name in members:
-                target = part / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                room -= _copy(source, member, target, room)
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_bytes(source.read(member))
         part.replace(folder)
     except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{archive} cannot be unpacked: {error}. Run again to download it anew.") from error
@@ -147,15 +151,3 @@ def _members(source: zipfile.ZipFile, inside: str) -> list[tuple[zipfile.ZipInfo
             raise ValueError(f"it holds the unsafe path {member.filename!r}")
         members.append((member, PurePosixPath(*parts[-2:])))
     return members
-
-
-def _copy(source: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, room: int) -> int:
-    """Unpack one file and return its size; sizes that the archive states are not believed."""
-    size = 0
-    with source.open(member) as packed, target.open("wb") as plain:
-        while chunk := packed.read(_CHUNK):
-            size += len(chunk)
-            if size > room:
-                raise ValueError("it unpacks to more than expected")
-            plain.write(chunk)
-    return size

@@ -1,10 +1,32 @@
 """What tests of several helpers share."""
 
+import threading
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    """A web server over `served`, and its address."""
+    (tmp_path / "served").mkdir()
+    handler = partial(_QuietHandler, directory=tmp_path / "served")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield tmp_path / "served", f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -9,8 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers import datasets
-from helpers.sample_images import objects
-from helpers.sources import downloads, provenance
+from helpers.sources import downloads, pools, provenance
 
 
 def write_classes(folder: Path, class_names, *, each: int, size: int = 32) -> Path:
@@ -44,7 +44,7 @@ def test_the_sample_says_that_it_is_one(sample):
     assert not sample.is_real
     assert "Generated sample" in sample.source
     assert "not CIFAR-10" in sample.description
-    assert (sample.name, sample.split, sample.class_names) == ("cifar", "random", objects.CLASS_NAMES)
+    assert (sample.name, sample.split, sample.class_names) == ("cifar", "random", pools.CIFAR_CLASSES)
 
 
 def test_shapes_and_types(sample):
@@ -65,7 +65,7 @@ def test_stored_and_read_again(sample, tmp_path):
     folder = datasets.save(sample, tmp_path / "new" / "cifar")
     assert {path.name for path in folder.iterdir()} == {"train.npz", "validation.npz", "test.npz", "dataset.json"}
     record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    assert record == datasets.read_record(folder) == sample.record
+    assert record == sample.record
     assert list(record) == [
         "name", "title", "source", "is_real", "class_names", "image_size", "counts", "split", "seed", "fingerprint",
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def test_a_misspelt_source(source, tmp_path, monkeypatch):
 
 
 def test_a_folder_is_divided(tmp_path):
-    dataset = datasets.load_cifar(write_classes(tmp_path / "mine", objects.CLASS_NAMES, each=12))
+    dataset = datasets.load_cifar(write_classes(tmp_path / "mine", pools.CIFAR_CLASSES, each=12))
     assert dataset.counts == {"train": 90, "validation": 10, "test": 20}
     assert dataset.is_real
     assert '"mine"' in dataset.source
@@ -126,8 +126,8 @@ def test_a_folder_is_divided(tmp_path):
 
 
 def test_test_images_that_are_set_apart_stay_apart(tmp_path):
-    write_classes(tmp_path / "train", objects.CLASS_NAMES, each=20)
-    write_classes(tmp_path / "test", objects.CLASS_NAMES, each=3, size=50)
+    write_classes(tmp_path / "train", pools.CIFAR_CLASSES, each=20)
+    write_classes(tmp_path / "test", pools.CIFAR_CLASSES, each=3, size=50)
     dataset = datasets.load_cifar(str(tmp_path))
     assert (dataset.split, dataset.counts) == ("original", {"train": 180, "validation": 20, "test": 30})
     assert set(dataset.test.images[:, 0, 0, 1]) == {0, 1, 2}
@@ -233,29 +233,26 @@ def test_a_download_that_breaks_off(monkeypatch, no_network):
         datasets.load_cifar("download")
 
 
-def archive_of_digits(tmp_path: Path) -> str:
-    import shutil
-
+def test_the_sign_language_archive_is_fetched_unpacked_and_kept(tmp_path, monkeypatch, server):
+    served, url = server
     write_classes(tmp_path / "src" / "repo-master" / "Dataset", "0123456789", each=20, size=100)
-    return Path(shutil.make_archive(str(tmp_path / "repo"), "zip", tmp_path / "src")).as_uri()
-
-
-def test_the_sign_language_archive_is_fetched_unpacked_and_kept(tmp_path, monkeypatch):
+    shutil.make_archive(str(served / "repo"), "zip", tmp_path / "src")
     monkeypatch.setattr(downloads, "DATA_FOLDER", tmp_path / "data")
-    monkeypatch.setattr(provenance, "SIGN_LANGUAGE_URL", archive_of_digits(tmp_path))
+    monkeypatch.setattr(provenance, "SIGN_LANGUAGE_URL", f"{url}/repo.zip")
     dataset = datasets.load_sign_language("auto")
     assert dataset.is_real
     assert dataset.counts == {"train": 160, "validation": 30, "test": 10}
     assert "Apache-2.0" in dataset.source
     # The second time nothing is fetched.
-    (tmp_path / "repo.zip").unlink()
+    (served / "repo.zip").unlink()
     assert datasets.load_sign_language("download").fingerprint == dataset.fingerprint
 
 
-def test_a_damaged_sign_language_archive_is_an_error_and_is_not_kept(tmp_path, monkeypatch):
-    (tmp_path / "login.html").write_text("<html>please sign in</html>")
+def test_a_damaged_sign_language_archive_is_an_error_and_is_not_kept(tmp_path, monkeypatch, server):
+    served, url = server
+    (served / "login.html").write_text("<html>please sign in</html>")
     monkeypatch.setattr(downloads, "DATA_FOLDER", tmp_path / "data")
-    monkeypatch.setattr(provenance, "SIGN_LANGUAGE_URL", (tmp_path / "login.html").as_uri())
+    monkeypatch.setattr(provenance, "SIGN_LANGUAGE_URL", f"{url}/login.html")
     with pytest.raises(ValueError, match="cannot be unpacked"):
         datasets.load_sign_language("auto")
     assert not list((tmp_path / "data").rglob("*.zip"))

@@ -15,7 +15,7 @@ from local_sagemaker import read_transcript, write_transcript
 from nbval.plugin import IPyNbFile
 
 from helpers import results
-from helpers.sample_images import objects
+from helpers.sources import pools
 
 pytestmark = pytest.mark.series
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_accuracies_are_measured_on_the_test_images(run):
 def test_both_models_answer_by_name(run):
     output, _, _ = run
     recorded = results.read(output / "05_invoke_multi_model_endpoint.ipynb")
-    assert recorded["cifar_prediction"] in objects.CLASS_NAMES
+    assert recorded["cifar_prediction"] in pools.CIFAR_CLASSES
     assert recorded["sign_language_prediction"] in [str(digit) for digit in range(10)]
     assert recorded["added_model_agrees"] is True
     assert set(recorded["cold_seconds"]) == {"cifar.tar.gz", "sign-language.tar.gz"}

@@ -14,14 +14,14 @@ _CIRCLE = [(math.cos(turn), math.sin(turn)) for turn in (2 * math.pi * step / 20
 
 
 def shade(color: Color, factor: float) -> Color:
-    """Make a colour darker (factor below 1) or lighter (above 1, towards white).
+    """Make a color darker (factor below 1) or lighter (above 1, towards white).
 
     Args:
         color: Red, green and blue, 0-255.
         factor: 0 is black, 1 is unchanged, 2 is white.
 
     Returns:
-        The new colour, 0-255.
+        The new color, 0-255.
     """
     if factor <= 1:
         red, green, blue = (int(channel * max(factor, 0.0)) for channel in color)
@@ -31,7 +31,7 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def vary(color: Color, rng: np.random.Generator, *, spread: float = 14) -> Color:
-    """Move a colour at random.
+    """Move a color at random.
 
     Args:
         color: Red, green and blue, 0-255.
@@ -39,7 +39,7 @@ def vary(color: Color, rng: np.random.Generator, *, spread: float = 14) -> Color
         spread: Standard deviation of the move, per channel and for all channels together.
 
     Returns:
-        The new colour, 0-255.
+        The new color, 0-255.
     """
     together, *apart = rng.normal(0, spread, 4).tolist()
     red, green, blue = (
@@ -51,16 +51,16 @@ def vary(color: Color, rng: np.random.Generator, *, spread: float = 14) -> Color
 def pick(
     colors: Sequence[Color], rng: np.random.Generator, *, unlike: Color | None = None, spread: float = 14
 ) -> Color:
-    """Choose and vary a colour, if asked one that stands out from another.
+    """Choose and vary a color, if asked one that stands out from another.
 
     Args:
-        colors: Colours to choose from.
+        colors: Colors to choose from.
         rng: Source of randomness.
-        unlike: Colour of what lies behind; the choice differs from it enough to be seen.
-        spread: How far the chosen colour is moved, as for `vary`.
+        unlike: Color of what lies behind; the choice differs from it enough to be seen.
+        spread: How far the chosen color is moved, as for `vary`.
 
     Returns:
-        The colour, 0-255.
+        The color, 0-255.
     """
     color = (0, 0, 0)
     for _ in range(12):
@@ -111,7 +111,7 @@ class Canvas:
 
         Args:
             points: Corners, at least three.
-            color: Fill colour, 0-255.
+            color: Fill color, 0-255.
         """
         (a, b, c), (d, e, f) = self._x, self._y
         self._pen.polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in points], fill=color)
@@ -122,7 +122,7 @@ class Canvas:
         Args:
             center: Its middle.
             radii: Half width and half height.
-            color: Fill colour, 0-255.
+            color: Fill color, 0-255.
             angle: Rotation in degrees, clockwise.
         """
         (x, y), (width, height) = center, radii
@@ -138,7 +138,7 @@ class Canvas:
             top: Smallest y.
             right: Largest x.
             bottom: Largest y.
-            color: Fill colour, 0-255.
+            color: Fill color, 0-255.
         """
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], color)
 
@@ -148,7 +148,7 @@ class Canvas:
         Args:
             points: Points on the line, at least two.
             widths: One width, or one per point.
-            color: Colour, 0-255.
+            color: Color, 0-255.
         """
         radii = [widths / 2] * len(points) if isinstance(widths, int | float) else [w / 2 for w in widths]
         line = list(zip(points, radii, strict=True))
@@ -195,7 +195,7 @@ def curve(points: Sequence[Point], *, steps: int = 5) -> list[Point]:
 
 
 def photograph(image: Image.Image, rng: np.random.Generator, *, scale: int, noise: float) -> np.ndarray:
-    """Shrink a drawing and give it what a camera adds: exposure, colour cast, uneven light and noise.
+    """Shrink a drawing and give it what a camera adds: exposure, color cast, uneven light and noise.
 
     Args:
         image: The drawing, RGB, `scale` times too large.

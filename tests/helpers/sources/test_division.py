@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from helpers import splits
+from helpers.sources import division
 
 LABELS = np.repeat(np.arange(10), 40)
 STUDENTS = np.tile(np.arange(40), 10)
 
 
 def test_parts_are_disjoint_balanced_and_complete():
-    parts = splits.divide(LABELS, validation=0.2, test=0.1, seed=1)
+    parts = division.divide(LABELS, validation=0.2, test=0.1, seed=1)
     assert sorted(np.concatenate(parts)) == list(range(400))
     assert np.bincount(LABELS[parts.validation]).tolist() == [8] * 10
     assert np.bincount(LABELS[parts.test]).tolist() == [4] * 10
@@ -17,24 +17,24 @@ def test_parts_are_disjoint_balanced_and_complete():
 def test_the_original_sizes_come_out_of_unequal_classes():
     counts = [205, 206, 206, 206, 207, 207, 207, 206, 208, 204]
     labels = np.repeat(np.arange(10), counts)
-    parts = splits.divide(labels, validation=300 / 2062, test=50 / 2062, seed=1)
+    parts = division.divide(labels, validation=300 / 2062, test=50 / 2062, seed=1)
     assert [len(part) for part in parts] == [1712, 300, 50]
     assert np.bincount(labels[parts.test]).tolist() == [5] * 10
 
 
 def test_the_seed_decides():
-    once, again, other = (splits.divide(LABELS, validation=0.2, test=0.1, seed=seed) for seed in (1, 1, 2))
+    once, again, other = (division.divide(LABELS, validation=0.2, test=0.1, seed=seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
     assert set(once.test) != set(other.test)
 
 
 def test_training_images_are_mixed():
-    train = splits.divide(LABELS, validation=0.2, test=0.1, seed=1).train
+    train = division.divide(LABELS, validation=0.2, test=0.1, seed=1).train
     assert len(set(LABELS[train[:20]])) > 3
 
 
 def test_no_student_is_in_two_parts():
-    parts = splits.divide(LABELS, validation=0.2, test=0.1, seed=1, students=STUDENTS)
+    parts = division.divide(LABELS, validation=0.2, test=0.1, seed=1, students=STUDENTS)
     train, validation, test = (set(STUDENTS[part]) for part in parts)
     assert len(train | validation | test) == 40
     assert len(train) + len(validation) + len(test) == 40
@@ -43,23 +43,23 @@ def test_no_student_is_in_two_parts():
 
 def test_students_with_missing_digits_are_for_training():
     shown = (STUDENTS != 7) | (LABELS != 3)
-    parts = splits.divide(LABELS[shown], validation=0.2, test=0.1, seed=1, students=STUDENTS[shown])
+    parts = division.divide(LABELS[shown], validation=0.2, test=0.1, seed=1, students=STUDENTS[shown])
     assert 7 in STUDENTS[shown][parts.train]
 
 
 def test_too_few_students():
     with pytest.raises(ValueError, match=r"Only 0 of 1 students.*random"):
-        splits.divide(LABELS, validation=0.2, test=0.1, seed=1, students=np.zeros_like(STUDENTS))
+        division.divide(LABELS, validation=0.2, test=0.1, seed=1, students=np.zeros_like(STUDENTS))
 
 
 def test_too_few_images():
     with pytest.raises(ValueError, match=r"only 2 image\(s\).*at least 3"):
-        splits.divide(np.repeat(np.arange(10), 2), validation=0.1, test=0.1, seed=1)
+        division.divide(np.repeat(np.arange(10), 2), validation=0.1, test=0.1, seed=1)
 
 
 def test_a_limit_keeps_classes_equal_and_students_apart():
-    parts = splits.divide(LABELS, validation=0.2, test=0.1, seed=1, students=STUDENTS)
-    small = splits.limit_images(parts, LABELS, LABELS, limit=56)
+    parts = division.divide(LABELS, validation=0.2, test=0.1, seed=1, students=STUDENTS)
+    small = division.limit_images(parts, LABELS, LABELS, limit=56)
     assert np.bincount(LABELS[small.train]).tolist() == [5] * 10
     assert np.bincount(LABELS[small.validation]).tolist() == [2] * 10
     assert np.bincount(LABELS[small.test]).tolist() == [1] * 10
@@ -67,11 +67,11 @@ def test_a_limit_keeps_classes_equal_and_students_apart():
 
 
 def test_a_limit_above_everything_changes_nothing():
-    parts = splits.divide(LABELS, validation=0.2, test=0.1, seed=1)
-    assert splits.limit_images(parts, LABELS, LABELS, limit=10_000) is parts
+    parts = division.divide(LABELS, validation=0.2, test=0.1, seed=1)
+    assert division.limit_images(parts, LABELS, LABELS, limit=10_000) is parts
 
 
 def test_a_limit_below_the_number_of_classes():
-    parts = splits.divide(LABELS, validation=0.2, test=0.1, seed=1)
+    parts = division.divide(LABELS, validation=0.2, test=0.1, seed=1)
     with pytest.raises(ValueError, match="limit of 9 images is less than one for each of the 10 classes"):
-        splits.limit_images(parts, LABELS, LABELS, limit=9)
+        division.limit_images(parts, LABELS, LABELS, limit=9)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from helpers.sample_images.canvas import Canvas, Color, curve, pick, shade
+from generated_sample.canvas import Canvas, Color, curve, pick, shade
 
 FURS: list[Color] = [
     (110, 75, 45), (165, 120, 75), (60, 45, 38), (215, 195, 165), (140, 130, 125),
@@ -42,7 +42,7 @@ def draw_bird(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
     Args:
         canvas: Where to draw, already placed.
         rng: Source of randomness.
-        behind: Leading colour of the background.
+        behind: Leading color of the background.
     """
     body = pick(FEATHERS, rng, unlike=behind)
     wing = shade(body, rng.uniform(0.55, 0.75))

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from helpers.sample_images.canvas import Canvas, Color, Point, curve, photograph, pick, shade, vary
+from generated_sample.canvas import Canvas, Color, Point, curve, photograph, pick, shade, vary
 
 SIZE = 100
 SCALE = 3
 
-CLASS_NAMES = tuple("0123456789")
 FREE_SIGNS = tuple(range(10, 18))
 
 SKINS: list[Color] = [
@@ -82,10 +81,10 @@ class Student:
     """What stays the same on all pictures of one student.
 
     Attributes:
-        skin: Colour of the hand.
-        nail: Colour of the nails.
-        sleeve: Colour of the sleeve, or None for a bare arm.
-        wall: Colour of what lies behind the hand.
+        skin: Color of the hand.
+        nail: Color of the nails.
+        sleeve: Color of the sleeve, or None for a bare arm.
+        wall: Color of what lies behind the hand.
         pattern: What lies behind it: 0 plain, 1 folded paper, 2 boards.
         slender: Factor on the length of the fingers.
         stout: Factor on their width.
@@ -292,7 +291,7 @@ def draw_hand(sign: int, student: Student, rng: np.random.Generator) -> np.ndarr
         uint8 array (100, 100, 3), RGB.
     """
     wall = _paint_wall(student, rng)
-    # A colour no part of the hand has, yet so close to its edge that the border shows no fringe.
+    # A color no part of the hand has, yet so close to its edge that the border shows no fringe.
     red, green, blue = shade(student.skin, 0.55)
     key = (red, green, blue + 1)
     layer = Image.new("RGB", wall.size, key)

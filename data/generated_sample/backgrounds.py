@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from helpers.sample_images.canvas import Canvas, Color, pick, shade, vary
+from generated_sample.canvas import Canvas, Color, pick, shade, vary
 
 SKIES: list[Color] = [
     (120, 170, 225),
@@ -49,7 +49,7 @@ def sky(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
         size: Width and height in pixels.
 
     Returns:
-        The picture and its leading colour.
+        The picture and its leading color.
     """
     color = pick(SKIES, rng)
     image = _gradient(size, color, shade(color, rng.uniform(0.9, 1.5)))

@@ -1,4 +1,4 @@
-"""Splits: which images are for training, which for validation, which for testing."""
+"""How images are divided: which are for training, which for validation, which for testing."""
 
 from typing import NamedTuple
 
@@ -21,14 +21,10 @@ def divide(
 
     Args:
         labels: int array (N,), the class of each image.
-        validation: Share of the images for validation, 0-1; measured on the smallest class, at least one a
-            class.
+        validation: Share of the images for validation, 0-1; measured on the smallest class, at least one a class.
         test: Share of the images for testing, 0-1, likewise; 0 for none.
         seed: Seed of the choice.
         students: int array (N,), who is on each image; if given, nobody is in two parts.
-
-    Returns:
-        The three parts, each in random order.
 
     Raises:
         ValueError: If there are too few images of a class, or too few students.
@@ -37,20 +33,16 @@ def divide(
     smallest = int(np.bincount(labels).min())
     validation_count = max(1, round(smallest * validation))
     test_count = max(1, round(smallest * test)) if test else 0
-    if smallest <= validation_count + test_count:
+    needed = validation_count + test_count
+    if smallest <= needed:
         raise ValueError(
-            f"One class has only {smallest} image(s), which cannot be divided into training, "
-            "validation and test "
-            f"images. Add images until each class has at least {validation_count + test_count + 1}."
+            f"One class has only {smallest} image(s), which cannot be divided into training, validation and test "
+            f"images. Add images until each class has at least {needed + 1}."
         )
-    if students is None:
-        ranks = _ranks(labels, rng)
-    else:
-        ranks = _ranks_by_student(labels, students, rng, needed=validation_count + test_count)
-    part = np.digitize(ranks, [test_count, test_count + validation_count])
+    ranks = _ranks(labels, rng) if students is None else _ranks_by_student(labels, students, rng, needed=needed)
+    part = np.digitize(ranks, [test_count, needed])
     order = rng.permutation(len(labels))
-    test_part, validation_part, train_part = (order[part[order] == number] for number in range(3))
-    return Indices(train_part, validation_part, test_part)
+    return Indices(*(order[part[order] == number] for number in (2, 1, 0)))
 
 
 def _ranks(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -72,9 +64,8 @@ def _ranks_by_student(
     complete = np.flatnonzero((table == 1).all(axis=1))
     if len(complete) < needed or len(table) <= needed:
         raise ValueError(
-            f"Only {len(complete)} of {len(table)} students show each class once, and {needed} "
-            "are needed for "
-            'validation and test, with others left to train on. Add images, or use split="random".'
+            f"Only {len(complete)} of {len(table)} students show each class once. Validation and test need {needed}, "
+            'and training needs others. Add images, or use split="random".'
         )
     rank_of = np.full(len(table), len(table), dtype=np.int64)
     rank_of[rng.permutation(complete)] = np.arange(len(complete))
@@ -99,23 +90,14 @@ def limit_images(indices: Indices, labels: np.ndarray, test_labels: np.ndarray, 
     classes = len(np.unique(labels))
     if limit < classes:
         raise ValueError(f"A limit of {limit} images is less than one for each of the {classes} classes. Raise it.")
-    share = min(1.0, limit / len(indices.train))
-    if share == 1.0:
+    share = limit / len(indices.train)
+    if share >= 1:
         return indices
 
     def keep(part: np.ndarray, part_labels: np.ndarray, count: int) -> np.ndarray:
         of_class = part_labels[part]
-        seen = np.zeros(len(part), dtype=np.int64)
-        for label in np.unique(of_class):
-            members = np.flatnonzero(of_class == label)
-            seen[members] = np.arange(len(members))
-        return part[seen < count]
+        return np.sort(np.concatenate([np.flatnonzero(of_class == label)[:count] for label in np.unique(of_class)]))
 
-    def scaled(part: np.ndarray) -> int:
-        return max(1, round(len(part) / classes * share))
-
-    return Indices(
-        keep(indices.train, labels, limit // classes),
-        keep(indices.validation, labels, scaled(indices.validation)),
-        keep(indices.test, test_labels, scaled(indices.test)),
-    )
+    counts = limit // classes, *(max(1, round(len(part) / classes * share)) for part in indices[1:])
+    kept = zip(indices, (labels, labels, test_labels), counts, strict=True)
+    return Indices(*(part[keep(part, part_labels, count)] for part, part_labels, count in kept))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.sample_images.canvas import Canvas, Color, pick, shade
+from generated_sample.canvas import Canvas, Color, pick, shade
 
 PAINTS: list[Color] = [
     (200, 40, 40), (40, 80, 170), (235, 235, 235), (160, 165, 170), (35, 35, 40),
@@ -23,7 +23,7 @@ def draw_airplane(canvas: Canvas, rng: np.random.Generator, behind: Color) -> No
     Args:
         canvas: Where to draw, already placed.
         rng: Source of randomness.
-        behind: Leading colour of the background.
+        behind: Leading color of the background.
     """
     body = pick([(240, 240, 240), (200, 205, 210), (230, 230, 235), *PAINTS], rng, unlike=behind)
     mark = pick(PAINTS, rng, unlike=body)
@@ -89,7 +89,7 @@ def _automobile_from_front(canvas: Canvas, paint: Color) -> None:
 
 
 def draw_truck(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a lorry with a box, a tank or an open load (arguments as `draw_airplane`)."""
+    """Draw a truck with a box, a tank or an open load (arguments as `draw_airplane`)."""
     paint = pick(PAINTS, rng, unlike=behind)
     load = pick(PAINTS, rng, unlike=behind)
     canvas.ellipse((0, 0.6), (1.0, 0.08), shade(behind, 0.5))
