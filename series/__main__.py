@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers import parameters
-from series import kept_outputs, report, runner
+from series import assignment, kept_outputs, report, runner
 
 
 def select(only: Sequence[str]) -> list[str]:
@@ -77,7 +76,7 @@ def _advice(
     python = str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else "python"
     words = [python, "-m", "series", "run", "--only", *(name[:2] for name in left), "--output", str(output)]
     words += ["--parameters", str(options.parameters)] if options.parameters else []
-    declared = {name for notebook in left for name in parameters.declared(runner.find()[notebook])}
+    declared = {name for notebook in left for name in assignment.declared(runner.find()[notebook])}
     words += [word for name, text in options.p if name in declared for word in ("-p", name, text)]
     commands = {"Resume with": shlex.join(words)}
     if entry["parameters"].get("TARGET") == "aws":
@@ -104,9 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command != "run":
             _list() if options.command == "list" else _keep(options.run)
             return 0
-        assigned = parameters.assign(
-            parameters.read_file(options.parameters) if options.parameters else {},
-            {name: parameters.declared(path) for name, path in runner.find().items()},
+        assigned = assignment.assign(
+            assignment.read_file(options.parameters) if options.parameters else {},
+            {name: assignment.declared(path) for name, path in runner.find().items()},
             texts=dict(options.p),
             selected=select(options.only),
         )

@@ -6,7 +6,8 @@ from botocore.session import get_session
 from local_sagemaker import read_transcript
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
-from helpers import parameters, permissions
+from helpers import permissions
+from series import assignment
 
 # Those of local_sagemaker, which the requests of the kept transcript have.
 ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME = "123456789012", "us-east-1", "LocalSageMakerRole"
@@ -255,6 +256,6 @@ def test_the_readme_fills_in_every_policy_and_names_the_quotas_of_a_run():
     }
     [values] = re.findall(r'^VALUES="(.*)"$', text, re.MULTILINE)
     assert all(f"--{name} " in values for name in ACCOUNT)
-    aws = parameters.read_file(permissions.FOLDER.parent / "parameters" / "aws.yaml")
+    aws = assignment.read_file(permissions.FOLDER.parent / "parameters" / "aws.yaml")
     assert f"`{aws['TRAINING_INSTANCE_TYPE']} for training job usage`: 1 |" in text
     assert f"`{aws['SERVING_INSTANCE_TYPE']} for endpoint usage`: {aws['INITIAL_INSTANCE_COUNT']} " in text

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from papermill import cli
 from papermill.inspection import inspect_notebook
 
-from helpers import parameters, s3
-from series import runner
+from helpers import s3
+from series import assignment, runner
 
 NOTEBOOKS = runner.find()
 
@@ -21,7 +21,7 @@ NOTEBOOKS = runner.find()
 def test_the_help_lists_each_parameter_with_its_default_and_its_comment(path):
     listed = inspect_notebook(path)
     defaults = {name: ast.literal_eval(entry["default"]) for name, entry in listed.items()}
-    assert defaults == parameters.declared(path)
+    assert defaults == assignment.declared(path)
     assert [name for name, entry in listed.items() if len(entry["help"].split()) < 3] == []
 
 

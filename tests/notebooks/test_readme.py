@@ -8,8 +8,7 @@ import pytest
 import yaml
 from papermill import cli
 
-from helpers import parameters
-from series import runner
+from series import assignment, runner
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -36,7 +35,7 @@ def test_papermill_has_every_option_and_notebooks_have_the_parameters():
     assert {word for words in lines for word in words if word.startswith("-")} <= known
     for words in lines:
         for place in (index for index, word in enumerate(words) if word == "-p"):
-            assert words[place + 1] in parameters.declared(runner.find()[Path(words[1]).stem])
+            assert words[place + 1] in assignment.declared(runner.find()[Path(words[1]).stem])
 
 
 def test_every_file_and_link_is_there():
@@ -54,4 +53,4 @@ def test_the_environment_has_the_name_that_the_page_uses():
 
 @pytest.mark.parametrize("path", runner.find().values(), ids=runner.find())
 def test_a_notebook_has_at_most_the_ten_parameters_that_the_page_tells(path):
-    assert len(parameters.declared(path)) <= 10
+    assert len(assignment.declared(path)) <= 10

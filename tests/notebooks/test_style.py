@@ -20,8 +20,7 @@ from jupyter_server.extension.manager import ExtensionPackage
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from nbformat import v4
 
-from helpers import parameters
-from series import jupyter_server
+from series import assignment, jupyter_server
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -99,7 +98,7 @@ def test_it_opens_with_one_h1_and_a_table_and_what_you_learn(notebook, texts):
 def test_the_first_code_cell_holds_the_parameters_each_with_a_comment(path, code):
     assert "parameters" in tags(code[0])
     assert [index for index, cell in enumerate(code) if "parameters" in tags(cell)] == [0]
-    names = parameters.declared(path)
+    names = assignment.declared(path)
     assert 1 <= len(names) <= 10
     assert all(name.isupper() for name in names)
     lines = [line for line in code[0].source.splitlines() if line.strip()]

@@ -10,8 +10,9 @@ from botocore.validate import ParamValidator
 from local_sagemaker import permissions as needed_permissions
 from local_sagemaker import validate
 
-from helpers import endpoint, parameters, permissions, s3, series, session, training
+from helpers import endpoint, permissions, s3, session, training
 from helpers.aws.account import Account
+from series import assignment, runner
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 VPC = {"Subnets": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
@@ -119,7 +120,7 @@ def test_without_settings_nothing_is_asked_for(settings):
 
 
 def test_the_file_for_aws_has_every_setting_and_asks_for_nothing():
-    settings = parameters.read_file(series.NOTEBOOKS / "parameters" / "aws.yaml")["ACCOUNT"]
+    settings = assignment.read_file(runner.NOTEBOOKS / "parameters" / "aws.yaml")["ACCOUNT"]
     assert list(settings) == [field.name for field in dataclasses.fields(Account)]
     assert Account.read(settings) == Account()
 
