@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote
 
 from moto import __version__ as MOTO
 
-from local_sagemaker.actions import Actions
+from local_sagemaker.actions import Actions, accepted_fields
 from local_sagemaker.asgi import read_body, send_response
 from local_sagemaker.clients import client_environment
 from local_sagemaker.errors import ServiceError
@@ -177,6 +177,7 @@ class Server:
 
     async def _invoke(self, request: _Request, send: Send) -> None:
         headers = request.headers
+        accepted_fields.check_headers(headers)
         call = Call(
             request.body,
             content_type=headers.get("content-type", ""),

@@ -117,7 +117,7 @@ def test_serverless_inference_is_named_as_unsupported(service, client, name):
     service.endpoints.create_model(name, "s3://bucket/models/")
     variant = {"VariantName": "a", "ModelName": name, "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}
     message = refusal(client.create_endpoint_config, EndpointConfigName=name, ProductionVariants=[variant])
-    assert "no serverless inference. Give InstanceType" in message
+    assert "would ignore ProductionVariants.ServerlessConfig" in message
 
 
 def test_an_endpoint_needs_its_configuration(client, name):
@@ -236,7 +236,7 @@ def test_bad_names_are_refused_by_the_service_not_only_by_boto3(service):
                     }
                 ]
             },
-            "Channel 'training' has FileSystemDataSource",
+            "would ignore InputDataConfig.DataSource.FileSystemDataSource",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore import xform_name
 
-from local_sagemaker.actions import service_model
+from local_sagemaker.actions import accepted_fields, service_model
 from local_sagemaker.actions.endpoint_configs import EndpointConfigActions
 from local_sagemaker.actions.endpoints import EndpointActions
 from local_sagemaker.actions.models import ModelActions
@@ -66,6 +66,7 @@ class Actions:
         if not isinstance(request, dict):
             raise ServiceError("SerializationException", "The request must be a JSON object.")
         service_model.validate(action, request)
+        accepted_fields.check(action, request)
         self._resources.region = region
         return json.dumps(service_model.shape_response(action, method(request) or {})).encode()
 

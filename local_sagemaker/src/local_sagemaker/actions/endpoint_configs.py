@@ -23,10 +23,8 @@ class EndpointConfigActions:
             if "ModelName" not in variant:
                 raise validation("local_sagemaker serves production variants that name a model.")
             self._resources.get(MODEL, variant["ModelName"])
-            if "ServerlessConfig" in variant:
-                raise validation(
-                    "local_sagemaker has no serverless inference. Give InstanceType and InitialInstanceCount."
-                )
+            if "InstanceType" not in variant:
+                raise validation("local_sagemaker serves production variants on instances. Give InstanceType.")
         name = request["EndpointConfigName"]
         resource = self._resources.create(CONFIG, name, "EndpointConfigName", "EndpointConfigArn", request)
         return {"EndpointConfigArn": resource}

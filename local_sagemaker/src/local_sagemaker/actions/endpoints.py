@@ -21,8 +21,7 @@ class EndpointActions:
     def create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         """Record an endpoint and bring it into service."""
         plans = self._plans(request["EndpointConfigName"])
-        fields = {key: value for key, value in request.items() if key != "DeploymentConfig"}
-        fields |= {"EndpointStatus": "Creating", "Fleet": plans}
+        fields = request | {"EndpointStatus": "Creating", "Fleet": plans}
         resource = self._resources.create(ENDPOINT, request["EndpointName"], "EndpointName", "EndpointArn", fields)
         self._endpoints.create(request["EndpointName"])
         return {"EndpointArn": resource}
@@ -61,7 +60,6 @@ class EndpointActions:
             PendingConfigName=request["EndpointConfigName"],
             PendingFleet=plans,
             UpdateStartTime=now(),
-            LastDeploymentConfig=request.get("DeploymentConfig"),
         )
         self._endpoints.update(name)
         return {"EndpointArn": endpoint["EndpointArn"]}

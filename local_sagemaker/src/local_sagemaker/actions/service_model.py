@@ -117,6 +117,14 @@ def _shaped(value: Any, shape: Shape) -> Any:
     return value
 
 
+@functools.cache
+def runtime_headers() -> dict[str, str]:
+    """Return the parameters of ``InvokeEndpoint`` that travel in headers, by the header's name in lower case."""
+    shape = get_session().get_service_model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape
+    located = {name: member.serialization for name, member in shape.members.items()}
+    return {how["name"].lower(): name for name, how in located.items() if how.get("location") == "header"}
+
+
 def operation_names() -> list[str]:
     """Return the names of all operations of the SageMaker API."""
     return list(_service().operation_names)

@@ -1,0 +1,73 @@
+"""Every field that botocore's model allows has an effect here or is refused by its name."""
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+
+from local_sagemaker.actions import accepted_fields, supported_actions
+from local_sagemaker.errors import ServiceError
+
+SHAP = {"ShapBaselineConfig": {"ShapBaseline": "1"}}
+SERVICES = {"InvokeEndpoint": "sagemaker-runtime"}
+
+
+def paths(action):
+    model = get_session().get_service_model(SERVICES.get(action, "sagemaker"))
+    return set(accepted_fields.paths(model.operation_model(action).input_shape))
+
+
+def nested(path):
+    """A request that gives one field."""
+    first, _, rest = path.partition(".")
+    return {first: nested(rest)} if rest else {first: "x"}
+
+
+@pytest.mark.parametrize("action", accepted_fields.ACCEPTED)
+def test_the_table_names_fields_that_there_are(action):
+    assert set(accepted_fields.ACCEPTED[action].split()) <= paths(action)
+
+
+@pytest.mark.parametrize("action", [*supported_actions(), "InvokeEndpoint"])
+def test_every_field_outside_the_table_is_refused_by_name(action):
+    accepted = set(accepted_fields.ACCEPTED.get(action, " ".join(paths(action))).split())
+    for path in paths(action):
+        if path in accepted:
+            accepted_fields.check(action, nested(path))
+        else:
+            with pytest.raises(ServiceError) as refusal:
+                accepted_fields.check(action, nested(path))
+            named = refusal.value.message.removeprefix("local_sagemaker would ignore ").partition(" of ")[0]
+            assert f"{path}.".startswith(f"{named}.")
+
+
+def test_actions_outside_the_table_take_a_name_alone():
+    for action in set(supported_actions()) - set(accepted_fields.ACCEPTED):
+        assert len(paths(action)) == 1
+
+
+def test_a_setting_that_is_off_is_none():
+    accepted_fields.check("CreateEndpoint", {"DeploymentConfig": {}, "Tags": []})
+
+
+@pytest.mark.parametrize(
+    ("action", "setting"),
+    [
+        ("create_endpoint_config", {"ExplainerConfig": {"ClarifyExplainerConfig": {"ShapConfig": SHAP}}}),
+        ("create_endpoint_config", {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/"}}}),
+        ("create_endpoint", {"DeploymentConfig": {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "a"}]}}}),
+    ],
+)
+def test_a_client_is_told_which_setting_is_ignored(service, action, setting):
+    [top] = setting
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
+    required = {"ProductionVariants": [variant]} if action == "create_endpoint_config" else {"EndpointName": "e"}
+    with pytest.raises(ClientError, match=f"would ignore {top}"):
+        getattr(service.sagemaker, action)(EndpointConfigName="c", **required, **setting)
+
+
+@pytest.mark.parametrize("setting", ["TargetContainerHostname", "InferenceComponentName", "InferenceId"])
+def test_a_call_is_told_which_setting_is_ignored(service, endpoint, setting):
+    with pytest.raises(ClientError, match=f"would ignore {setting} of InvokeEndpoint"):
+        service.runtime.invoke_endpoint(
+            EndpointName=endpoint, TargetModel="linear.tar.gz", Body=b'{"inputs": [[1, 2]]}', **{setting: "name"}
+        )
