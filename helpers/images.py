@@ -6,10 +6,13 @@ one of the two reads or refuses, the other does. The table in ``data/README.md``
 
 import html
 import io
+import threading
+import warnings
 from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 # A decoded pixel takes three bytes, whatever the file takes. Cameras of phones give 12 or 24 million pixels.
 MAX_PIXELS = 25_000_000
@@ -28,6 +31,7 @@ OTHER_FORMATS = (
 )
 _HEAD_BYTES = 1 << 18  # the orientation stands near the beginning
 _MOST_SEGMENTS = 64
+_QUIET = threading.Lock()
 _ORIENTATION, _INTEGERS = 0x0112, {3: 2, 4: 4}  # the tag, and the bytes of the types that may hold it
 # How each orientation but 1 is undone (Exif 2.32, CIPA DC-008).
 _TURNS = {
@@ -63,17 +67,16 @@ def as_html(png: str, alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}">'
 
 
-def is_readable_format(head: bytes) -> bool:
-    """Tell by its first bytes whether a file is a JPEG or a PNG, whatever its name says."""
-    return head.startswith((JPEG, PNG))
+def check_format(head: bytes) -> None:
+    """Tell by its first bytes, whatever its name says, whether a file is a JPEG or a PNG.
 
-
-def describe(head: bytes) -> str:
-    """Say by its first bytes what a file is: ``"a GIF file"``, or ``"not an image"`` if that is not known."""
-    for name, position, magic in OTHER_FORMATS:
-        if head[position:].startswith(magic):
-            return f"a {name} file"
-    return "not an image"
+    Raises:
+        ValueError: If it is another one; a clause without a subject says which.
+    """
+    if not head.startswith((JPEG, PNG)):
+        known = (name for name, position, magic in OTHER_FORMATS if head[position:].startswith(magic))
+        name = next(known, None)
+        raise ValueError(f"is {f'a {name} file' if name else 'not an image'}; models read JPEG and PNG files")
 
 
 def read(file: bytes, *, size: tuple[int, int] | None = None, within: int | None = None) -> Image.Image:
@@ -90,24 +93,19 @@ def read(file: bytes, *, size: tuple[int, int] | None = None, within: int | None
     Raises:
         ValueError: If it is another file, broken, or has more than ``MAX_PIXELS``; a clause without a subject says so.
     """
-    if not is_readable_format(file):
-        raise ValueError(f"is {describe(file)}; models read JPEG and PNG files")
+    check_format(file)
     try:
-        with Image.open(io.BytesIO(file), formats=("JPEG", "PNG")) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise ValueError(f"has {opened.width}x{opened.height} pixels; {MAX_PIXELS:,} is the limit")
-            image: Image.Image = opened
-            if opened.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip to white
-                image = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
-            image.load()
-            image.info.pop("transparency", None)  # or Pillow warns that it is lost
-            image = image.convert("RGB")
+        with _open(file) as opened:
+            too_large = opened.width * opened.height > MAX_PIXELS
+            image = opened if too_large else _decode(opened)
     except Image.DecompressionBombError as error:
         raise ValueError(f"has too many pixels; {MAX_PIXELS:,} is the limit") from error
     except UnidentifiedImageError as error:  # its text is about a buffer in memory
         raise ValueError("is broken") from error
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # whatever Pillow says of a damaged file
         raise ValueError(f"is broken ({error})") from error
+    if too_large:
+        raise ValueError(f"has {image.width}x{image.height} pixels; {MAX_PIXELS:,} is the limit")
     orientation = read_orientation(file)
     if within:
         image.thumbnail((within, within))
@@ -115,6 +113,21 @@ def read(file: bytes, *, size: tuple[int, int] | None = None, within: int | None
     if size and (target := size[::-1] if orientation >= 5 else size) != image.size:
         image = image.resize(target, Image.Resampling.BILINEAR)
     return image.transpose(_TURNS[orientation]) if orientation > 1 else image
+
+
+def _open(file: bytes) -> ImageFile:
+    """Open a file without Pillow's warnings, which are of EXIF data that nobody asks it for, and of sizes."""
+    with _QUIET, warnings.catch_warnings():  # filters of warnings belong to all threads
+        warnings.simplefilter("ignore")
+        return Image.open(io.BytesIO(file), formats=("JPEG", "PNG"))
+
+
+def _decode(opened: Image.Image) -> Image.Image:
+    if opened.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip to white
+        return Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8)).convert("RGB")
+    opened.load()
+    opened.info.pop("transparency", None)  # or Pillow warns that it is lost
+    return opened.convert("RGB")
 
 
 def read_orientation(file: bytes) -> int:

@@ -183,9 +183,8 @@ def _images(folder: Path) -> list[Path]:
         if path.suffix.lower() not in SUFFIXES:
             with path.open("rb") as file:
                 head = file.read(16)
-            if not images.is_readable_format(head):
-                raise ValueError(
-                    f"{path} is {images.describe(head)}; models read JPEG and PNG files. "
-                    "Convert it or take it out of the folder, then run again."
-                )
+            try:
+                images.check_format(head)
+            except ValueError as error:
+                raise ValueError(f"{path} {error}. Convert it or take it out of the folder, then run again.") from error
     return paths
