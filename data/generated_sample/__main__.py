@@ -15,10 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw one image of each class as PNG files.")
     parser.add_argument("folder", type=Path, help="where the files go; made if missing")
     folder = parser.parse_args().folder
-    for name, classes, draw in (
-        ("cifar", objects.SUBJECTS, object_image),
-        ("sign-language", "0123456789", hand_image),
-    ):
+    for name, classes, draw in (("cifar", objects.SUBJECTS, object_image), ("sign-language", "0123456789", hand_image)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, class_name in enumerate(classes):
             Image.fromarray(draw(number, seed=SEED)).save(folder / name / f"{class_name}.png", optimize=True)

@@ -19,13 +19,7 @@ EYE: Color = (20, 18, 18)
 
 
 def _legs(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    xs: Sequence[float],
-    top: float,
-    foot: float,
-    width: float,
-    color: Color,
+    canvas: Canvas, rng: np.random.Generator, xs: Sequence[float], top: float, foot: float, width: float, color: Color
 ) -> None:
     """Draw four legs, the two far ones darker, with a step that differs every time."""
     step = rng.uniform(-0.12, 0.12)
@@ -92,14 +86,10 @@ def _cat_head(canvas: Canvas, x: float, y: float, size: float, fur: Color) -> No
         canvas.ellipse((x + side * size * 0.45, y - size * 0.05), (size * 0.26, size * 0.22), (190, 205, 70))
         canvas.ellipse((x + side * size * 0.45, y - size * 0.05), (size * 0.09, size * 0.2), EYE)
         for tilt in (-0.15, 0.15):
-            whisker = [
-                (x + side * size * 0.4, y + size * 0.4),
-                (x + side * size * 1.4, y + size * (0.4 + tilt)),
-            ]
+            whisker = [(x + side * size * 0.4, y + size * 0.4), (x + side * size * 1.4, y + size * (0.4 + tilt))]
             canvas.stroke(whisker, size * 0.06, shade(fur, 0.4) if sum(fur) > 380 else (235, 235, 235))
     canvas.polygon(
-        [(x - size * 0.15, y + size * 0.22), (x + size * 0.15, y + size * 0.22), (x, y + size * 0.4)],
-        (200, 110, 110),
+        [(x - size * 0.15, y + size * 0.22), (x + size * 0.15, y + size * 0.22), (x, y + size * 0.4)], (200, 110, 110)
     )
 
 
@@ -197,8 +187,7 @@ def draw_horse(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
     crest = np.array([-0.16, -0.04])
     canvas.stroke([tuple(np.array((0.2, -0.1)) + crest), tuple(np.asarray(neck) + crest)], [0.1, 0.17], mane)
     canvas.polygon(
-        [(poll[0] - 0.08, poll[1] - 0.06), (poll[0] - 0.04, poll[1] - 0.34), (poll[0] + 0.1, poll[1] - 0.08)],
-        fur,
+        [(poll[0] - 0.08, poll[1] - 0.06), (poll[0] - 0.04, poll[1] - 0.34), (poll[0] + 0.1, poll[1] - 0.08)], fur
     )
     canvas.stroke([poll, nose], [0.27, 0.16], fur)
     canvas.ellipse(nose, (0.09, 0.08), shade(fur, 0.6))

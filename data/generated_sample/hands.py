@@ -26,14 +26,7 @@ WALLS: list[Color] = [
     (222, 222, 220), (205, 208, 212), (190, 195, 190), (215, 205, 185), (120, 140, 165), (90, 120, 110),
     (70, 75, 85), (150, 90, 80), (170, 175, 140), (130, 105, 80),
 ]  # fmt: skip
-CLOTHS: list[Color] = [
-    (40, 45, 60),
-    (150, 40, 45),
-    (60, 100, 75),
-    (225, 225, 225),
-    (90, 95, 105),
-    (190, 150, 60),
-]
+CLOTHS: list[Color] = [(40, 45, 60), (150, 40, 45), (60, 100, 75), (225, 225, 225), (90, 95, 105), (190, 150, 60)]
 POLISHES: list[Color] = [(190, 30, 60), (60, 50, 90), (240, 130, 160)]
 
 # Little, ring, middle and index finger of a hand whose thumb is on the right:
@@ -146,23 +139,12 @@ class _Hand:
         angle = np.radians(degrees * self.student.spread + self.rng.normal(0, 2.5))
         bend = np.radians(self.rng.normal(0, 4))
         middle = (x + length * 0.5 * np.sin(angle), y - length * 0.5 * np.cos(angle))
-        tip = (
-            middle[0] + length * 0.5 * np.sin(angle + bend),
-            middle[1] - length * 0.5 * np.cos(angle + bend),
-        )
+        tip = (middle[0] + length * 0.5 * np.sin(angle + bend), middle[1] - length * 0.5 * np.cos(angle + bend))
         return [(x * 0.9, y + 0.14), middle, tip], [width * 1.1, width, width * 0.78]
 
     def silhouette(self, parts: Sequence[tuple[Sequence[Point], Sequence[float]]], *, palm: bool) -> None:
         """Fill arm, palm and fingers as one shape with a dark edge."""
-        outline = [
-            (-0.42, -0.22),
-            (-0.2, -0.4),
-            (0.12, -0.43),
-            (0.38, -0.3),
-            (0.42, 0.1),
-            (0.3, 0.46),
-            (0.2, 0.62),
-        ]
+        outline = [(-0.42, -0.22), (-0.2, -0.4), (0.12, -0.43), (0.38, -0.3), (0.42, 0.1), (0.3, 0.46), (0.2, 0.62)]
         outline += [(-0.22, 0.62), (-0.36, 0.3)]
         shape = np.asarray(curve([*outline, outline[0]]))
         for grow, color in ((0.05, self.edge), (0.0, self.skin)):
