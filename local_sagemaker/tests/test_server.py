@@ -11,10 +11,7 @@ import pytest
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, EndpointConnectionError
-from clients import Service, eventually
-
-from local_sagemaker import daemon
+from botocore.exceptions import ClientError
 
 
 def send(service, path="/", *, method="POST", body=b"{}", **headers):
@@ -238,80 +235,6 @@ def test_s3_settings_that_would_not_last_are_refused_by_name(service):
         with pytest.raises(ClientError, match=f"does not support {named}") as failure:
             call()
         assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-
-
-LIMITED = (
-    "import resource, sys\n"
-    "from pathlib import Path\n"
-    "from local_sagemaker import daemon\n"
-    "limit = int(sys.argv[2])\n"
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
-    "daemon.serve(Path(sys.argv[1]))\n"
-)
-
-
-@pytest.fixture(scope="module")
-def full_service(tmp_path_factory):
-    """A server that cannot write files beyond 2 MiB: what a full disk does to a large object."""
-    folder = tmp_path_factory.mktemp("full")
-    home = folder / "home"
-    command = [sys.executable, "-c", LIMITED, str(home), str(2 * 1024 * 1024)]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
-        status = eventually(lambda: daemon.status(home))
-        service = Service(status)
-        eventually(lambda: answers(service))
-        yield service
-        daemon.stop(home)
-        process.wait(60)
-
-
-def answers(service):
-    try:
-        return service.s3.list_buckets()
-    except EndpointConnectionError:
-        return None
-
-
-def test_a_full_disk_is_told_and_nothing_is_lost(full_service):
-    service = full_service
-    bucket = service.buckets.create()
-    for _ in range(3):
-        service.s3.put_object(Bucket=bucket, Key="x", Body=b"old", Metadata={"m": "1"})
-        with pytest.raises(ClientError) as failure:
-            service.s3.put_object(Bucket=bucket, Key="x", Body=bytes(3 * 1024 * 1024), Metadata={"m": "2"})
-        assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 507
-        assert "cannot be written: File too large. Nothing was changed. Make room" in str(failure.value)
-        found = service.s3.get_object(Bucket=bucket, Key="x")
-        assert (found["Body"].read(), found["Metadata"]) == (b"old", {"m": "1"})
-    with pytest.raises(ClientError, match="InsufficientStorage"):
-        service.s3.put_object(Bucket=bucket, Key="new", Body=bytes(3 * 1024 * 1024))
-    assert service.buckets.keys(bucket) == ["x"]
-    assert len(list((service.status.home / "objects").iterdir())) == 1
-
-
-def test_a_full_disk_of_records_is_told_and_reads_go_on(full_service):
-    service = full_service
-    created = 0
-    with pytest.raises(ClientError) as failure:
-        for created in range(200):
-            service.sagemaker.create_model(
-                ModelName=f"m{created}",
-                ExecutionRoleArn=service.status.role_arn,
-                PrimaryContainer={
-                    "Image": "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.20-cpu",
-                    "ModelDataUrl": "s3://b/models/",
-                    "Mode": "MultiModel",
-                    "Environment": {f"V{number}": "x" * 1000 for number in range(100)},
-                },
-            )
-    assert failure.value.response["Error"]["Code"] == "InsufficientStorage"
-    pages = service.sagemaker.get_paginator("list_models").paginate()
-    assert sum(len(page["Models"]) for page in pages) == created
-    assert created > 0
-    assert service.sagemaker.describe_model(ModelName="m0")["ModelName"] == "m0"
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "application/json; charset=utf-8", "text/csv", None])

@@ -23,6 +23,7 @@ from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings, d
 
 try:
     import fcntl
+    import resource
 except ModuleNotFoundError as error:
     raise ImportError(
         "local_sagemaker needs the file locks of Linux or macOS. On Windows, clone and run the project in WSL, "
@@ -174,7 +175,7 @@ def reset(home: Path | None = None) -> None:
     with _readable_and_writable(home):
         for folder in (settings.objects, settings.jobs, settings.endpoints, settings.temporary):
             shutil.rmtree(folder, ignore_errors=True)
-        files = ("state.sqlite*", "logs.sqlite*", "credentials.*", "server.json", "server.log", "server.lock")
+        files = ("state.sqlite*", "logs.sqlite*", "services.*", "credentials.*", "server.json", "server.l*")
         for pattern in (*files, _SDK_SETTINGS):
             for path in home.glob(pattern):
                 path.unlink()
@@ -199,6 +200,9 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
     home = settings.home
     prepare_home(home)
     configure_logging()
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # where there is no limit that could be named
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     with _lock(home), _listen(home, port) as listener:
         port = listener.getsockname()[1]
         try:

@@ -1,8 +1,24 @@
 """Errors as AWS sends them: a code, a status and a message."""
 
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 from local_sagemaker.settings import ACCOUNT_ID, arn
+
+logger = logging.getLogger(__name__)
+STORAGE_ERRORS = (OSError, sqlite3.Error)  # such as those of a full disk
+
+
+@contextlib.contextmanager
+def losing(what: str) -> Iterator[None]:
+    """Tell in the server's log what is lost if the disk cannot be written, and go on."""
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        logger.warning("Lost %s: %s", what, error)
 
 
 class ServiceError(Exception):

@@ -93,6 +93,11 @@ class Records:
             cursor = self._connection.execute("DELETE FROM records WHERE kind = ? AND name = ?", (kind, name))
         return cursor.rowcount > 0
 
+    def delete_all(self, kind: str) -> None:
+        """Delete all records of a kind."""
+        with self._lock:
+            self._connection.execute("DELETE FROM records WHERE kind = ?", (kind,))
+
     def all(self, kind: str, *, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the name and document of every record of a kind whose name starts with a prefix, by name."""
         with self._lock:

@@ -75,10 +75,12 @@ class Server:
         self._records = Records(settings.database)
         self._metrics = Metrics()
         self._objects = Objects(settings.objects, self._records)
-        self._journal = Journal(self._records)
+        self._journal = Journal(self._records, settings.services, most_requests=settings.max_journal_requests)
         if not aws_services.has_execution_role():
             self._journal.submit("iam", **aws_services.execution_role_request())
-        self._logs = LogStore(settings.logs, self._journal)
+        self._logs = LogStore(
+            settings.logs, self._journal, max_bytes=settings.max_log_bytes, max_seconds=settings.log_max_seconds
+        )
         aws_services.keep_logs(self._logs)
         job_environment = client_environment(self._credentials, port)
         self._training_jobs = TrainingJobs(settings, self._records, self._objects, job_environment)

@@ -1,8 +1,10 @@
 """Every limit, path and name of the emulator, in one place."""
 
+import errno
 import hashlib
 import os
 import shlex
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +29,8 @@ MAX_CLOCK_SKEW_SECONDS = 15 * 60
 # Of an archive: how large one header may be, and how deep a file may lie.
 MAX_ARCHIVE_HEADER_BYTES = 64 * 1024
 MAX_ARCHIVE_DEPTH = 100
+# The path of a Unix socket has 104 bytes on macOS and 108 on Linux; what is made below needs 37 of them.
+MAX_TEMPORARY_PATH_BYTES = 104 - 37
 # What a container has in its environment before TensorFlow is first used: threads for each session, so that each
 # architecture has as many as suit it, and memory that goes back to the system after a model is gone.
 RUNTIME_ENVIRONMENT = {"TF_OVERRIDE_GLOBAL_THREADPOOL": "1", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"}
@@ -115,15 +119,28 @@ class Settings:
     # How often a container that does not start again is tried before its instance is given up.
     container_starts: int = _limit("CONTAINER_STARTS", 3)
     container_start_seconds: float = _limit("CONTAINER_START_SECONDS", 180)
-    # How long a container may take to answer /ping.
+    # How long a container may take to answer /ping, how often it is asked, and how often in a row it may fail.
     ping_seconds: float = _limit("PING_SECONDS", 2)
+    ping_interval_seconds: float = _limit("PING_INTERVAL_SECONDS", 10)
+    max_failed_pings: int = _limit("MAX_FAILED_PINGS", 5)
     # How often the number of loaded models and the utilization are published.
     metrics_seconds: float = _limit("METRICS_SECONDS", 60)
+    # For so long the metrics of endpoints are known by the second, and then by the minute, and for so long at all.
+    metric_detail_seconds: float = _limit("METRIC_DETAIL_SECONDS", 600)
+    metric_max_seconds: float = _limit("METRIC_MAX_SECONDS", 15 * 24 * 3600)
+    # The lines of all log streams: how large their file may become, and how old they.
+    max_log_bytes: int = _limit("MAX_LOG_BYTES", 256 * MEBIBYTE)
+    log_max_seconds: float = _limit("LOG_MAX_SECONDS", 30 * 24 * 3600)
+    # The requests to IAM, CloudWatch and their like that a start answers again; more are kept as their result.
+    max_journal_requests: int = _limit("MAX_JOURNAL_REQUESTS", 500)
 
     # What a training job gets between SIGTERM and SIGKILL when it is stopped.
     stop_grace_seconds: float = _limit("STOP_GRACE_SECONDS", 120)
     # Time between two looks at a training job's checkpoints, which are then copied to S3.
     checkpoint_seconds: float = _limit("CHECKPOINT_SECONDS", 2)
+
+    # A longer line of output comes in parts. CloudWatch Logs takes events of so many bytes.
+    max_line_bytes: int = _limit("MAX_LINE_BYTES", 256 * 1024)
 
     # A model archive: what it may unpack to, and into how many files.
     max_archive_bytes: int = _limit("MAX_ARCHIVE_BYTES", 8 * GIBIBYTE)
@@ -155,6 +172,11 @@ class Settings:
         return self.home / "logs.sqlite"
 
     @property
+    def services(self) -> Path:
+        """File with the state of IAM, CloudWatch, Logs and Auto Scaling, as of some recent request."""
+        return self.home / "services.pickle"
+
+    @property
     def objects(self) -> Path:
         """Folder with the bytes of every S3 object."""
         return self.home / "objects"
@@ -173,7 +195,20 @@ class Settings:
         """
         home = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
         folder = tempfile.gettempdir()
-        return Path(folder if shlex.quote(folder) == folder else "/tmp", f"lsm-{home}")
+        is_plain = shlex.quote(folder) == folder and len(os.fsencode(folder)) <= MAX_TEMPORARY_PATH_BYTES
+        return Path(folder if is_plain else "/tmp", f"lsm-{home}")
+
+    def make_temporary(self) -> None:
+        """Make that folder, if it is not there or no longer: some systems tidy up.
+
+        Raises:
+            OSError: If it cannot be made, or is another user's.
+        """
+        self.temporary.mkdir(mode=0o700, exist_ok=True)
+        status = self.temporary.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise FileExistsError(errno.EEXIST, "It is another user's", str(self.temporary))
+        self.temporary.chmod(0o700)
 
     @property
     def endpoints(self) -> Path:

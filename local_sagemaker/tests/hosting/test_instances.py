@@ -224,7 +224,8 @@ def test_the_number_of_loaded_models_is_published_over_time(odd_service, odd_end
 def test_an_endpoint_whose_containers_do_not_come_back_says_so(odd_service, odd_endpoint):
     endpoints = odd_service.endpoints
     sockets = Settings(home=odd_service.status.home).temporary
-    sockets.rename(sockets.with_suffix(".away"))  # no container can listen
+    sockets.rename(sockets.with_suffix(".away"))
+    sockets.touch()  # no container can listen
     try:
         psutil.Process(endpoints.containers()[0]).kill()
         eventually(lambda: endpoints.describe(odd_endpoint)["ProductionVariants"][0]["CurrentInstanceCount"] == 1)
@@ -232,6 +233,7 @@ def test_an_endpoint_whose_containers_do_not_come_back_says_so(odd_service, odd_
         psutil.Process(endpoints.containers()[0]).kill()
         eventually(lambda: endpoints.status(odd_endpoint) == "Failed")
     finally:
+        sockets.unlink()
         sockets.with_suffix(".away").rename(sockets)
     assert "ended and did not start again" in endpoints.describe(odd_endpoint)["FailureReason"]
     with pytest.raises(ClientError, match="is Failed and does not serve"):

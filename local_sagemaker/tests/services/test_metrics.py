@@ -153,3 +153,27 @@ def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, m
         "ModelLatency"
     }
     service.endpoints.delete(name)
+
+
+def test_values_that_are_old_are_one_item_a_minute_and_very_old_ones_go():
+    region, start = "eu-central-1", datetime(2026, 1, 1, 12, 0, 0)
+    dimensions = [{"Name": "EndpointName", "Value": "e"}]
+
+    def datum(seconds, value):
+        statistics = {"SampleCount": 1, "Sum": value, "Minimum": value, "Maximum": value}
+        moment = start + timedelta(seconds=seconds)
+        return {"MetricName": "M", "Dimensions": dimensions, "Timestamp": moment, "StatisticValues": statistics}
+
+    data = [datum(-60, 100), *(datum(seconds, seconds) for seconds in range(180))]
+    aws_services.put_metrics(INVOCATIONS, data, region=region)
+    aws_services.put_metrics("Own", data[:1], region=region)
+    limits = {"before": start + timedelta(seconds=120), "forget_before": start}
+    for _ in range(2):  # the second time changes nothing
+        aws_services.age_metrics(region=region, **limits)
+        found = aws_services.get_backend("cloudwatch")[aws_services.ACCOUNT_ID][region].metric_data
+        own = [item for item in found if item.namespace == INVOCATIONS]
+        assert len(own) == 2 + 60
+        sums = [(item.timestamp, item.sample_count, item.sum, item.min, item.max) for item in own[:2]]
+        assert sums[0] == (start, 60, sum(range(60)), 0, 59)
+        assert sums[1] == (start + timedelta(seconds=60), 60, sum(range(60, 120)), 60, 119)
+        assert sum(item.namespace == "Own" for item in found) == 1

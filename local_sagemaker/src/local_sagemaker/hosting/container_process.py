@@ -89,10 +89,21 @@ class ContainerProcess:
         self._settings = settings
         self._log = log
         self._environment = {name: value for name, value in environment.items() if not _RESERVED.match(name)}
-        self._socket = settings.temporary / secrets.token_hex(8)
+        self.socket = settings.temporary / secrets.token_hex(8)
         self._process: Process | None = None
+        self._ended = asyncio.Event()
         self._connections: ConnectionPool | None = None
         self._measured: dict[int, psutil.Process] = {}
+
+    def command(self) -> list[str]:
+        """Return the command line of the container's program."""
+        limits = {
+            "--memory-bytes": self._settings.instance_memory_bytes,
+            "--invocation-seconds": self._settings.invocation_seconds,
+            "--load-seconds": self._settings.model_load_seconds,
+        }
+        options = [text for name, value in limits.items() for text in (name, str(value))]
+        return [sys.executable, "-m", "local_sagemaker.container", "--socket", str(self.socket), *options]
 
     async def start(self) -> None:
         """Start the process and wait until it answers.
@@ -100,17 +111,16 @@ class ContainerProcess:
         Raises:
             RuntimeError: If it does not come up in time.
         """
-        command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(self._socket)]
-        command += ["--memory-bytes", str(self._settings.instance_memory_bytes)]
-        command += ["--invocation-seconds", str(self._settings.invocation_seconds)]
-        command += ["--load-seconds", str(self._settings.model_load_seconds)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         environment |= self._environment | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
-        self._process = Process(command, environment=environment, folder=self._folder)
-        threading.Thread(target=self._follow, args=(self._process,), daemon=True).start()
-        self._connections = ConnectionPool(self._socket, most_idle=self._settings.idle_connections)
+        self._settings.make_temporary()
+        self._process = Process(self.command(), environment=environment, folder=self._folder)
+        # A thread of its own: it lasts as long as the container, and a few of them would use up a pool.
+        follower = (self._process, asyncio.get_running_loop())
+        threading.Thread(target=self._follow, args=follower, daemon=True).start()
+        self._connections = ConnectionPool(self.socket, most_idle=self._settings.idle_connections)
         deadline = time.monotonic() + self._settings.container_start_seconds
-        while not await self._pings():
+        while not await self.answers_ping():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 await self.stop()
                 raise RuntimeError(f"The container of {self._instance} did not pass the ping health check.")
@@ -118,8 +128,7 @@ class ContainerProcess:
 
     async def wait(self) -> None:
         """Wait until the process ends, whatever the reason."""
-        assert self._process is not None
-        await asyncio.to_thread(self._process.wait)
+        await self._ended.wait()
 
     async def stop(self) -> None:
         """End the process."""
@@ -127,8 +136,9 @@ class ContainerProcess:
             self._connections.close()
         if self._process:
             self._process.kill()
-            await asyncio.to_thread(self._process.wait)
-        self._socket.unlink(missing_ok=True)
+            await self._ended.wait()
+        with contextlib.suppress(OSError):
+            self.socket.unlink()
 
     async def call(self, method: str, path: str, document: Any = None) -> tuple[int, str]:
         """Make one call of the container contract and return its status and text.
@@ -200,14 +210,20 @@ class ContainerProcess:
         except OSError as error:
             raise ContainerLostError(self._instance) from error
 
-    async def _pings(self) -> bool:
+    async def answers_ping(self) -> bool:
+        """Return whether the container answers, over a connection of its own: its socket may be gone."""
+        connections = ConnectionPool(self.socket, most_idle=0)
         try:
             async with asyncio.timeout(self._settings.ping_seconds):
-                return (await self._request("GET", "/ping", {})).status == 200
-        except (ContainerLostError, TimeoutError):
+                return (await connections.request("GET", "/ping")).status == 200
+        except (OSError, TimeoutError):
             return False
+        finally:
+            connections.close()
 
-    def _follow(self, process: Process) -> None:
-        assert process.output is not None
-        for raw in process.output:
-            self._log.write(raw.decode("utf-8", errors="replace").rstrip("\r\n"), timestamp=time.time())
+    def _follow(self, process: Process, loop: asyncio.AbstractEventLoop) -> None:
+        for raw in process.lines(most_bytes=self._settings.max_line_bytes):
+            self._log.write(raw.decode("utf-8", errors="replace").rstrip("\r"), timestamp=time.time())
+        process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended before
+            loop.call_soon_threadsafe(self._ended.set)

@@ -9,10 +9,10 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from local_sagemaker.errors import ContainerError, ServiceError, invocation, model_error
+from local_sagemaker.errors import STORAGE_ERRORS, ContainerError, ServiceError, invocation, model_error
 from local_sagemaker.hosting.container_process import Call, ContainerResponse
 from local_sagemaker.hosting.fleets import Fleet
 from local_sagemaker.hosting.variants import Host, Variant
@@ -23,6 +23,7 @@ from local_sagemaker.settings import ACCOUNT_ID, MAX_FAILURE_REASON_CHARACTERS, 
 
 ENDPOINT, CONFIG, MODEL = "endpoint", "endpoint_config", "model"
 logger = logging.getLogger(__name__)
+_AGAIN_AFTER = 1.0  # seconds, where the disk is full
 
 
 class Endpoints:
@@ -40,7 +41,7 @@ class Endpoints:
         self._background: set[asyncio.Task[None]] = set()
         metrics.before_flush = self._record_usage
         shutil.rmtree(settings.temporary, ignore_errors=True)
-        settings.temporary.mkdir(mode=0o700)  # only the owner can connect to the containers
+        settings.make_temporary()
 
     def resume(self) -> None:
         """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions.
@@ -175,12 +176,12 @@ class Endpoints:
             if fleet:
                 await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
             if isinstance(error, Exception):
-                self._fail(name, _reason(error))
+                await self._fail(name, _reason(error))
                 return
             raise
         self._serving[name] = fleet
         if endpoint["EndpointStatus"] != "InService" and not endpoint.get("PendingFleet"):
-            self._settle(name)
+            await self._settle(name)
 
     async def _update(self, name: str) -> None:
         endpoint = self._records.get(ENDPOINT, name)
@@ -196,14 +197,14 @@ class Endpoints:
                 await fleet.stop(drain=False)
             if not isinstance(error, Exception):
                 raise
-            self._settle(name, FailureReason=_reason(error), **nothing_pending)
+            await self._settle(name, FailureReason=_reason(error), **nothing_pending)
             return
         previous, self._serving[name] = self._serving.get(name), fleet
         changes = {"EndpointConfigName": endpoint["PendingConfigName"], "Fleet": endpoint["PendingFleet"]}
-        self._records.update(ENDPOINT, name, **changes, **nothing_pending)
+        await self._record(name, **changes, **nothing_pending)
         if previous:
             await previous.stop(drain=True)
-        self._settle(name)
+        await self._settle(name)
 
     async def _rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
         endpoint, fleet = self._records.get(ENDPOINT, name), self._serving.get(name)
@@ -217,9 +218,9 @@ class Endpoints:
         except Exception as error:
             for variant, plan in zip(fleet.variants, previous, strict=True):
                 variant.weight = plan["DesiredWeight"]
-            self._settle(name, FailureReason=_reason(error), Fleet=previous)
+            await self._settle(name, FailureReason=_reason(error), Fleet=previous)
         else:
-            self._settle(name)
+            await self._settle(name)
 
     async def _delete(self, name: str, running: asyncio.Task[None] | None) -> None:
         if running:
@@ -229,26 +230,28 @@ class Endpoints:
         if fleet:
             await fleet.stop(drain=False)
         await asyncio.to_thread(shutil.rmtree, self._settings.endpoints / name, ignore_errors=True)
-        self._records.delete(ENDPOINT, name)
+        await _until_written(lambda: self._records.delete(ENDPOINT, name))
 
-    def _settle(self, name: str, *, FailureReason: str | None = None, **changes: Any) -> None:
+    async def _record(self, name: str, **changes: Any) -> None:
+        await _until_written(lambda: self._records.update(ENDPOINT, name, **changes))
+
+    async def _settle(self, name: str, *, FailureReason: str | None = None, **changes: Any) -> None:
         """Record the end of a change: the endpoint is in service, unless it has lost its instances meanwhile."""
         if name in self._serving:
             changes |= {"EndpointStatus": "InService", "FailureReason": FailureReason, "LastModifiedTime": now()}
-        self._records.update(ENDPOINT, name, **changes)
+        await self._record(name, **changes)
 
     def _lose(self, fleet: Fleet, reason: str) -> None:
         """Take an endpoint out of service that has no instance left for one of its variants."""
         name = fleet.host.endpoint
         if self._serving.get(name) is fleet:
             del self._serving[name]
-            self._fail(name, reason)
+            self._run(self._fail(name, reason))
             self._run(fleet.stop(drain=False))
 
-    def _fail(self, name: str, reason: str) -> None:
+    async def _fail(self, name: str, reason: str) -> None:
         logger.error("endpoint %s failed: %s", name, reason)
-        changes: dict[str, Any] = {"EndpointStatus": "Failed", "FailureReason": reason, "LastModifiedTime": now()}
-        self._records.update(ENDPOINT, name, **changes)
+        await self._record(name, EndpointStatus="Failed", FailureReason=reason, LastModifiedTime=now())
 
     def _change(self, name: str, change: Coroutine[Any, Any, None]) -> None:
         self._changes[name] = asyncio.create_task(self._guarded(name, change))
@@ -274,10 +277,24 @@ class Endpoints:
             await asyncio.sleep(self._settings.metrics_seconds)
             with contextlib.suppress(Exception):  # the next time may go better
                 self._metrics.flush()
+                self._metrics.age(
+                    detail_seconds=self._settings.metric_detail_seconds, max_seconds=self._settings.metric_max_seconds
+                )
 
     def _record_usage(self) -> None:
         for fleet in self._serving.values():
             fleet.record_usage()
+
+
+async def _until_written(change: Callable[[], object]) -> None:
+    """Change a record; while the disk is full, try again: no endpoint stays in a passing status for ever."""
+    while True:
+        try:
+            change()
+            return
+        except STORAGE_ERRORS as error:
+            logger.warning("A change of an endpoint will be recorded later: %s", error)
+            await asyncio.sleep(_AGAIN_AFTER)
 
 
 def _count_errors(variant: Variant, status: int, *, from_model: bool = False) -> None:

@@ -186,12 +186,22 @@ class Instance:
         self._down.clear()
         self._ready.set()
 
-    async def _watch(self, on_loss: Callable[["Instance"], None]) -> None:
-        """Replace a container that dies; its models are loaded again when they are next called."""
+    async def _until_lost(self) -> None:
+        """Wait until the container ends, or has failed too many pings in a row."""
         assert self._container is not None
+        failed = 0
+        while failed < self._settings.max_failed_pings:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._container.wait(), self._settings.ping_interval_seconds)
+                return
+            failed = 0 if await self._container.answers_ping() else failed + 1
+
+    async def _watch(self, on_loss: Callable[["Instance"], None]) -> None:
+        """Replace a container that dies or answers no more; its models are loaded again when they are next called."""
         while True:
-            await self._container.wait()
-            logger.warning("The container of %s ended; starting another.", self.name)
+            await self._until_lost()
+            assert self._container is not None
+            logger.warning("The container of %s ended or answers no more; starting another.", self.name)
             self._ready.clear()
             self._down.set()
             await self._container.stop()

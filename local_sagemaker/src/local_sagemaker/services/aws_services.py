@@ -1,5 +1,6 @@
 """The AWS services that moto answers, in this process: S3, IAM, STS, CloudWatch, CloudWatch Logs, Auto Scaling."""
 
+import contextlib
 import functools
 import io
 import json
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote_to_bytes, urlencode
 from xml.sax.saxutils import escape
@@ -17,8 +19,10 @@ from xml.sax.saxutils import escape
 os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
 
 from moto.backends import get_backend
+from moto.cloudwatch.models import MetricAggregatedDatum
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_sagemaker.errors import losing
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, HOST, PARTITION, ROLE_NAME
 
 SERVICES = frozenset({"s3", "iam", "sts", "monitoring", "logs", "application-autoscaling"})
@@ -28,8 +32,15 @@ _TRUST_POLICY = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
+OWN_NAMESPACES = frozenset({"AWS/SageMaker", "/aws/sagemaker/Endpoints"})
+_dimensions: dict[Any, Any] = {}
 # Resources are created through moto's backends from several threads; moto itself does not guard its dictionaries.
 _lock = threading.RLock()
+
+
+def unchanged() -> contextlib.AbstractContextManager[Any]:
+    """Return a lock that whoever changes moto's state through its backends holds."""
+    return _lock
 
 
 @dataclass(frozen=True)
@@ -140,8 +151,42 @@ def put_metrics(namespace: str, data: list[dict[str, Any]], *, region: str) -> N
         data: Items as in ``PutMetricData``.
         region: AWS Region.
     """
+    backend = get_backend("cloudwatch")[ACCOUNT_ID][region]
     with _lock:
-        get_backend("cloudwatch")[ACCOUNT_ID][region].put_metric_data(namespace, data)
+        before = len(backend.metric_data)
+        backend.put_metric_data(namespace, data)
+        for item in backend.metric_data[before:]:  # many items have the same dimensions
+            pairs = tuple((each.name, each.value) for each in item.dimensions)
+            item.dimensions = _dimensions.setdefault(pairs, item.dimensions)
+
+
+def age_metrics(*, region: str, before: datetime, forget_before: datetime) -> None:
+    """Make one item a minute of what SageMaker and its endpoints measured before a moment, as CloudWatch does later.
+
+    Args:
+        region: AWS Region.
+        before: Items that are older are taken together by the minute.
+        forget_before: Items that are older go.
+    """
+    data: list[Any] = get_backend("cloudwatch")[ACCOUNT_ID][region].metric_data
+    kept: list[Any] = []
+    minutes: dict[tuple[Any, ...], Any] = {}
+    with _lock:
+        count = len(data)
+        for item in data[:count]:
+            own = item.namespace in OWN_NAMESPACES and isinstance(item, MetricAggregatedDatum)
+            if not own or item.timestamp >= before:
+                kept.append(item)
+            elif item.timestamp >= forget_before:
+                minute = item.timestamp.replace(second=0, microsecond=0)
+                key = (item.namespace, item.name, id(item.dimensions), minute)
+                one = minutes.setdefault(key, item)
+                if one is item:
+                    item.timestamp = minute
+                else:
+                    one.sum, one.sample_count = one.sum + item.sum, one.sample_count + item.sample_count
+                    one.min, one.max = min(one.min, item.min), max(one.max, item.max)
+        data[:count] = [*minutes.values(), *kept]  # at once: a client may add something meanwhile
 
 
 class LogStream:
@@ -151,10 +196,8 @@ class LogStream:
         """Create the stream, and its group if needed."""
         self._place = (region, group, stream)
         if _log_keeper:
-            _log_keeper.open(*self._place)
-        else:
-            with _lock:
-                open_log_stream(*self._place)
+            with losing(f"the log stream {stream}"):
+                _log_keeper.open(*self._place)
 
     def write(self, message: str, *, timestamp: float) -> None:
         """Append a line.
@@ -164,10 +207,9 @@ class LogStream:
             timestamp: Seconds since the epoch.
         """
         line = (int(timestamp * 1000), message or " ")
-        if _log_keeper:
-            _log_keeper.write(*self._place, *line)
-        with _lock:
-            write_log_line(*self._place, *line)
+        with losing(f"a line of the log stream {self._place[2]}"):
+            if _log_keeper:
+                _log_keeper.write(*self._place, *line)
 
 
 class LogKeeper(Protocol):
@@ -198,19 +240,27 @@ def sync_logs() -> None:
         _log_keeper.sync()
 
 
-def open_log_stream(region: str, group: str, stream: str) -> None:
-    """Create a stream in moto, and its group if needed."""
+def has_log_group(region: str, group: str) -> bool:
+    """Return whether moto has a log group."""
+    return group in get_backend("logs")[ACCOUNT_ID][region].groups
+
+
+def open_log_stream(region: str, group: str, stream: str, *, created: datetime | None = None) -> None:
+    """Create a stream in moto, and its group if needed.
+
+    Args:
+        region: AWS Region.
+        group: Name of the group.
+        stream: Name of the stream.
+        created: When it was created, if that was earlier.
+    """
     backend = get_backend("logs")[ACCOUNT_ID][region]
-    if group not in backend.groups:
-        backend.create_log_group(group, {})
-    backend.ensure_log_stream(group, stream)
-
-
-def write_log_line(region: str, group: str, stream: str, timestamp: int, message: str) -> None:
-    """Append a line to a stream in moto; the timestamp is in milliseconds."""
-    found = log_stream(region, group, stream)
-    if found:
-        found.put_log_events([{"timestamp": timestamp, "message": message}])
+    with _lock:
+        if group not in backend.groups:
+            backend.create_log_group(group, {})
+        backend.ensure_log_stream(group, stream)
+        if created:
+            backend.groups[group].streams[stream].creation_time = created.replace(tzinfo=None)
 
 
 def log_stream(region: str, group: str, stream: str) -> Any:

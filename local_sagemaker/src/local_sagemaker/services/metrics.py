@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from local_sagemaker.services import aws_services
@@ -63,13 +63,15 @@ class _Statistics:
 class Metrics:
     """Collects values and hands them to CloudWatch when someone is about to look.
 
-    moto keeps every item for good, and looks through all of them for each answer. So the values of a metric within a
-    second, the finest that CloudWatch tells apart, are one item: however many calls there are, memory grows no faster.
+    moto keeps every item, and looks through all of them for each answer. So the values of a metric within a second, the
+    finest that CloudWatch tells apart, are one item: however many calls there are, memory grows no faster. Later those
+    within a minute are one.
     """
 
     def __init__(self) -> None:
         """Start with nothing collected."""
         self._pending: dict[tuple[Series, int], _Statistics] = {}  # by series and second
+        self._regions: set[str] = set()
         self._lock = threading.Lock()
         self.before_flush: Callable[[], None] = lambda: None
 
@@ -90,9 +92,20 @@ class Metrics:
             pending, self._pending = self._pending, {}
         items: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for (series, second), statistics in pending.items():
+            self._regions.add(series.region)
             items.setdefault((series.region, series.namespace), []).append(_datum(series, second, statistics))
         for (region, namespace), data in items.items():
             aws_services.put_metrics(namespace, data, region=region)
+
+    def age(self, *, detail_seconds: float, max_seconds: float) -> None:
+        """Take what was measured within a minute together, once it is old enough, and forget it in the end."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        limits = {
+            "before": (now - timedelta(seconds=detail_seconds)).replace(second=0, microsecond=0),
+            "forget_before": now - timedelta(seconds=max_seconds),
+        }
+        for region in self._regions:
+            aws_services.age_metrics(region=region, **limits)
 
 
 class VariantMetrics:

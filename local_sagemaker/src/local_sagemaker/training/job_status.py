@@ -33,7 +33,7 @@ class JobStatus:
         """Change other fields of the record."""
         self._records.update(KIND, self._name, **fields)
 
-    def finish(self, status: str, reason: str = "", *, secondary: str = "") -> None:
+    def finish(self, status: str, reason: str = "", secondary: str = "") -> None:
         """End the job.
 
         Args:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from local_sagemaker.errors import STORAGE_ERRORS, losing
 from local_sagemaker.processes import Process
 from local_sagemaker.records import Records, now
 from local_sagemaker.services import aws_services
@@ -26,6 +27,7 @@ from local_sagemaker.training.opt_ml import InputError, OptMl
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 logger = logging.getLogger(__name__)
+_AGAIN_AFTER = 1.0  # seconds, where the disk is full
 
 
 class TrainingJobs:
@@ -55,9 +57,10 @@ class TrainingJobs:
 
     def start(self, name: str) -> None:
         """Run a recorded job in the background."""
+        self._runs = {other: run for other, run in self._runs.items() if run.is_alive()}
         run = _Run(name, self._settings, self._records, self._objects, self._environment)
-        self._runs[name] = run
         run.start()
+        self._runs[name] = run
 
     def stop(self, name: str) -> None:
         """Stop a running job: SIGTERM, then SIGKILL after the grace time, as SageMaker does."""
@@ -129,17 +132,26 @@ class _Run(threading.Thread):
     def run(self) -> None:
         """Run the job; whatever happens, it ends in a terminal status."""
         try:
-            self._run()
+            outcome = self._run()
         except InputError as error:
-            self._status.finish("Failed", str(error))
+            outcome = ("Failed", str(error))
         except Exception as error:
             logger.exception("training job %s", self._job["TrainingJobName"])
-            self._status.finish("Failed", f"InternalServerError: {type(error).__name__}: {error}")
-        finally:
-            self._link.unlink(missing_ok=True)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            outcome = ("Failed", f"InternalServerError: {type(error).__name__}: {error}")
+        while True:
+            try:
+                self._status.finish(*outcome)
+                break
+            except STORAGE_ERRORS as error:
+                logger.warning("The end of %s will be recorded later: %s", self._job["TrainingJobName"], error)
+                if self._aborted:  # the next server tells that the job was cut off
+                    break
+                time.sleep(_AGAIN_AFTER)
+        self._link.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _run(self) -> None:
+    def _run(self) -> tuple[str, ...]:
+        """Run the job and return the arguments of ``JobStatus.finish``."""
         self._enter("Downloading")
         self._prepare()
         config = self._job.get("CheckpointConfig")
@@ -158,20 +170,15 @@ class _Run(threading.Thread):
         self._status.note(TrainingEndTime=now())
         failed = next((index for index, code in enumerate(codes) if code), None)
         if self._aborted:
-            reason = "InternalServerError: The server was stopped while the job was running."
-            self._status.finish("Failed", reason)
-        elif self._stop_reason:
-            self._upload()
-            self._status.finish("Stopped", secondary=self._stop_reason)
-        elif failed is not None:
-            self._status.finish("Failed", self._failure(failed, codes[failed]))
-        else:
-            self._upload()
-            self._status.finish("Completed")
+            return "Failed", "InternalServerError: The server was stopped while the job was running."
+        if failed is not None and not self._stop_reason:
+            return "Failed", self._failure(failed, codes[failed])
+        self._upload()
+        return ("Stopped", "", self._stop_reason) if self._stop_reason else ("Completed",)
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True)
-        self._settings.temporary.mkdir(mode=0o700, exist_ok=True)  # some systems tidy their temporary folder up
+        self._settings.make_temporary()
         self._link.symlink_to(self._folder)
         for index, (host, instance) in enumerate(zip(self._hosts, self._instances, strict=True)):
             instance.create(self._job, host, self._hosts)
@@ -231,15 +238,15 @@ class _Run(threading.Thread):
             (item["Name"], re.compile(item["Regex"]))
             for item in self._job["AlgorithmSpecification"].get("MetricDefinitions", [])
         ]
-        assert process.output is not None
-        for raw in process.output:
-            line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
+        for raw in process.lines(most_bytes=self._settings.max_line_bytes):
+            line = raw.decode("utf-8", errors="replace").rstrip("\r")
             self._last_lines[host] = line or self._last_lines[host]
             stream.write(line, timestamp=time.time())
             for metric, expression in definitions:
                 match = expression.search(line)
                 if match:
-                    self._record_metric(metric, match[1], host, region)
+                    with losing(f"a value of the metric {metric} of {name}"):
+                        self._record_metric(metric, match[1], host, region)
 
     def _record_metric(self, name: str, text: str, host: str, region: str) -> None:
         try:
