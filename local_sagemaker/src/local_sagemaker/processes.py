@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _MARK = "LOCAL_SAGEMAKER_KEEPER"  # in the environment of all that a keeper keeps
-_LOOK_MILLISECONDS = 500  # how soon the end of a keeper is noticed while somebody else holds the output
+_LOOK = 500  # milliseconds: how soon the end of a keeper is noticed while somebody else holds the output
 KEEPER = [sys.executable, "-S", "-E", str(Path(__file__).resolve())]
 
 
@@ -65,7 +65,7 @@ class Process:
         with output:
             while True:
                 ended = self._popen.poll() is not None  # before the look, which then finds all that was written
-                if reading.poll(0 if ended else _LOOK_MILLISECONDS):
+                if reading.poll(0 if ended else _LOOK):
                     data = os.read(output.fileno(), 64 * 1024)
                     *lines, rest = (rest + data).split(b"\n")
                     for line in lines:

@@ -263,9 +263,9 @@ class Endpoints:
         except Exception as error:
             logger.exception("endpoint %s", name)
             if name in self._serving:
-                self._settle(name, FailureReason=_reason(error))
+                await self._settle(name, FailureReason=_reason(error))
             else:
-                self._fail(name, _reason(error))
+                await self._fail(name, _reason(error))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
