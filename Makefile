@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 # As requires-python in pyproject.toml; tests/test_environment.py holds the two together.
 VERSIONS := 3.13 3.12 3.11
-SUPPORTED := import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(VERSIONS)".split())
-PYTHON ?= $(shell for p in python3 $(addprefix python,$(VERSIONS)); do $$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+# It has to say its version: `true` and the like do whatever they are asked, and are no Python.
+is_supported = case " $(VERSIONS) " in *" $$("$(1)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) "*);; *) false;; esac
+PYTHON ?= $(shell for p in python3 $(addprefix python,$(VERSIONS)); do $(call is_supported,$$p) && echo $$p && break; done)
 PARAMETERS ?= notebooks/parameters/quick.yaml
 BIN := .venv/bin
 READY := .venv/.ready
@@ -49,7 +50,7 @@ lock:
 
 # Names the Python that the environment is made with, or says how to get one.
 python:
-	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo '"$(or $(PYTHON),python3)" is not one of the Pythons that this project runs on: $(VERSIONS). Install one, for example with uv, and name it: uv python install $(firstword $(VERSIONS)) && make PYTHON="$$(uv python find $(firstword $(VERSIONS)))" run' >&2; exit 1; }
+	@$(call is_supported,$(PYTHON)) || { echo '"$(or $(PYTHON),python3)" is not one of the Pythons that this project runs on: $(VERSIONS). Install one, for example with uv, and name it: uv python install $(firstword $(VERSIONS)) && make PYTHON="$$(uv python find $(firstword $(VERSIONS)))" run' >&2; exit 1; }
 	@echo "$(PYTHON)"
 
 $(READY): requirements.lock notebooks/jupyter_server.json

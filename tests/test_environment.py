@@ -136,6 +136,13 @@ def test_another_python_is_refused_before_anything_is_installed(bare_machine, tm
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.mark.parametrize("program", ["true", "echo", "no-such-program", ""])
+def test_what_is_no_python_is_refused(project, program):
+    refused = subprocess.run(["make", "python", f"PYTHON={program}"], cwd=project, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert f'"{program or "python3"}" is not one of the Pythons' in refused.stderr
+
+
 def test_each_supported_python_is_found_and_taken(bare_machine, pythons):
     for version in pythons:
         assert bare_machine("make", "python", version=version).stdout == "python3\n"
