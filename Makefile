@@ -13,7 +13,7 @@ READY := .venv/.ready
 PROJECTS := local_sagemaker .
 PYTEST := $(CURDIR)/$(BIN)/python -m pytest
 
-.PHONY: run test test-aws lab lint clean lock python
+.PHONY: run test quick test-aws lab lint clean lock python
 
 run: $(READY)
 	$(BIN)/python -m series run --parameters $(PARAMETERS)
@@ -25,6 +25,11 @@ test: lint
 	  $(PYTEST) -m alone $$(grep -rl --include='test_*.py' mark.alone tests)) || status=$$?; done; \
 	for project in $(PROJECTS); do (cd $$project && \
 	  $(PYTEST) -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder) || status=$$?; done; exit $$status
+
+# Before a commit: all but the tests marked slow or alone, in less than three minutes.
+quick: lint
+	@status=0; for project in $(PROJECTS); do (cd $$project && \
+	  $(PYTEST) -q -m "not slow and not alone" --numprocesses 2 --dist loadfile --durations 5) || status=$$?; done; exit $$status
 
 # The tests marked aws once more, on Amazon SageMaker, in the account of your credentials. They bill about $0.10.
 test-aws: $(READY)
