@@ -168,7 +168,7 @@ def test_every_dependency_of_the_conda_environment_has_its_reason(project):
 
 def test_every_dependency_of_local_sagemaker_has_its_reason(project, emulator):
     lines = (project / "local_sagemaker" / "pyproject.toml").read_text().splitlines()
-    packages = [line for line in lines if re.match(r' {4}"[a-z0-9]', line)]
+    packages = [line for line in lines if re.match(r' {4}"[a-z0-9\[\]-]+[>~]=', line)]
     assert len(packages) == len(requirements(emulator))
     assert [line for line in packages if not re.search(r'",  # \w.{10,}', line)] == []
 
