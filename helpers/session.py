@@ -18,7 +18,7 @@ import local_sagemaker
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from helpers.aws.account import Account
+from helpers.account import Account
 from helpers.errors import show_as_sentences
 from helpers.progress import Step
 

@@ -167,12 +167,17 @@ def publish_all(connection: Connection, result: TrainingResult, *, models_uri: s
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = s3.download(connection, result.model_uri, Path(folder, "model.tar.gz"))
+        unpacked = Path(folder, "archives")
+        unpacked.mkdir()
         with tarfile.open(bundle) as archive:
             members = [member for member in archive if member.isfile() and member.name.endswith(".tar.gz")]
             if not members:
                 raise TrainingError(f"{result.model_uri} holds no archives. Publish a single model with publish.")
-            archive.extractall(Path(folder, "archives"), members, filter="data")
-        s3.upload(connection, Path(folder, "archives"), models_uri)
+            for member in members:
+                content = archive.extractfile(member)
+                assert content is not None
+                (unpacked / Path(member.name).name).write_bytes(content.read())
+        s3.upload(connection, unpacked, models_uri)
     return {Path(member.name).name: member.size for member in members}
 
 

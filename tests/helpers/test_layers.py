@@ -59,7 +59,6 @@ def test_no_modules_import_each_other_in_a_loop():
     assert loop(IMPORTS) == []
 
 
-@pytest.mark.xfail(reason="capacity and replay are being parted")
 def test_no_folders_import_each_other_in_a_loop():
     between = defaultdict(set)
     for module, names in IMPORTS.items():
@@ -67,14 +66,12 @@ def test_no_folders_import_each_other_in_a_loop():
     assert loop(between) == []
 
 
-@pytest.mark.xfail(reason="capacity is being moved below endpoint, costs and replay")
 @pytest.mark.parametrize("folder", sorted(FOLDERS))
 def test_a_folder_imports_nothing_from_the_top_but_what_all_share(folder):
     found = {name for module, names in IMPORTS.items() if top(module) == folder for name in names}
     assert {name for name in found if "." not in name and name not in FOLDERS} <= SHARED
 
 
-@pytest.mark.xfail(reason="notebook 06 still calls helpers.capacity")
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_calls_modules_at_the_top_and_plots(path):
     cells = nbformat.read(path, as_version=4).cells

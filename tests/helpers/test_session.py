@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from helpers import session
-from helpers.aws.account import Account
+from helpers.account import Account
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/SeriesExecutionRole"

@@ -11,7 +11,7 @@ from local_sagemaker import permissions as needed_permissions
 from local_sagemaker import validate
 
 from helpers import endpoint, permissions, s3, session, training
-from helpers.aws.account import Account
+from helpers.account import Account
 from series import assignment, runner
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -38,7 +38,7 @@ def requests(connection, tmp_path_factory):
     (folder / "a.txt").write_text("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", listen)
-        patch.setattr(training, "SCRIPTS", Path(__file__).parents[1] / "job_scripts")
+        patch.setattr(training, "SCRIPTS", Path(__file__).parent / "job_scripts")
         data_uri = s3.upload(company, folder, company.dataset_uri("company"))
         s3.upload_file(company, folder / "a.txt", f"{data_uri}b.txt")
         result = training.train(
