@@ -40,9 +40,7 @@ class Trace:
 def zipf(count: int, exponent: float) -> np.ndarray:
     """Return the popularity of models by Zipf's law: the k-th gets a share in proportion to 1 / k to the exponent.
 
-    Args:
-        count: Number of models.
-        exponent: 0 for equal shares; web and video traffic is mostly found between 0.6 and 1.2.
+    Web and video traffic mostly has an exponent between 0.6 and 1.2; at 0 all shares are equal.
 
     Returns:
         float64 array (count,) that sums to 1, the most popular model first.
@@ -60,7 +58,7 @@ def poisson(popularity: np.ndarray, *, calls_per_second: float, count: int, seed
         popularity: float array (N,) that sums to 1, the share of the calls of each model.
         calls_per_second: Mean rate.
         count: Number of calls.
-        seed: The same seed gives the same calls.
+        seed: Of the draws.
     """
     if calls_per_second <= 0:
         raise ValueError(f"A rate of {calls_per_second} calls a second brings no call. Give one above 0.")
@@ -70,15 +68,7 @@ def poisson(popularity: np.ndarray, *, calls_per_second: float, count: int, seed
 
 
 def hits(models: Iterable[int], capacity: int) -> np.ndarray:
-    """Replay calls against an LRU cache, and tell of each whether its model is loaded.
-
-    Args:
-        models: The number of the model of each call; the cache is empty before the first.
-        capacity: Models that fit.
-
-    Returns:
-        bool array (M,).
-    """
+    """Replay the models of M calls where `capacity` models fit, and return which find theirs loaded, bool (M,)."""
     loaded: OrderedDict[int, None] = OrderedDict()
     found = []
     for model in models:
@@ -93,16 +83,13 @@ def hits(models: Iterable[int], capacity: int) -> np.ndarray:
 def characteristic_time(popularity: np.ndarray, capacity: float) -> float:
     """Return after how many calls of other models a model leaves the cache, by Che's approximation.
 
-    A model is loaded if it was called within this time, which is taken to be the same for all models. H. Che, Y. Tung,
-    Z. Wang, "Hierarchical Web Caching Systems: Modeling, Design and Experimental Results", IEEE Journal on Selected
-    Areas in Communications 20(7), 2002.
+    A model is loaded if it was called within this time, which is taken to be the same for all models and is infinite if
+    all fit. H. Che, Y. Tung, Z. Wang, "Hierarchical Web Caching Systems: Modeling, Design and Experimental Results",
+    IEEE Journal on Selected Areas in Communications 20(7), 2002.
 
     Args:
         popularity: float array (N,) that sums to 1.
         capacity: Models that fit, above 0.
-
-    Returns:
-        A number of calls; infinite if all models fit.
     """
     if capacity <= 0:
         raise ValueError(f"A cache of {capacity} models holds none. Give a capacity above 0.")
@@ -136,11 +123,7 @@ def capacity_for(popularity: np.ndarray, wanted: float) -> int:
 
 
 def weight_bytes(archive: bytes) -> int:
-    """Return the size of a model's weights in bytes, which is about what it takes in memory.
-
-    Args:
-        archive: Content of the `tar.gz` archive of a SavedModel.
-    """
+    """Return the size of the weights in a model's `tar.gz` archive, in bytes: about what it takes in memory."""
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
         sizes = [file.size for file in files if fnmatch(file.name, "*variables/variables.data-*")]
     if not sizes:
@@ -153,12 +136,10 @@ class Plan:
     """Instances of one type that hold models at a wanted hit ratio.
 
     Attributes:
-        instance_type: Such as "ml.r5.xlarge".
         models_to_hold: Models that must be loaded on all instances together.
         for_memory: Instances that hold them.
         for_processors: Instances that answer the calls and load what is missing.
         instances: The larger of the two.
-        dollars_per_hour: Of all instances.
     """
 
     instance_type: str
@@ -174,7 +155,7 @@ def plans(
     types: Iterable[InstanceType],
     *,
     wanted: float,
-    model_bytes: int,
+    model_bytes: float,
     calls_per_second: float,
     warm_seconds: float,
     cold_seconds: float,

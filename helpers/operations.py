@@ -22,11 +22,11 @@ ALARMS = {
 
 
 def scale(connection: Connection, endpoint_name: str, *, least: int, most: int, calls_per_minute: float) -> None:
-    """Have the number of instances follow the traffic.
+    """Have the number of instances of an endpoint in service follow the traffic.
 
     Args:
         connection: The session.
-        endpoint_name: An endpoint in service.
+        endpoint_name: Its name.
         least: Fewest instances.
         most: Most instances.
         calls_per_minute: Calls that one instance shall get in a minute: well below what it can bear.
@@ -72,7 +72,7 @@ def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
     Returns:
         What each alarm tells, by its name.
     """
-    client = connection.boto.client("cloudwatch")
+    client, dimensions = connection.boto.client("cloudwatch"), {"EndpointName": endpoint_name, "VariantName": _VARIANT}
     told = {}
     for kind, (metric, statistic, comparison, threshold, words) in ALARMS.items():
         name = f"{endpoint_name}-{kind}"
@@ -81,10 +81,7 @@ def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
             AlarmDescription=f"{endpoint_name}: {words}.",
             Namespace=METRICS[metric],
             MetricName=metric,
-            Dimensions=[
-                {"Name": "EndpointName", "Value": endpoint_name},
-                {"Name": "VariantName", "Value": _VARIANT},
-            ],
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
             Statistic=statistic,
             Period=60,
             EvaluationPeriods=3,
@@ -117,8 +114,8 @@ def delete(connection: Connection, endpoint_name: str) -> None:
 def caller_policy(endpoint_arn: str, target_models: Sequence[str]) -> dict[str, Any]:
     """Return the IAM policy of a caller who may call some models of an endpoint and no others.
 
-    IAM compares the condition key `sagemaker:TargetModel` with the target model of each call; see "Actions, resources,
-    and condition keys for Amazon SageMaker" in the service authorization reference.
+    IAM compares the condition key `sagemaker:TargetModel` with the target model of each call (AWS's service
+    authorization reference of SageMaker).
 
     Args:
         endpoint_arn: As `DescribeEndpoint` gives it.

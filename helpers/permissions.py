@@ -1,14 +1,14 @@
 """The IAM policies that the series needs on AWS, with your account filled in: `python -m helpers.permissions --help`.
 
-The files in `notebooks/permissions` hold places such as ``<ACCOUNT>``. The tests compare them with every request that
-the series makes of the stand-in.
+The files in `notebooks/permissions` hold places such as `<ACCOUNT>`. The tests compare them with every request that the
+series makes of the emulator.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ POLICIES = {
     "execution_role_trust": "says that SageMaker may assume that role",
     "kms_key": "for both of them, if the parameter ACCOUNT names a kms_key",
 }
-# How the values look; what else would be typed there by mistake ends in a policy that allows too much or nothing.
+# Each value, how it looks and what it is. A mistyped one could make a policy that allows too much or nothing.
 _VALUES = {
-    "ACCOUNT": r"\d{12}",
-    "REGION": r"[a-z]{2}(-[a-z]+)+-\d",
-    "BUCKET": r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
-    "PREFIX": r"[\w!.'()/-]*[\w!.'()-]",
-    "ROLE": r"[\w+=,.@/-]+",
-    "KEY": r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[A-Za-z0-9-]+",
+    "account": (r"\d{12}", "twelve digits: aws sts get-caller-identity"),
+    "region": (r"[a-z]{2}(-[a-z]+)+-\d", "such as us-east-1"),
+    "role": (r"[\w+=,.@/-]+", "name of the execution role, with its path if it has one"),
+    "bucket": (r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "default: sagemaker-<region>-<account>, that of the SageMaker SDK"),
+    "prefix": (r"[\w!.'()/-]*[\w!.'()-]", "S3 key prefix of the series; default: multi-model-endpoint"),
+    "key": (r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[A-Za-z0-9-]+", "ARN of the KMS key, for the policy kms_key"),
 }
 
 
@@ -38,44 +38,29 @@ def fill_in(
     region: str,
     role: str,
     bucket: str | None = None,
-    prefix: str = "multi-model-endpoint",
+    prefix: str | None = None,
     key: str | None = None,
 ) -> dict[str, Any]:
-    """Return a policy with the values of an account in the places for them.
-
-    Args:
-        name: One of ``POLICIES``.
-        account: AWS account id, twelve digits.
-        region: AWS Region.
-        role: Name of the execution role, with its path if it has one.
-        bucket: S3 bucket; by default the one that the SageMaker SDK uses.
-        prefix: S3 key prefix of the series, its parameter ``PREFIX``.
-        key: ARN of a KMS key, for the policy that names one.
+    """Return one of `POLICIES` with the values of an account in the places for them.
 
     Raises:
         ValueError: If there is no such policy, it needs a key, or a value cannot be what it should be.
     """
     if name not in POLICIES:
         raise ValueError(f"There is no policy {name!r}. There are: {', '.join(POLICIES)}.")
-    bucket = bucket or f"sagemaker-{region}-{account}"
-    values = {"ACCOUNT": account, "REGION": region, "BUCKET": bucket, "PREFIX": prefix.strip("/"), "ROLE": role}
-    values |= {"KEY": key} if key else {}
+    bucket = f"sagemaker-{region}-{account}" if bucket is None else bucket
+    prefix = "multi-model-endpoint" if prefix is None else prefix.strip("/")
+    given = {"account": account, "region": region, "role": role, "bucket": bucket, "prefix": prefix, "key": key}
+    values = {place: value for place, value in given.items() if value is not None}
     for place, value in values.items():
-        if not re.fullmatch(_VALUES[place], value, re.ASCII):
-            raise ValueError(f"{value!r} cannot be the {place.lower()}: it must match {_VALUES[place]}.")
+        if not re.fullmatch(_VALUES[place][0], value, re.ASCII):
+            raise ValueError(f"{value!r} cannot be the {place}: it must match {_VALUES[place][0]}.")
     text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
     if "<KEY>" in text and not key:
         raise ValueError(f"The policy {name} is about a KMS key. Name its ARN with --key.")
-    policy: dict[str, Any] = _filled(json.loads(text), values)
+    # No value that matches above has a character that JSON escapes.
+    policy: dict[str, Any] = json.loads(re.sub("<([A-Z]+)>", lambda place: values[place[1].lower()], text))
     return policy
-
-
-def _filled(part: Any, values: Mapping[str, str]) -> Any:
-    if isinstance(part, dict):
-        return {key: _filled(item, values) for key, item in part.items()}
-    if isinstance(part, list):
-        return [_filled(item, values) for item in part]
-    return re.sub("<([A-Z]+)>", lambda place: values[place[1]], part)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,19 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("policy", choices=POLICIES)
-    parser.add_argument("--account", required=True, help="twelve digits: aws sts get-caller-identity")
-    parser.add_argument("--region", required=True, help="such as us-east-1")
-    parser.add_argument("--role", required=True, help="name of the execution role")
-    parser.add_argument("--bucket", help="default: sagemaker-<region>-<account>, as the SageMaker SDK has it")
-    parser.add_argument("--prefix", default="multi-model-endpoint", help="S3 key prefix of the series")
-    parser.add_argument("--key", help="ARN of the KMS key, for the policy kms_key")
+    for name, (_, words) in _VALUES.items():
+        parser.add_argument(f"--{name}", required=name in ("account", "region", "role"), help=words)
     arguments = vars(parser.parse_args(argv))
     try:
-        document = fill_in(arguments.pop("policy"), **arguments)
+        print(json.dumps(fill_in(arguments.pop("policy"), **arguments), indent=2))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(document, indent=2))
     return 0
 
 
