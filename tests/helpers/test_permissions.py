@@ -24,7 +24,7 @@ NO_OPERATIONS = {
     "sagemaker:InvokeEndpoint",  # of the service sagemaker-runtime
 }
 LEFTOVERS = "helpers.orphaned_resources; test_orphaned_resources.py records it"
-SCALING = "AWS asks for it when scaling is registered; the stand-in scales nothing"
+SCALING = "AWS asks for it when scaling is registered; the emulator scales nothing"
 # What the notebooks' user may do although no run of the series shows it, and why.
 BESIDE_THE_SERIES = {
     "iam:CreateServiceLinkedRole": SCALING,
