@@ -66,9 +66,9 @@ def costs(
         source: Where prices and capacities come from.
     """
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.6)
-    for curves, colour in ((separate, ORANGE), (shared, BLUE)):
+    for curves, color in ((separate, ORANGE), (shared, BLUE)):
         for index, (name, dollars) in enumerate(curves.items()):
-            axis.plot(models, dollars, ("-", "--", ":")[index % 3], color=colour, linewidth=2, label=name)
+            axis.plot(models, dollars, ("-", "--", ":")[index % 3], color=color, linewidth=2, label=name)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlim(min(models), max(models))

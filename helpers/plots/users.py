@@ -1,4 +1,4 @@
-"""People with signs of their own, and what a model of their own is worth to them."""
+"""Users with signs of their own, and what a model of their own gains them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -107,8 +107,8 @@ def _draw_strengths(axis: Axes, strengths: Mapping[str, Sequence[Any]], chosen: 
 def _draw_gains(axis: Axes, gains: Sequence[int]) -> None:
     steps = np.arange(min(*gains, -1), max(*gains, 1) + 1)
     counts = [int(np.sum(np.asarray(gains) == step)) for step in steps]
-    colours = [ORANGE if step < 0 else STEEL if step == 0 else BLUE for step in steps]
-    axis.bar_label(axis.bar(steps, counts, color=colours), color=INK, fontsize=9)
+    colors = [ORANGE if step < 0 else STEEL if step == 0 else BLUE for step in steps]
+    axis.bar_label(axis.bar(steps, counts, color=colors), color=INK, fontsize=9)
     axis.set_xticks(steps, [f"{step:+d}" if step else "0" for step in steps])
     axis.set_ylim(0, 1.15 * max(counts))
     axis.set_yticks([])
