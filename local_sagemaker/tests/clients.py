@@ -233,12 +233,12 @@ class Jobs:
         eventually(lambda: self.describe(name)["TrainingJobStatus"] in ended)
         return self.describe(name)
 
-    def log(self, name: str) -> list[str]:
-        """The lines that a job wrote, of all its instances."""
+    def log(self, name: str, *, whole: bool = False) -> list[str]:
+        """The lines that a job wrote, of all its instances; ``whole`` has the emulator's first line of each, too."""
         logs = self._service.logs
         if not logs.describe_log_groups(logGroupNamePrefix=self.GROUP)["logGroups"]:  # it comes with the first line
             return []
         streams = logs.describe_log_streams(logGroupName=self.GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
         names = [stream["logStreamName"] for stream in streams]
         pages = [logs.get_log_events(logGroupName=self.GROUP, logStreamName=each, startFromHead=True) for each in names]
-        return [event["message"] for page in pages for event in page["events"]]
+        return [event["message"] for page in pages for event in page["events"][0 if whole else 1 :]]

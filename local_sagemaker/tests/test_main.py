@@ -28,6 +28,13 @@ def test_start_status_env_stop_reset(tmp_path, capsys):
     said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout
     environment = daemon.status(tmp_path / "home").environment
     assert said == f"{environment['AWS_ENDPOINT_URL']} {environment['AWS_SECRET_ACCESS_KEY']}"
+    foreign = {"AWS_ENDPOINT_URL_S3": "http://elsewhere", "AWS_PROFILE": "mine"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in foreign.items():
+            patch.setenv(name, value)
+        assert main([*home, "env"]) == 0
+    script = capsys.readouterr().out + 'printf %s "$AWS_ENDPOINT_URL_S3$AWS_PROFILE"'
+    assert subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True, env=foreign).stdout == b""
     assert main([*home, "stop"]) == 0
     assert main([*home, "stop"]) == 0
     assert capsys.readouterr().out.endswith("Stopped.\nNo server is running.\n")

@@ -87,3 +87,20 @@ def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(sdk_s
     assert job["TrainingJobStatus"] == "Completed"
     left = service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])["model.txt"].decode()
     assert left == "data --epochs 3 --name a b"
+
+
+def test_a_session_without_a_buckets_name_finds_its_bucket_here(sdk_session, service):
+    from sagemaker.core.helper.session_helper import Session
+
+    bucket = Session(boto_session=sdk_session["session"]).default_bucket()
+    assert bucket == "sagemaker-us-east-1-123456789012"
+    service.s3.head_bucket(Bucket=bucket)
+
+
+def test_a_training_job_is_attached_to(sdk_session, service):
+    from sagemaker.core.resources import TrainingJob
+
+    job = service.jobs.run("true")
+    found = TrainingJob.get(training_job_name=job["TrainingJobName"], **sdk_session)
+    assert found.training_job_status == "Completed"
+    found.delete()

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import shlex
 import signal
 import sys
@@ -93,7 +94,7 @@ def _run(options: argparse.Namespace, home: Path) -> int:
             if options.command == "status":
                 _print_status(running)
             else:
-                print("\n".join(f"export {key}={shlex.quote(value)}" for key, value in running.environment.items()))
+                _print_environment(running)
     return 0
 
 
@@ -115,6 +116,16 @@ def _fit(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
     print(json.dumps(capacity.document(), indent=2) if options.json else tables.write(capacity))
     return 0
+
+
+def _print_environment(running: daemon.Status) -> None:
+    """Print what a shell evaluates: the server's variables, and an end to those that would win over them."""
+    foreign = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+    names = [name for name in os.environ if name in foreign or name.startswith("AWS_ENDPOINT_URL_")]
+    if names:
+        print("unset", *sorted(names))
+    for name, value in running.environment.items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 def _print_status(running: daemon.Status) -> None:

@@ -19,7 +19,7 @@ from typing import IO
 
 from local_sagemaker.clients import client_environment
 from local_sagemaker.gateway import signing
-from local_sagemaker.settings import DEFAULT_REGION, HOST, ROLE_ARN, Settings, default_home
+from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, HOST, ROLE_ARN, Settings, default_home
 
 try:
     import fcntl
@@ -33,8 +33,15 @@ except ModuleNotFoundError as error:
 _SDK_SETTINGS = "sagemaker-sdk.yaml"
 # This comment marks a home folder: a file of that name may be the user's own.
 _MARK = "# This folder belongs to local_sagemaker, which deletes what it does not know in it.\n"
-# The SDK reports usage to AWS unless it is told not to.
-_NO_TELEMETRY = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+# The SDK reports usage to AWS unless told not to, and for a session without a bucket's name it asks AWS's own STS.
+_SDK_DEFAULTS = f"""SchemaVersion: '1.0'
+SageMaker:
+  PythonSDK:
+    Modules:
+      TelemetryOptOut: true
+      Session:
+        DefaultS3Bucket: sagemaker-{DEFAULT_REGION}-{ACCOUNT_ID}
+"""
 
 
 class DaemonError(RuntimeError):
@@ -235,7 +242,7 @@ def prepare_home(home: Path) -> None:
     with _readable_and_writable(home):
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.chmod(0o700)  # whatever the umask, and what the folder had before
-        (home / _SDK_SETTINGS).write_text(_MARK + _NO_TELEMETRY)
+        (home / _SDK_SETTINGS).write_text(_MARK + _SDK_DEFAULTS)
 
 
 def _check_ours(home: Path) -> None:

@@ -19,6 +19,7 @@ PLAN = {
     "DesiredWeight": 1.0,
     "DesiredInstanceCount": 1,
     "ModelDataUrl": "s3://models/m/",
+    "Image": "tensorflow-inference:2.20-cpu",
     "Mode": "MultiModel",
     "ModelCacheSetting": "Enabled",
     "Environment": {},

@@ -22,6 +22,7 @@ def variant(tmp_path, monkeypatch):
     plan = {
         "VariantName": "AllTraffic",
         "DesiredWeight": 1.0,
+        "Image": "tensorflow-inference:2.20-cpu",
         "Mode": "MultiModel",
         "ModelDataUrl": "s3://bucket/models",
         "ModelCacheSetting": "Enabled",

@@ -1,14 +1,16 @@
 import json
 import os
+import platform
 import socket
 import uuid
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 from clients import Service, eventually
 
-from local_sagemaker import daemon
+from local_sagemaker import daemon, software
 from local_sagemaker.settings import Settings
 
 JOBS = Path(__file__).parent / "jobs"
@@ -170,6 +172,43 @@ def test_a_job_ends_when_its_entry_point_does_whatever_it_left_running(service):
     assert service.jobs.run("sleep 900 & exit 0")["TrainingJobStatus"] == "Completed"  # long before the other ends
 
 
+def test_the_log_begins_with_the_software_that_runs_for_the_image(service):
+    image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training:2.3.0-cpu-py37"
+    job = service.jobs.run("echo done", algorithm={"TrainingImage": image})
+    first, second = service.jobs.log(job["TrainingJobName"], whole=True)
+    assert first == software.describe(image)
+    for part in (
+        version("tensorflow"),
+        version("keras"),
+        platform.python_version(),
+        "tensorflow-training:2.3.0-cpu-py37",
+    ):
+        assert part in first
+    assert second == "done"
+
+
+def test_an_image_may_be_pinned_by_its_digest(service):
+    image = f"763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training@sha256:{'0' * 64}"
+    assert service.jobs.run("true", algorithm={"TrainingImage": image})["TrainingJobStatus"] == "Completed"
+
+
+def test_a_job_that_has_ended_can_be_deleted_and_its_name_used_again(service):
+    request = service.jobs.request("sleep 600", bucket=service.buckets.create())
+    service.sagemaker.create_training_job(**request)
+    name = {"TrainingJobName": request["TrainingJobName"]}
+    with pytest.raises(ClientError, match="Only a job that has ended can be deleted"):
+        service.sagemaker.delete_training_job(**name)
+    service.sagemaker.stop_training_job(**name)
+    service.jobs.wait(request["TrainingJobName"])
+    assert service.sagemaker.describe_training_job(**name)["OutputDataConfig"]["KmsKeyId"] == ""
+    service.sagemaker.delete_training_job(**name)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        service.sagemaker.describe_training_job(**name)
+    service.sagemaker.create_training_job(**request)
+    service.sagemaker.stop_training_job(**name)
+    service.jobs.wait(request["TrainingJobName"])
+
+
 def test_boto3s_waiter_sees_the_end(service):
     waiter = service.sagemaker.get_waiter("training_job_completed_or_stopped")
     patience = {"Delay": 1, "MaxAttempts": 180}
@@ -263,7 +302,7 @@ def waits(spot, **wait):
                     channel("a", "s3://b/x", S3DataType="AugmentedManifestFile", AttributeNames=["source-ref"])
                 ]
             },
-            "does not support AugmentedManifestFile",
+            "would ignore InputDataConfig.DataSource.S3DataSource.AttributeNames",
         ),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What the actions share: names, lookups, pages and tags of the recorded resources."""
 
+import re
 from typing import Any
 
 from local_sagemaker.actions import listing
@@ -109,7 +110,7 @@ def _merged(old: list[dict[str, str]], new: list[dict[str, str]], resource: str)
 
 def check_image(image: str, wanted: str) -> None:
     """Refuse an image that the emulator does not run."""
-    repository = image.rpartition("/")[2].partition(":")[0]
+    repository = re.split("[:@]", image.rpartition("/")[2])[0]  # of a tag or a digest
     if repository != wanted:
         raise validation(
             f"local_sagemaker cannot run the image {image!r}. It emulates AWS's {wanted} images. "

@@ -51,7 +51,18 @@ class TrainingJobActions:
         job = self._resources.records.get(TRAINING_JOB, request["TrainingJobName"])
         if job is None:
             raise validation("Requested resource not found.")
-        return job
+        output = {"KmsKeyId": ""} | job["OutputDataConfig"]  # always there on AWS, and read by SDK v2
+        return job | {"OutputDataConfig": output}
+
+    def delete_training_job(self, request: dict[str, Any]) -> None:
+        """Forget a job that has ended, so that its name can be used again."""
+        job = self.describe_training_job(request)
+        if job["TrainingJobStatus"] in ("InProgress", "Stopping"):
+            raise validation(
+                f"The training job is in status {job['TrainingJobStatus']}. Only a job that has ended can be deleted."
+            )
+        self._resources.records.delete(TRAINING_JOB, job["TrainingJobName"])
+        self._resources.put_tags(job["TrainingJobArn"], [])
 
     def list_training_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return summaries of training jobs."""

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker import s3_addresses
+from local_sagemaker import s3_addresses, software
 from local_sagemaker.errors import invocation
 from local_sagemaker.hosting.instances import Instance, new_instance_id
 from local_sagemaker.hosting.models import ModelSource
@@ -67,6 +68,7 @@ class Variant:
         self._bucket, self._prefix = s3_addresses.parse(plan["ModelDataUrl"])
         if self.multi_model and self._prefix and not self._prefix.endswith("/"):
             self._prefix += "/"
+        self._image: str = plan["Image"]
         self._keep_models = plan["ModelCacheSetting"] == "Enabled"
         self._environment: dict[str, str] = plan["Environment"]
         self._settings = host.settings.limited_by(self._environment)
@@ -165,13 +167,15 @@ class Variant:
     def _new_instance(self) -> Instance:
         host = self._host
         name = f"{self.name}/{self._left.pop() if self._left else new_instance_id()}"
+        log = aws_services.LogStream(host.log_group, name, region=host.region)
+        log.write(software.describe(self._image), timestamp=time.time())
         return Instance(
             name,
             host.folder / name,
             settings=self._settings,
             objects=host.objects,
             variant_metrics=self.metrics,
-            log=aws_services.LogStream(host.log_group, name, region=host.region),
+            log=log,
             keep_models=self._keep_models,
             environment=self._environment,
         )

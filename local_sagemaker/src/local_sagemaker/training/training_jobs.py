@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from local_sagemaker import software
 from local_sagemaker.errors import STORAGE_ERRORS, losing
 from local_sagemaker.processes import Process
 from local_sagemaker.records import Records, now
@@ -238,6 +239,7 @@ class _Run(threading.Thread):
             (item["Name"], re.compile(item["Regex"]))
             for item in self._job["AlgorithmSpecification"].get("MetricDefinitions", [])
         ]
+        stream.write(software.describe(self._job["AlgorithmSpecification"]["TrainingImage"]), timestamp=time.time())
         for raw in process.lines(most_bytes=self._settings.max_line_bytes):
             line = raw.decode("utf-8", errors="replace").rstrip("\r")
             self._last_lines[host] = line or self._last_lines[host]
