@@ -56,7 +56,9 @@ def test_the_resources_of_an_endpoint_from_creation_to_deletion(sdk_session, ser
     assert service.sagemaker.list_models(NameContains=name)["Models"] == []
 
 
-def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(sdk_session, service, tmp_path):
+@pytest.fixture
+def train(sdk_session, service, tmp_path):
+    """A function that runs a script with some hyperparameters through ``ModelTrainer`` and returns its job."""
     from sagemaker.core.helper.session_helper import Session
     from sagemaker.core.shapes import OutputDataConfig
     from sagemaker.train import ModelTrainer
@@ -71,22 +73,38 @@ def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(sdk_s
     )
     bucket = service.buckets.create()
     service.s3.put_object(Bucket=bucket, Key="data/a.txt", Body=b"data")
-    trainer = ModelTrainer(
-        training_image=image("training"),
-        source_code=SourceCode(source_dir=str(tmp_path / "source"), entry_script="entry.py"),
-        compute=Compute(instance_type="ml.c5.xlarge", instance_count=1),
-        hyperparameters={"epochs": 3, "name": "a b"},
-        base_job_name="trivial",
-        output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/jobs"),
-        role=service.status.role_arn,
-        sagemaker_session=Session(boto_session=sdk_session["session"], default_bucket=bucket),
-    )
-    data = InputData(channel_name="training", data_source=f"s3://{bucket}/data/")
-    trainer.train(input_data_config=[data], wait=True, logs=True)
-    job = service.sagemaker.describe_training_job(TrainingJobName=trainer._latest_training_job.training_job_name)
+
+    def run(*, wait=True, **hyperparameters):
+        trainer = ModelTrainer(
+            training_image=image("training"),
+            source_code=SourceCode(source_dir=str(tmp_path / "source"), entry_script="entry.py"),
+            compute=Compute(instance_type="ml.c5.xlarge", instance_count=1),
+            hyperparameters=hyperparameters,
+            base_job_name="trivial",
+            output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/jobs"),
+            role=service.status.role_arn,
+            sagemaker_session=Session(boto_session=sdk_session["session"], default_bucket=bucket),
+        )
+        data = InputData(channel_name="training", data_source=f"s3://{bucket}/data/")
+        trainer.train(input_data_config=[data], wait=wait, logs=wait)
+        return service.jobs.wait(trainer._latest_training_job.training_job_name)
+
+    return run
+
+
+def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(train, service):
+    job = train(epochs=3, name="a b")
     assert job["TrainingJobStatus"] == "Completed"
     left = service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])["model.txt"].decode()
     assert left == "data --epochs 3 --name a b"
+
+
+def test_a_single_quote_that_breaks_the_sdks_shell_file_is_the_reason_of_the_failure(train):
+    job = train(wait=False, name="it's")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert (
+        "single quote in the hyperparameter name breaks the shell file that the SageMaker SDK" in job["FailureReason"]
+    )
 
 
 def test_a_session_without_a_buckets_name_finds_its_bucket_here(sdk_session, service):

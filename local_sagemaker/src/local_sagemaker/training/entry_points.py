@@ -128,6 +128,12 @@ class EntryPoint:
 
     def failure(self, instance: OptMl, code: int, last_line: str) -> str:
         """Return the text of a failure of which the job itself said nothing."""
+        quoted = [name for name, value in self._job.get("HyperParameters", {}).items() if "'" in value]
+        if self._entry and quoted and any("sm_train.sh" in part for part in self.command(instance)):
+            return (
+                f"A single quote in the hyperparameter {', '.join(quoted)} breaks the shell file that the SageMaker "
+                "SDK writes, so the training script did not start. Pass the value without it, or in a file."
+            )
         if self._entry:
             return "The training script failed. Its output is in CloudWatch Logs."
         command = shlex.join(self._script(instance)).replace(str(instance.root), CONTAINER_PATH)
