@@ -135,6 +135,14 @@ def test_a_multipart_upload_names_a_version_only_where_the_bucket_keeps_versions
         assert ("VersionId" in answer) == bool(status)
 
 
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"])
+def test_an_object_with_the_content_type_of_a_form_keeps_its_bytes(service, content_type):
+    place = {"Bucket": service.buckets.create(), "Key": "k"}
+    service.s3.put_object(Body=b"a=1&b=2", ContentType=content_type, **place)
+    found = service.s3.get_object(**place)
+    assert (found["Body"].read(), found["ContentType"]) == (b"a=1&b=2", content_type)
+
+
 @pytest.mark.parametrize(
     "call", ["get_object_torrent", "get_bucket_request_payment", "list_bucket_metrics_configurations"]
 )
