@@ -127,7 +127,10 @@ def eventually_fixture() -> Callable[..., Any]:
 def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
     """One server for all tests; only what this yields leads to it."""
     home = tmp_path_factory.mktemp("local sagemaker")  # with a space, as below macOS' Application Support
-    yield daemon.start(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_OF_THE_SERVER", "which is nothing of containers and jobs")
+        status = daemon.start(home)
+    yield status
     daemon.stop(home)
 
 

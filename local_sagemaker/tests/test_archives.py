@@ -39,7 +39,7 @@ HOSTILE = {
     "a hard link": (member("link", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "neither a file nor a folder"),
     "a device": (member("null", b"", type=tarfile.CHRTYPE, devmajor=1, devminor=3), "neither a file nor a folder"),
     "a pipe": (member("pipe", b"", type=tarfile.FIFOTYPE), "neither a file nor a folder"),
-    "a sparse file": (member("sparse", b"", type=tarfile.GNUTYPE_SPARSE), "neither a file nor a folder|no readable"),
+    "a sparse file": (member("sparse", b"", type=tarfile.GNUTYPE_SPARSE), "a sparse file"),
     "a control character": (member("1/a\nb"), "cannot be shown"),
     "a terminal's escape": (member("1/\x1b[2J"), "cannot be shown"),
     "text that runs the other way": (member("1/\u202egpj.exe"), "cannot be shown"),
@@ -49,7 +49,12 @@ HOSTILE = {
     "a folder that is a file": (member("1/good/below"), "twice"),
     "a file that is a folder": (member("1"), "twice"),
     "a long path": (member("a/" * 101 + "b"), "more than 100 folders"),
-    "a long name": (member("a" * 5000), "no readable tar.gz"),
+    "a long name": (member("a" * 300), "a name of more than 255 bytes"),
+    "a sparse file in the newer form": (
+        member("sparse", pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}),
+        "a sparse file",
+    ),
+    "folders that are only implied": (member("/".join("abcdefghijklmnopqrstuvwxyz")), "more than 20 members, with"),
     "a huge header": (member("x", pax_headers={"comment": "x" * 100_000}), "header of 100,"),
     "a bomb": (member("zeros", bytes(2_000_000)), "unpacks to more than 1,000,000 bytes"),
 }
@@ -158,6 +163,15 @@ def test_a_header_that_states_a_size_beyond_memory_is_refused_unread(tmp_path):
     with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
         file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     with pytest.raises(ArchiveError, match="header of 1,099,511,627,776 bytes"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "model", **LIMITS)
+
+
+def test_extended_headers_in_a_row_are_refused(tmp_path):
+    info = tarfile.TarInfo("x")
+    info.type = tarfile.XGLTYPE
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT) * 500 + member("x", b"")[0].tobuf() + bytes(1024))
+    with pytest.raises(ArchiveError, match="more than 16 headers for a member"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "model", **LIMITS)
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import socket
@@ -12,6 +13,9 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from clients import Service
+
+from local_sagemaker import daemon
 
 
 def send(service, path="/", *, method="POST", body=b"{}", **headers):
@@ -179,9 +183,9 @@ def test_a_malformed_request_gets_a_4xx_and_the_server_goes_on(service, head):
     assert service.sagemaker.list_models(MaxResults=1)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-def test_a_body_beyond_the_limit_is_refused_unread(service):
+def test_a_large_body_that_nobody_signed_is_refused_unread(service):
     head = b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: HOST\r\nContent-Length: 600000000\r\n\r\n"
-    assert raw(service, head) == 413
+    assert raw(service, head) == 403  # nobody signed it, and its length is not looked at
 
 
 def test_a_url_that_boto3_presigns_by_default_works(service):
@@ -268,3 +272,54 @@ def test_what_is_missing_is_named_in_the_services_own_form_and_not_tried_again(s
     assert response["Error"]["Code"] == "UnsupportedOperation"
     assert response["Error"]["Message"].startswith(f"local_sagemaker has no {operation}")
     assert response["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+@pytest.fixture(scope="module")
+def small_service(tmp_path_factory):
+    """A server that takes few connections, small heads and few bodies, and waits for nobody."""
+    limits = {"MAX_CONNECTIONS": 8, "MAX_HEAD_BYTES": 5000, "IDLE_SECONDS": 0.5, "MAX_WAITING_BYTES": 100_000}
+    home = tmp_path_factory.mktemp("small")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
+        status = daemon.start(home)
+    yield Service(status)
+    daemon.stop(home)
+
+
+def connected(service):
+    return socket.create_connection(("127.0.0.1", service.status.port), timeout=60)
+
+
+def test_what_the_head_tells_is_checked_before_the_body_is_taken(small_service):
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 90000\r\n\r\n" % small_service.status.port
+    with connected(small_service) as connection:
+        connection.sendall(head)  # and no body
+        assert b" 403 " in connection.makefile("rb").readline()
+
+
+def test_a_head_without_an_end_is_refused(small_service):
+    with connected(small_service) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 2000)
+        assert b" 431 " in connection.makefile("rb").readline()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n"])
+def test_a_silent_client_is_not_waited_for(small_service, sent):
+    with connected(small_service) as connection:
+        connection.sendall(sent)
+        assert connection.recv(100) == b""
+
+
+def test_idle_connections_do_not_keep_others_out(small_service):
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connected(small_service)) for _ in range(20)]
+        assert small_service.sagemaker.list_models()["Models"] == []
+        assert idle[0].recv(1) == b""  # the one that was silent longest
+
+
+def test_bodies_that_are_too_much_together_are_refused_with_an_error_that_clients_retry(small_service):
+    with pytest.raises(ClientError) as failure:
+        small_service.s3.put_object(Bucket="b", Key="k", Body=bytes(200_000))
+    assert failure.value.response["Error"]["Code"] == "SlowDown"
+    assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503

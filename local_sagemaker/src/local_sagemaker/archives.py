@@ -14,7 +14,12 @@ from typing import Any
 from zlib_ng import zlib_ng
 
 from local_sagemaker.gzip_streams import CHUNK_BYTES, GzipStream
-from local_sagemaker.settings import MAX_ARCHIVE_DEPTH, MAX_ARCHIVE_HEADER_BYTES
+from local_sagemaker.settings import (
+    MAX_ARCHIVE_DEPTH,
+    MAX_ARCHIVE_HEADER_BYTES,
+    MAX_ARCHIVE_HEADERS_IN_A_ROW,
+    MAX_NAME_BYTES,
+)
 
 _HEADER_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -26,7 +31,10 @@ _ERRORS_OF_NAMES = (
     *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR),
 )
 # Raised for damaged archives; tarfile lets through what its own parsing of numbers, maps and texts meets.
-_DAMAGES = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, zlib_ng.error)
+_DAMAGES = (
+    *(tarfile.TarError, EOFError, OSError, ValueError),
+    *(ArithmeticError, LookupError, RecursionError, zlib_ng.error),
+)
 
 
 class ArchiveError(ValueError):
@@ -108,6 +116,8 @@ def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: in
             if total > max_bytes:
                 raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
             path = names.add(member)
+            if len(names) > max_members:
+                raise ArchiveError(f"The archive has more than {max_members:,} members, with the folders they lie in.")
             if folder is not None:
                 _write(tar, member, folder / path)
         padding = 0
@@ -145,10 +155,25 @@ class _Member(tarfile.TarInfo):
     """A member whose extended headers have a limited size: tarfile reads each into memory at once."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _HEADER_TYPES and self.size > MAX_ARCHIVE_HEADER_BYTES:
-            raise ArchiveError(f"The archive has a header of {self.size:,} bytes.")
+        if self.type in _HEADER_TYPES:
+            if self.size > MAX_ARCHIVE_HEADER_BYTES:
+                raise ArchiveError(f"The archive has a header of {self.size:,} bytes.")
+            row: int = getattr(tar, "headers_in_a_row", 0) + 1  # each is read within the one before
+            if row > MAX_ARCHIVE_HEADERS_IN_A_ROW:
+                raise ArchiveError(f"The archive has more than {MAX_ARCHIVE_HEADERS_IN_A_ROW} headers for a member.")
+        else:
+            row = 0
+        tar.headers_in_a_row = row  # type: ignore[attr-defined]  # ours
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            self._refuse_sparse()
         member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]  # tarfile's own, without a type
         return member
+
+    def _refuse_sparse(self, *_: Any) -> None:
+        """Refuse a sparse file, whose map would be read into memory before anything is known of it."""
+        raise ArchiveError(f"The archive holds {self.name!r}, a sparse file, which is neither a file nor a folder.")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 class _Names:
@@ -157,6 +182,10 @@ class _Names:
     def __init__(self) -> None:
         self._files: set[tuple[str, ...]] = set()
         self._folders: set[tuple[str, ...]] = set()
+
+    def __len__(self) -> int:
+        """Return how many files and folders there are, implied ones included."""
+        return len(self._files) + len(self._folders)
 
     def add(self, member: tarfile.TarInfo) -> Path:
         """Take a name in.
@@ -177,6 +206,8 @@ class _Names:
         # Two spellings of one text are one name to some file systems.
         parts = tuple(unicodedata.normalize("NFC", part) for part in path.parts)
         parents = {parts[:length] for length in range(1, len(parts))}
+        if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
+            raise ArchiveError(f"The archive holds {member.name[:40]!r}…, a name of more than {MAX_NAME_BYTES} bytes.")
         if len(parts) > MAX_ARCHIVE_DEPTH:
             raise ArchiveError(f"The archive holds a path of more than {MAX_ARCHIVE_DEPTH} folders.")
         if parts in self._files or parents & self._files or (member.isreg() and parts in self._folders):

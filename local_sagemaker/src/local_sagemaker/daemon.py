@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from local_sagemaker.clients import client_environment
 from local_sagemaker.gateway import signing
@@ -200,6 +200,7 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
     # Imported here: they take seconds, and only this process needs them.
     import uvicorn
 
+    from local_sagemaker.gateway.http_protocol import limited
     from local_sagemaker.records import HomeVersionError
     from local_sagemaker.server import Server, configure_logging
 
@@ -224,9 +225,8 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
         # Once others can find the server, Ctrl-C ends it quietly; uvicorn raises it again after its shutdown.
         with contextlib.suppress(KeyboardInterrupt):
             (home / "server.json").write_text(json.dumps({"pid": os.getpid(), "port": port}))
-            config = uvicorn.Config(
-                server, log_config=None, access_log=False, log_level="warning", lifespan="on", proxy_headers=False
-            )
+            quiet: dict[str, Any] = {"log_config": None, "access_log": False, "log_level": "warning"}
+            config = uvicorn.Config(server, http=limited(settings), lifespan="on", proxy_headers=False, **quiet)
             gc.collect()
             gc.freeze()  # the modules stay; looking through them again would hold up calls
             uvicorn.Server(config).run(sockets=[listener])

@@ -87,6 +87,7 @@ class Server:
         self._endpoints = Endpoints(settings, self._records, self._objects, self._metrics)
         self._actions = Actions(self._records, self._training_jobs, self._endpoints)
         self._transcript = _open_transcript(settings)
+        self._waiting_bytes = 0  # of the bodies that are being taken
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or the server's start and stop."""
@@ -126,16 +127,16 @@ class Server:
             buckets.check_form(request.method, request.path, headers)
             runtime = request.path.startswith("/endpoints/") and request.path.endswith("/invocations")
             limit = self._settings.max_invocation_bytes if runtime else self._settings.max_request_bytes
-            body = await self._body(headers, receive, send, limit)
-            request = _Request(request.method, request.path, request.query, headers, body)
-            access = signing.verify(
+            check_body = signing.check_head(
                 method=request.method,
                 path=request.path,
                 query=request.query,
                 headers=headers,
-                body=body,
                 credentials=self._credentials,
             )
+            body = await self._body(headers, receive, send, limit)
+            request = _Request(request.method, request.path, request.query, headers, body)
+            access = check_body(body)
             if self._transcript:
                 self._transcript.add(request, access.service, region=access.region)
             if access.service == "sagemaker" and runtime:
@@ -161,10 +162,16 @@ class Server:
             raise ServiceError("InvalidRequest", f"The Content-Length {length!r} is no number.")
         if int(length) > limit:
             raise too_large
+        expected = limit if "transfer-encoding" in headers else int(length)
+        if self._waiting_bytes + expected > self._settings.max_waiting_bytes:
+            raise ServiceError("SlowDown", "The server is taking too many bodies. Try again.", status=503)
+        self._waiting_bytes += expected
         try:
             return await read_body(receive, limit=limit)
         except OverflowError:
             raise too_large from None
+        finally:
+            self._waiting_bytes -= expected
 
     async def _act(self, request: _Request, region: str, send: Send) -> None:
         target = request.headers.get("x-amz-target", "")

@@ -26,14 +26,27 @@ MAX_TARGET_MODEL_CHARACTERS = 1024
 MAX_FAILURE_REASON_CHARACTERS = 1024
 MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
 MAX_CLOCK_SKEW_SECONDS = 15 * 60
-# Of an archive: how large one header may be, and how deep a file may lie.
+# Of an archive: how large one header may be, how many a member may have, and how deep a file may lie.
 MAX_ARCHIVE_HEADER_BYTES = 64 * 1024
+MAX_ARCHIVE_HEADERS_IN_A_ROW = 16
 MAX_ARCHIVE_DEPTH = 100
+MAX_NAME_BYTES = 255  # of file systems
 # The path of a Unix socket has 104 bytes on macOS and 108 on Linux; what is made below needs 37 of them.
 MAX_TEMPORARY_PATH_BYTES = 104 - 37
 # What a container has in its environment before TensorFlow is first used: threads for each session, so that each
 # architecture has as many as suit it, and memory that goes back to the system after a model is gone.
 RUNTIME_ENVIRONMENT = {"TF_OVERRIDE_GLOBAL_THREADPOOL": "1", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"}
+
+# Of the server's environment, what reaches containers and jobs: how to reach the network is a matter of the machine.
+INHERITED_VARIABLES = (
+    *("LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
+)
+
+
+def inherited(*more: str) -> dict[str, str]:
+    """Return those variables, and more of them, as far as they are set."""
+    return {name: os.environ[name] for name in (*INHERITED_VARIABLES, *more) if name in os.environ}
 
 
 def default_home() -> Path:
@@ -90,6 +103,12 @@ class Settings:
     # File that distinct requests are recorded in; None records nothing.
     transcript: Path | None = field(default_factory=lambda: _path("TRANSCRIPT"))
 
+    # Of connections: how many, how large the head of a request may be, how long a client may be silent while the server
+    # waits for it, and how much of all bodies the server takes at one time.
+    max_connections: int = _limit("MAX_CONNECTIONS", 1000)
+    max_head_bytes: int = _limit("MAX_HEAD_BYTES", 64 * 1024)
+    idle_seconds: float = _limit("IDLE_SECONDS", 60)
+    max_waiting_bytes: int = _limit("MAX_WAITING_BYTES", 2 * GIBIBYTE)
     max_request_bytes: int = _limit("MAX_REQUEST_BYTES", 512 * MEBIBYTE)
     # The documented body limit of InvokeEndpoint.
     max_invocation_bytes: int = _limit("MAX_INVOCATION_BYTES", 6 * MEBIBYTE)
@@ -139,6 +158,8 @@ class Settings:
     # Time between two looks at a training job's checkpoints, which are then copied to S3.
     checkpoint_seconds: float = _limit("CHECKPOINT_SECONDS", 2)
 
+    # How long the regular expression of a metric may take for a line.
+    regex_seconds: float = _limit("REGEX_SECONDS", 0.5)
     # A longer line of output comes in parts. CloudWatch Logs takes events of so many bytes.
     max_line_bytes: int = _limit("MAX_LINE_BYTES", 256 * 1024)
 

@@ -195,6 +195,7 @@ def test_a_models_environment_reaches_its_container_and_switches_batching_on(ser
     found = service.endpoints.invoke(name, {}, target="tells.tar.gz")
     assert found["GREETING"] == "hello"
     assert "/nowhere" not in (found["PATH"], found.get("PYTHONPATH"))
+    assert "SECRET_OF_THE_SERVER" not in found
     with ThreadPoolExecutor(4) as callers:
         calls = [
             callers.submit(service.endpoints.invoke, name, {"instances": [[1, 2]]}, target="crowd.tar.gz")

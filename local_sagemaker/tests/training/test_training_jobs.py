@@ -105,6 +105,15 @@ def on_the_disk(service, name):
     return [path for path in (settings.jobs / name, settings.temporary / f"job-{name}") if os.path.lexists(path)]
 
 
+def test_an_expression_that_takes_too_long_is_given_up_and_the_others_go_on(service):
+    regexes = {"slow": r"(.*)*x(.*)*y", "loss": r"loss=(\S+)"}
+    definitions = [{"Name": name, "Regex": expression} for name, expression in regexes.items()]
+    script = "echo loss=1; head -c 5000 /dev/zero | tr '\\0' x; echo; echo loss=2"
+    job = service.jobs.run(script, algorithm={"MetricDefinitions": definitions})
+    assert [(metric["MetricName"], metric["Value"]) for metric in job["FinalMetricDataList"]] == [("loss", 2)]
+    assert "the Regex of slow took too long" in "".join(service.jobs.log(job["TrainingJobName"]))
+
+
 def test_nothing_of_a_finished_job_stays_on_the_disk(service, completed):
     eventually(lambda: on_the_disk(service, completed[0]["TrainingJobName"]) == [])
 

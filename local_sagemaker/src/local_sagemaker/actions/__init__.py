@@ -61,7 +61,7 @@ class Actions:
             raise ServiceError("UnsupportedOperation", f"local_sagemaker has no {action}. It supports: {supported}.")
         try:
             request = json.loads(body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServiceError("SerializationException", f"The request is no JSON: {error}") from error
         if not isinstance(request, dict):
             raise ServiceError("SerializationException", "The request must be a JSON object.")

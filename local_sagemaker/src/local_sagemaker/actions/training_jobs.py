@@ -1,7 +1,8 @@
 """Actions on training jobs."""
 
-import re
 from typing import Any
+
+import regex
 
 from local_sagemaker.actions.resources import Resources, check_image
 from local_sagemaker.errors import ServiceError, validation
@@ -100,8 +101,8 @@ def _check_training_job(request: dict[str, Any]) -> None:
     entry_points.check(request)
     for definition in algorithm.get("MetricDefinitions", []):
         try:
-            groups = re.compile(definition["Regex"]).groups
-        except re.error as error:
+            groups = regex.compile(definition["Regex"]).groups
+        except regex.error as error:
             raise validation(f"The Regex of metric {definition['Name']!r} is not valid: {error}.") from error
         if not groups:
             raise validation(f"The Regex of metric {definition['Name']!r} has no group ( ) for the value.")

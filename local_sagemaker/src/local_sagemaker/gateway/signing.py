@@ -6,7 +6,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,13 +99,34 @@ def verify(
     Raises:
         ServiceError: Status 403, if the request is unsigned, wrongly signed, expired or altered.
     """
+    return check_head(method=method, path=path, query=query, headers=headers, credentials=credentials)(body)
+
+
+def check_head(
+    *, method: str, path: str, query: str, headers: Mapping[str, str], credentials: Credentials
+) -> Callable[[bytes], Scope]:
+    """Check all of a request's signature that can be checked before its body is there.
+
+    Args:
+        method: HTTP method.
+        path: Path as sent, percent-encoded.
+        query: Query string as sent.
+        headers: Headers, names in lower case.
+        credentials: The only credentials that may sign.
+
+    Returns:
+        A function that takes the whole body, checks the rest, and returns the request's scope.
+
+    Raises:
+        ServiceError: As ``verify``.
+    """
     if method != method.upper():  # botocore signs any method in upper case
         raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)
     if not _PATH.fullmatch(path):
         raise ServiceError("AccessDenied", f"The path {path!r} is none of a signed request.", status=403)
     if "AWSAccessKeyId=" in query:
         signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
-        return Scope("s3", DEFAULT_REGION)
+        return lambda body: Scope("s3", DEFAULT_REGION)
     claim = _presigned_claim(query) or _header_claim(headers, query)
     if claim is None:
         raise ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
@@ -120,14 +141,27 @@ def verify(
     for name in claim.signed_headers:
         if _ODD_SPACE.search(headers.get(name, "")):
             raise ServiceError("AccessDenied", f"The header {name} holds a control character.", status=403)
-    declared = headers.get("x-amz-content-sha256")
-    if (
-        claim.payload_hash is None
-        and declared
-        and not declared.startswith(("UNSIGNED", "STREAMING"))
-        and not hmac.compare_digest(declared.encode(), hashlib.sha256(body).hexdigest().encode())
-    ):
-        raise ServiceError("XAmzContentSHA256Mismatch", "The body does not match x-amz-content-sha256.", status=403)
+    declared = headers.get("x-amz-content-sha256", "") if claim.payload_hash is None else ""
+    states_body = bool(claim.payload_hash or declared)  # then the signature is of what it says of the body
+    if states_body:
+        _check_signature(claim, method, path, headers, b"", credentials)
+
+    def check_body(body: bytes) -> Scope:
+        if not states_body:
+            _check_signature(claim, method, path, headers, body, credentials)
+        elif declared and not declared.startswith(("UNSIGNED", "STREAMING")):
+            actual = hashlib.sha256(body).hexdigest()
+            if not hmac.compare_digest(declared.encode(), actual.encode()):
+                message = "The body does not match x-amz-content-sha256."
+                raise ServiceError("XAmzContentSHA256Mismatch", message, status=403)
+        return Scope(claim.service, claim.region)
+
+    return check_body
+
+
+def _check_signature(
+    claim: _Claim, method: str, path: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
+) -> None:
     signature = _signature(claim, method, path, headers, body, credentials)
     if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
         raise ServiceError(
@@ -136,7 +170,6 @@ def verify(
             "Check your AWS Secret Access Key and signing method.",
             status=403,
         )
-    return Scope(claim.service, claim.region)
 
 
 def _header_claim(headers: Mapping[str, str], query: str) -> _Claim | None:

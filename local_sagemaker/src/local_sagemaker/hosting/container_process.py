@@ -21,11 +21,14 @@ from local_sagemaker.errors import ContainerError, ContainerLostError
 from local_sagemaker.hosting.connections import ConnectionPool, Response
 from local_sagemaker.processes import Process
 from local_sagemaker.services import aws_services
-from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
+from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings, inherited
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 # What decides how this machine runs the container's Python is not the model's to say.
 _RESERVED = re.compile(r"(PATH|HOME|PYTHON\w*|LD_\w+|DYLD_\w+|LOCAL_SAGEMAKER_\w*)$")
+# What Python and TensorFlow need to run as they do in the server's own environment.
+_OF_THE_MACHINE = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+_OF_THE_SERVER = ("LOCAL_SAGEMAKER_HOME", "LOCAL_SAGEMAKER_TRANSCRIPT")
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -111,8 +114,9 @@ class ContainerProcess:
         Raises:
             RuntimeError: If it does not come up in time.
         """
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        environment |= self._environment | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
+        limits = [name for name in os.environ if name.startswith("LOCAL_SAGEMAKER_") and name not in _OF_THE_SERVER]
+        environment = inherited(*_OF_THE_MACHINE, *limits) | self._environment
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
         self._settings.make_temporary()
         self._process = Process(self.command(), environment=environment, folder=self._folder)
         # A thread of its own: it lasts as long as the container, and a few of them would use up a pool.

@@ -12,16 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.settings import inherited
 from local_sagemaker.training.opt_ml import OptMl
 
 _SITE = Path(__file__).parent / "job_site"
-# How to reach the network and the package index is a matter of the machine; nothing else of the server's environment
-# reaches a job.
-_INHERITED = (
-    *("LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
-    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CERT", "PIP_CONFIG_FILE"),
-)
+_PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CERT", "PIP_CONFIG_FILE")
 
 
 def create_python(folder: Path) -> None:
@@ -83,7 +78,6 @@ def variables(
     region = job["TrainingJobArn"].split(":")[3]
     home = instance.root.parent.parent / "home"
     home.mkdir(exist_ok=True)
-    inherited = {key: os.environ[key] for key in _INHERITED if key in os.environ}
     own = {
         "PATH": os.pathsep.join([str(python / "bin"), os.environ.get("PATH", os.defpath)]),
         "VIRTUAL_ENV": str(python),
@@ -101,7 +95,7 @@ def variables(
     given = {key: instance.localise(value) for key, value in job.get("Environment", {}).items()}
     own |= threads(len(hosts))
     path = os.pathsep.join([str(_SITE), *filter(None, [given.get("PYTHONPATH")])])
-    return inherited | own | dict(server) | given | {"PYTHONPATH": path}
+    return inherited(*_PIP) | own | dict(server) | given | {"PYTHONPATH": path}
 
 
 @functools.cache

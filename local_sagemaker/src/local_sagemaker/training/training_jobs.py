@@ -5,12 +5,13 @@ CloudWatch Logs, and packs and uploads what it leaves. Each job has a thread of 
 """
 
 import logging
-import re
 import shutil
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import regex
 
 from local_sagemaker import software
 from local_sagemaker.errors import STORAGE_ERRORS, losing
@@ -236,7 +237,7 @@ class _Run(threading.Thread):
         region = self._job["TrainingJobArn"].split(":")[3]
         stream = aws_services.LogStream(LOG_GROUP, f"{name}/{host}-{started}", region=region)
         definitions = [
-            (item["Name"], re.compile(item["Regex"]))
+            (item["Name"], regex.compile(item["Regex"]))
             for item in self._job["AlgorithmSpecification"].get("MetricDefinitions", [])
         ]
         stream.write(software.describe(self._job["AlgorithmSpecification"]["TrainingImage"]), timestamp=time.time())
@@ -245,7 +246,15 @@ class _Run(threading.Thread):
             self._last_lines[host] = line or self._last_lines[host]
             stream.write(line, timestamp=time.time())
             for metric, expression in definitions:
-                match = expression.search(line)
+                try:
+                    match = expression.search(line, timeout=self._settings.regex_seconds, concurrent=True)
+                except TimeoutError:
+                    stream.write(
+                        f"local_sagemaker: the Regex of {metric} took too long and is not used any more.",
+                        timestamp=time.time(),
+                    )
+                    definitions = [each for each in definitions if each[0] != metric]
+                    break
                 if match:
                     with losing(f"a value of the metric {metric} of {name}"):
                         self._record_metric(metric, match[1], host, region)
