@@ -42,13 +42,6 @@ def test_its_type_metadata_and_tag(service, bucket):
     assert head["ETag"] == put["ETag"] == '"99914b932bd37a50b983c5e7c90ae93b"'
 
 
-def test_an_object_with_the_content_type_of_a_form_keeps_its_bytes(service, bucket):
-    form = {"Body": b"a=1&b=%20", "ContentType": "application/x-www-form-urlencoded"}
-    service.s3.put_object(Bucket=bucket, Key="form", **form)
-    found = service.s3.get_object(Bucket=bucket, Key="form")
-    assert (found["Body"].read(), found["ContentType"]) == tuple(form.values())
-
-
 def test_a_large_file_goes_up_and_down_in_parts(service, bucket):
     content = bytes(range(256)) * (20 * MEBIBYTE // 256)
     service.s3.upload_fileobj(io.BytesIO(content), bucket, "large")  # boto3 takes parts from 8 MiB on
