@@ -1,4 +1,4 @@
-"""The package's README: its table of behaviours names tests that exist, and its pytest fixtures work as they stand."""
+"""The package's README: its table of behaviors names tests that exist, and its pytest fixtures work as they stand."""
 
 import os
 import re
@@ -17,7 +17,7 @@ README = (HERE.parent / "README.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip().strip("|").split("|")]
     for line in README.splitlines()
-    if line.startswith("| ") and not line.startswith("| behaviour")
+    if line.startswith("| ") and not line.startswith("| behavior")
 ]
 
 
@@ -26,7 +26,7 @@ def test_there_are_rows_to_check():
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:60])
-def test_a_behaviour_has_a_test(row):
+def test_a_behavior_has_a_test(row):
     assert len(row) == 4
     assert all(row)
     named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", row[3])

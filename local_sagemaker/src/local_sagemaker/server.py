@@ -60,7 +60,7 @@ class _Request:
 
 
 class Server:
-    """The stand-in as an ASGI application."""
+    """The emulator as an ASGI application."""
 
     def __init__(self, settings: Settings, *, port: int) -> None:
         """Open the home folder and rebuild its state.

@@ -52,7 +52,7 @@ class Actions:
             JSON response.
 
         Raises:
-            ServiceError: As AWS would answer, or ``UnsupportedOperation`` for an action the stand-in lacks.
+            ServiceError: As AWS would answer, or ``UnsupportedOperation`` for an action the emulator lacks.
         """
         service_model.operation(action)
         method = self._methods.get(xform_name(action))

@@ -1,6 +1,6 @@
 """What IAM would be asked for a request: the actions that its sender needs, and on which resources.
 
-The stand-in checks no permissions; its transcript records them, so that a policy can be compared with what a program
+The emulator checks no permissions; its transcript records them, so that a policy can be compared with what a program
 asks for. AWS lists actions and resources in its "Service Authorization Reference"; what is said here of the operations
 that the series uses was written from knowledge of it, and no account has confirmed it.
 """

@@ -80,7 +80,7 @@ class Fleet:
         raise invocation(f"Endpoint {self.host.endpoint} has no production variant {target_variant!r}.")
 
     def record_usage(self) -> None:
-        """Publish the utilisation of all instances."""
+        """Publish the utilization of all instances."""
         for variant in self.variants:
             variant.record_usage()
 

@@ -160,7 +160,7 @@ class Variant:
         self.instances += new
 
     def record_usage(self) -> None:
-        """Publish the utilisation of all instances."""
+        """Publish the utilization of all instances."""
         for instance in self.instances:
             instance.record_usage(multi_model=self.multi_model)
 

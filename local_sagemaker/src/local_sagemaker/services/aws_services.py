@@ -120,7 +120,7 @@ def send_request(
 
 
 def s3_backend() -> Any:
-    """Return moto's S3 state of the stand-in's account."""
+    """Return moto's S3 state of the emulator's account."""
     return get_backend("s3")[ACCOUNT_ID][PARTITION]
 
 
@@ -190,7 +190,7 @@ def age_metrics(*, region: str, before: datetime, forget_before: datetime) -> No
 
 
 class LogStream:
-    """One CloudWatch Logs stream that the stand-in writes to."""
+    """One CloudWatch Logs stream that the emulator writes to."""
 
     def __init__(self, group: str, stream: str, *, region: str) -> None:
         """Create the stream, and its group if needed."""

@@ -122,7 +122,7 @@ class VariantMetrics:
 
         Args:
             name: Metric name.
-            value: Microseconds for times, a percentage for utilisation, else a count.
+            value: Microseconds for times, a percentage for utilization, else a count.
             namespace: CloudWatch namespace.
         """
         self._metrics.add(Series(self._region, namespace, name, self._dimensions), value)

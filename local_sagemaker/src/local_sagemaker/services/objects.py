@@ -46,7 +46,7 @@ class StoredObject:
 
 
 class Objects:
-    """Keeps moto's S3 state on disk and lets the stand-in read and write objects directly.
+    """Keeps moto's S3 state on disk and lets the emulator read and write objects directly.
 
     Who lets moto change something holds ``lock`` until ``after_request`` has returned: what moto has must be what is on
     disk before the next change.

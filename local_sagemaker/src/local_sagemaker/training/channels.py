@@ -77,7 +77,7 @@ def download(channel: dict[str, Any], opt_ml: OptMl, objects: Objects, *, index:
             raise InputError(f"ClientError: The key {stored.key!r} would overwrite another object's file {relative!r}.")
         shutil.copyfile(stored.path, target)
         if name in SOURCE_CHANNELS:
-            opt_ml.localise_file(target)
+            opt_ml.localize_file(target)
 
 
 def restore(uri: str, folder: Path, objects: Objects) -> None:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def check(config: dict[str, Any]) -> None:
-    """Refuse a ``CheckpointConfig`` that cannot be honoured here.
+    """Refuse a ``CheckpointConfig`` that cannot be honored here.
 
     Raises:
         ServiceError: ``ValidationException`` that names the reason.

@@ -76,13 +76,13 @@ class EntryPoint:
             raise InputError(f"ClientError: The archive at {source} cannot be unpacked: {error}") from error
         for path in instance.code.rglob("*"):
             if path.is_file():
-                instance.localise_file(path)
+                instance.localize_file(path)
 
     def command(self, instance: OptMl) -> list[str]:
         """Return the program and arguments for one instance."""
         if self._entry:
             arguments = self._job["AlgorithmSpecification"].get("ContainerArguments", [])
-            return [instance.localise(part) for part in [*self._entry, *arguments]]
+            return [instance.localize(part) for part in [*self._entry, *arguments]]
         return ["/bin/sh", "-c", _INSTALL_AND_RUN, "sh", *self._script(instance)]
 
     def variables(self, instance: OptMl, host: str, hosts: list[str]) -> dict[str, str]:
@@ -146,8 +146,8 @@ class EntryPoint:
 
     def _given(self, instance: OptMl) -> dict[str, Any]:
         """Return the hyperparameters that are meant for the script."""
-        localised = {name: instance.localise(value) for name, value in self._job.get("HyperParameters", {}).items()}
-        return {name: value for name, value in _parsed(localised).items() if not name.startswith(_PREFIX)}
+        localized = {name: instance.localize(value) for name, value in self._job.get("HyperParameters", {}).items()}
+        return {name: value for name, value in _parsed(localized).items() if not name.startswith(_PREFIX)}
 
     def _region(self) -> str:
         return str(self._parameters.get("sagemaker_region") or self._job["TrainingJobArn"].split(":")[3])

@@ -92,7 +92,7 @@ def variables(
         "LOCAL_SAGEMAKER_HOSTS": json.dumps(addresses(hosts, instance.root.parents[2])),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
-    given = {key: instance.localise(value) for key, value in job.get("Environment", {}).items()}
+    given = {key: instance.localize(value) for key, value in job.get("Environment", {}).items()}
     own |= threads(len(hosts))
     path = os.pathsep.join([str(_SITE), *filter(None, [given.get("PYTHONPATH")])])
     return inherited(*_PIP) | own | dict(server) | given | {"PYTHONPATH": path}

@@ -43,9 +43,9 @@ class OptMl:
 
     def folder(self, path: str) -> Path:
         """Return where a path below ``/opt/ml`` lies here."""
-        return Path(self.localise(path))
+        return Path(self.localize(path))
 
-    def localise(self, text: str) -> str:
+    def localize(self, text: str) -> str:
         """Replace ``/opt/ml`` in a text by the private folder."""
         return text.replace(CONTAINER_PATH, str(self.root))
 
@@ -86,7 +86,7 @@ class OptMl:
             }
             for channel in job.get("InputDataConfig", [])
         }
-        hyperparameters = {name: self.localise(value) for name, value in job.get("HyperParameters", {}).items()}
+        hyperparameters = {name: self.localize(value) for name, value in job.get("HyperParameters", {}).items()}
         for name, content in (
             ("resourceconfig", resources),
             ("inputdataconfig", channels),
@@ -103,7 +103,7 @@ class OptMl:
             file.seek(max(0, path.stat().st_size - 4 * MAX_FAILURE_REASON_CHARACTERS))
             return file.read().decode(errors="replace")[-MAX_FAILURE_REASON_CHARACTERS:].strip()
 
-    def localise_file(self, path: Path) -> None:
+    def localize_file(self, path: Path) -> None:
         """Replace ``/opt/ml`` in a source file by the private folder."""
         if path.suffix not in _TEXT_SUFFIXES:
             return
@@ -112,4 +112,4 @@ class OptMl:
         except UnicodeDecodeError:
             return
         if CONTAINER_PATH in text:
-            path.write_text(self.localise(text), encoding="utf-8")
+            path.write_text(self.localize(text), encoding="utf-8")
