@@ -1,57 +1,59 @@
 """The multi-model endpoint of SageMaker Python SDK v3.
 
-SDK v2's ``MultiDataModel`` and its predictor have no successor in v3. This module does what they did on v3's resource
-layer: one model with ``Mode="MultiModel"`` over an S3 prefix, one endpoint, and calls that name their target model.
+SDK v2's `MultiDataModel` and its predictor have no successor in v3. This module does what they did on v3's resource
+layer: one model with `Mode="MultiModel"` over an S3 prefix, one endpoint, and calls that name their target model.
 """
 
 import contextlib
 import itertools
 import re
+import time
 import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from helpers import s3
-from helpers.aws import invocation, removal
-from helpers.aws.endpoint_metrics import EndpointMetrics, readable
-from helpers.aws.endpoint_status import EndpointError, find, wait_in_service
-from helpers.aws.invocation import Predictions, request_body
-from helpers.progress import Step
-from helpers.session import Connection
+from helpers.aws import invocation
+from helpers.aws.connection import Connection
+from helpers.aws.endpoint_metrics import EndpointMetrics
+from helpers.aws.invocation import EndpointError, Predictions
+from helpers.display.progress import Step
 
 # No part may begin with a dot: "." and ".." would lead elsewhere.
 _TARGET_MODEL = re.compile(r"[\w+=@-][\w.+=@-]*(/[\w+=@-][\w.+=@-]*)*", re.ASCII)
 _LONGEST_TARGET_MODEL = 900  # SageMaker takes 1,024, of which the prefix of the models takes some in S3
+_CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # SageMaker refuses to delete it meanwhile
+_MOST_SECONDS = 2 * 3600  # that a change of an endpoint is waited for
 
 
 class MultiModelEndpoint:
-    """One endpoint in front of all model archives below an S3 prefix."""
+    """One endpoint in front of all model archives below an S3 prefix.
+
+    Attributes:
+        connection: The session.
+        name: Endpoint name, also that of its model and endpoint configuration.
+        models_uri: S3 prefix of the archives.
+        metrics: What CloudWatch knows of the endpoint.
+    """
 
     def __init__(self, connection: Connection, name: str, *, models_uri: str) -> None:
-        """Attach to an endpoint that exists; ``deploy`` creates one.
-
-        Args:
-            connection: The session.
-            name: Endpoint name, also that of its model and endpoint configuration.
-            models_uri: S3 prefix of the archives.
-        """
-        self.connection = connection
-        self.name = name
-        self.models_uri = models_uri
+        """Ask nothing yet: `deploy` creates an endpoint, and `attach` finds one."""
+        self.connection, self.name, self.models_uri = connection, name, models_uri
+        self.metrics = EndpointMetrics(connection, name)
         self._runtime = connection.boto.client("sagemaker-runtime")
-        self._metrics = EndpointMetrics(connection, name)
 
     def add_model(self, archive: str | Path, *, target_model: str) -> str:
         """Publish a model archive; the running endpoint serves it at its first call.
 
         Args:
-            archive: ``tar.gz`` file, or the S3 URI of one.
-            target_model: Name below the prefix, ending in ``.tar.gz``. Use a new name for a new version: the endpoint
+            archive: `tar.gz` file, or the S3 URI of one.
+            target_model: Name below the prefix, ending in `.tar.gz`. Use a new name for a new version: the endpoint
                 keeps what it loaded under the old one.
 
         Returns:
@@ -75,10 +77,10 @@ class MultiModelEndpoint:
             )
         if str(archive).startswith("s3://"):
             return s3.copy(self.connection, str(archive), uri)
-        return s3.upload_file(self.connection, Path(archive), uri)
+        return s3.upload(self.connection, Path(archive), uri)
 
     def new_version(self, slug: str) -> str:
-        """Return the first of the names ``slug-v2.tar.gz``, ``slug-v3.tar.gz``, … that is not published."""
+        """Return the first of the names `slug-v2.tar.gz`, `slug-v3.tar.gz`, … that is not published."""
         published = self.list_models()
         versions = (f"{slug}-v{number}.tar.gz" for number in itertools.count(2))
         return next(name for name in versions if name not in published)
@@ -95,29 +97,35 @@ class MultiModelEndpoint:
         return [name for name in s3.list_names(self.connection, self.models_uri) if name.endswith(".tar.gz")]
 
     def predict(self, images: np.ndarray | Sequence[bytes], *, target_model: str) -> Predictions:
-        """Ask a model about images.
+        """Ask a model about images, and wait up to six minutes for it if it is still loading.
 
-        A model that is still loading is waited for, up to six minutes.
+        boto3 alone does not wait: after a minute SageMaker answers with the error `ModelNotReadyException` (429) and
+        goes on loading. A client of your own calls again after some seconds when it gets that, as
+        `helpers/aws/invocation.py` does, or sets boto3's retry mode to `legacy`, which makes up to five calls.
 
         Args:
             images: Array (N, height, width, 3) of pixels 0-255 in the model's size, or a sequence of JPEG or PNG
-                files as bytes, of any size up to ``images.MAX_PIXELS``.
-            target_model: Name below the prefix, such as ``"cifar.tar.gz"``.
+                files as bytes, of any size up to `images.MAX_PIXELS`.
+            target_model: Name below the prefix, such as `"cifar.tar.gz"`.
 
         Raises:
             EndpointError: If the target model is unknown, or refuses the images.
             ValueError: If the images are neither, or larger together than one call may be.
         """
+        body, started = invocation.request_body(images), time.perf_counter()
         try:
-            return invocation.predict(self._runtime, self.name, request_body(images), target_model=target_model)
-        except invocation.RefusedError as error:
-            reason = "" if isinstance(images, np.ndarray) else invocation.find_unreadable(images)
-            raise (EndpointError(f"{target_model} refused the request: {reason}.") if reason else error) from None
-        except invocation.UnknownModelError as error:
+            answer = invocation.invoke(self._runtime, self.name, body, target_model=target_model)
+        except self._runtime.exceptions.ModelError as error:
+            reason = invocation.explain(error, images)
+            raise EndpointError(f"{target_model} refused the request: {reason}") from None
+        except ClientError as error:
+            if "Failed to download model data" not in str(error):
+                raise
             known = ", ".join(self.list_models()) or "none"
             raise EndpointError(
                 f"There is no model {target_model} below {self.models_uri}. Published: {known}. Add it with add_model."
             ) from error
+        return invocation.read_answer(answer, target_model=target_model, seconds=time.perf_counter() - started)
 
     def time_first_call(self, images: np.ndarray | Sequence[bytes], *, target_model: str) -> float:
         """Publish a copy of a model, return how long its first call took, in seconds, and delete the copy.
@@ -136,68 +144,17 @@ class MultiModelEndpoint:
         return [self.predict(images, target_model=target_model).seconds for _ in range(count)]
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``DescribeEndpoint`` says."""
-        described: dict[str, Any] = self._client.describe_endpoint(EndpointName=self.name)
+        """Return what `DescribeEndpoint` says."""
+        described: dict[str, Any] = self.connection.boto.client("sagemaker").describe_endpoint(EndpointName=self.name)
         return described
 
     def describe_container(self) -> dict[str, Any]:
         """Return the container definition of the endpoint's model: image, mode and where the archives lie."""
-        config = self._client.describe_endpoint_config(EndpointConfigName=self.describe()["EndpointConfigName"])
+        client = self.connection.boto.client("sagemaker")
+        config = client.describe_endpoint_config(EndpointConfigName=self.describe()["EndpointConfigName"])
         model = config["ProductionVariants"][0]["ModelName"]  # of another name where others deployed it
-        container: dict[str, Any] = self._client.describe_model(ModelName=model)["PrimaryContainer"]
+        container: dict[str, Any] = client.describe_model(ModelName=model)["PrimaryContainer"]
         return container
-
-    def metric(self, name: str, *, minutes: int = 60, samples: int = 0) -> dict[str, float]:
-        """Read one of the endpoint's CloudWatch metrics.
-
-        Args:
-            name: One of ``endpoint_metrics.METRICS``; times are in microseconds.
-            minutes: How far back to look.
-            samples: Wait, at most ten minutes, until CloudWatch has so many: on AWS they arrive minutes late.
-
-        Returns:
-            SampleCount, Average, Minimum, Maximum and Sum; empty if there is no data.
-
-        Raises:
-            EndpointError: If the samples do not arrive.
-        """
-        return self._metrics.total(name, minutes=minutes, samples=samples)
-
-    def loaded_models(self, *, since: datetime, seconds: float = 600) -> int:
-        """Return the most models that one instance had loaded, once CloudWatch has that number.
-
-        Args:
-            since: From when on, with a time zone.
-            seconds: How long to wait for it: on AWS metrics arrive minutes late.
-
-        Raises:
-            EndpointError: If it does not arrive.
-        """
-        return self._metrics.loaded_models(since=since, seconds=seconds)
-
-    def metrics(self, *names: str, minutes: int = 60) -> dict[str, dict[str, float | str]]:
-        """Return metrics as ``results.Table`` takes them: with a unit, and times in milliseconds.
-
-        Args:
-            *names: Of ``endpoint_metrics.METRICS``.
-            minutes: How far back to look.
-
-        Returns:
-            For each metric samples, average, least, most and unit; nothing if there is no data yet.
-        """
-        return {name: readable(name, self.metric(name, minutes=minutes)) for name in names}
-
-    def metric_over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
-        """Read how one of the endpoint's CloudWatch metrics went.
-
-        Args:
-            name: One of ``endpoint_metrics.METRICS``; times are in microseconds.
-            since: Where to begin, with a time zone.
-
-        Returns:
-            Seconds since then and the average, for each period of ``connection.metric_period``; in order.
-        """
-        return self._metrics.over_time(name, since=since)
 
     def delete(self) -> None:
         """Delete the endpoint, its configuration and its model, and wait until they are gone.
@@ -208,18 +165,9 @@ class MultiModelEndpoint:
             f"Endpoint {self.name}", if_stopped="Delete it again: it may still be there, and then it bills."
         ) as step:
             step.note = "Deleting"
-            removal.delete_endpoint(self.connection, self.name)
-            step.note = "deleted"
-        for remove in (removal.delete_config, removal.delete_model):
-            try:
+            for remove in (delete_endpoint, delete_config, delete_model):
                 remove(self.connection, self.name)
-            except ClientError as error:
-                if "Could not find" not in str(error):
-                    raise
-
-    @property
-    def _client(self) -> Any:
-        return self.connection.boto.client("sagemaker")
+            step.note = "deleted"
 
 
 def deploy(
@@ -243,7 +191,7 @@ def deploy(
         connection: The session.
         name: Name of the endpoint, its configuration and its model.
         models_uri: S3 prefix of the model archives; may be empty at this time.
-        instance_type: Such as ``"ml.c5.xlarge"``.
+        instance_type: Such as `"ml.c5.xlarge"`.
         initial_instance_count: Number of instances.
         image: Serving image; by default that of the account, or AWS's TensorFlow inference image for the instance type.
         environment: Variables of the container.
@@ -253,7 +201,7 @@ def deploy(
         EndpointError: If an endpoint of that name exists in another state or serves other archives, or the deployment
             fails.
         ClientError: If a model or an endpoint configuration of that name exists without an endpoint; delete them with
-            ``MultiModelEndpoint(…).delete()``.
+            `MultiModelEndpoint(…).delete()`.
     """
     multi_model_endpoint = MultiModelEndpoint(connection, name, models_uri=models_uri)
     status = find(connection, name)
@@ -263,48 +211,39 @@ def deploy(
         _own(multi_model_endpoint).delete()
     elif status:
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
-    account = connection.account
+    image = image or connection.image("inference", instance_type)
     undone = "What was created for it is deleted again, and nothing of it bills."
     with Step(f"Endpoint {name}", if_stopped=undone) as step, contextlib.ExitStack() as undo:
-        step.note = "Creating"
+        step.note, account = "Creating", connection.account
         session = {"session": connection.sagemaker.boto_session, "region": connection.region}
         # After the session, which imports the SDK and keeps it quiet.
         from sagemaker.core.resources import Endpoint, EndpointConfig, Model
         from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
 
+        undo.push(partial(_take_back, "CreateModel", delete_model, connection, name))
         Model.create(
             model_name=name,
             primary_container=ContainerDefinition(
-                image=image or connection.image("inference", instance_type),
-                model_data_url=models_uri,
-                mode="MultiModel",
-                environment=dict(environment or {}),
+                image=image, model_data_url=models_uri, mode="MultiModel", environment=dict(environment or {})
             ),
             execution_role_arn=connection.role_arn,
             vpc_config=VpcConfig(**account.vpc) if account.vpc else None,
             **session,
         )
-        undo.callback(removal.delete_model, connection, name)
-        EndpointConfig.create(
-            endpoint_config_name=name,
-            production_variants=[
-                ProductionVariant(
-                    variant_name="AllTraffic",
-                    model_name=name,
-                    instance_type=instance_type,
-                    initial_instance_count=initial_instance_count,
-                )
-            ],
-            kms_key_id=account.kms_key or None,
-            **session,
+        undo.push(partial(_take_back, "CreateEndpointConfig", delete_config, connection, name))
+        variant = ProductionVariant(
+            variant_name="AllTraffic",
+            model_name=name,
+            instance_type=instance_type,
+            initial_instance_count=initial_instance_count,
         )
-        undo.callback(removal.delete_config, connection, name)
+        EndpointConfig.create(
+            endpoint_config_name=name, production_variants=[variant], kms_key_id=account.kms_key or None, **session
+        )
+        undo.push(partial(_take_back, "CreateEndpoint", delete_endpoint, connection, name))
         Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
-        undo.callback(removal.delete_endpoint, connection, name)
-        undo.callback(setattr, step, "note", "Deleting")
-        wait_in_service(connection, name)
-        undo.pop_all()
-        step.note = "InService"
+        undo.push(lambda error_type, *_: setattr(step, "note", "Deleting" if error_type else "InService"))
+        _wait(connection, "endpoint_in_service", name)
     return multi_model_endpoint
 
 
@@ -321,6 +260,35 @@ def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelE
     return _own(MultiModelEndpoint(connection, name, models_uri=models_uri))
 
 
+def find(connection: Connection, name: str) -> str | None:
+    """Return the status of an endpoint, or None if there is none of that name."""
+    with _if_there():
+        return str(connection.boto.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"])
+    return None
+
+
+def delete_endpoint(connection: Connection, name: str) -> None:
+    """Delete an endpoint as soon as that is possible, and wait until it is gone; one that is gone is passed over."""
+    while (status := find(connection, name)) in _CHANGING:
+        time.sleep(connection.poll_seconds)
+    if status not in (None, "Deleting"):
+        connection.boto.client("sagemaker").delete_endpoint(EndpointName=name)
+    if status:
+        _wait(connection, "endpoint_deleted", name)
+
+
+def delete_config(connection: Connection, name: str) -> None:
+    """Delete an endpoint configuration; one that is gone is passed over."""
+    with _if_there():
+        connection.boto.client("sagemaker").delete_endpoint_config(EndpointConfigName=name)
+
+
+def delete_model(connection: Connection, name: str) -> None:
+    """Delete a model; its archives stay, and one that is gone is passed over."""
+    with _if_there():
+        connection.boto.client("sagemaker").delete_model(ModelName=name)
+
+
 def _own(endpoint: MultiModelEndpoint) -> MultiModelEndpoint:
     """Return an endpoint in service, unless it serves other archives: it is a colleague's, and not to be deleted."""
     serves = endpoint.describe_container().get("ModelDataUrl", "nothing in S3")
@@ -330,3 +298,37 @@ def _own(endpoint: MultiModelEndpoint) -> MultiModelEndpoint:
             "choose another name."
         )
     return endpoint
+
+
+def _wait(connection: Connection, waiter: str, name: str) -> None:
+    """Wait for an endpoint with a waiter of boto3; the SDK's own draw a panel, which would stay in the notebook."""
+    seconds = connection.poll_seconds
+    patience = {"Delay": seconds, "MaxAttempts": int(_MOST_SECONDS / seconds)}
+    try:
+        connection.boto.client("sagemaker").get_waiter(waiter).wait(EndpointName=name, WaiterConfig=patience)
+    except WaiterError as error:
+        reason = error.last_response.get("FailureReason", error)
+        raise EndpointError(f"The endpoint {name} failed: {reason}") from error
+
+
+def _take_back(
+    operation: str,
+    delete: Callable[[Connection, str], None],
+    connection: Connection,
+    name: str,
+    _: type[BaseException] | None,
+    error: BaseException | None,
+    __: TracebackType | None,
+) -> None:
+    """Delete what an operation created if the deployment ended in an error, unless it was refused itself."""
+    if error is not None and getattr(error, "operation_name", None) != operation:
+        delete(connection, name)
+
+
+@contextlib.contextmanager
+def _if_there() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if "Could not find" not in str(error):
+            raise

@@ -12,7 +12,7 @@ from IPython import get_ipython
 
 from helpers import images, plots
 from helpers.aws import invocation
-from helpers.aws.endpoint_status import EndpointError
+from helpers.aws.invocation import EndpointError
 from helpers.endpoint import MultiModelEndpoint
 from helpers.plots import style
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from helpers import datasets, s3, users, weights
 from helpers.aws import artifacts
+from helpers.aws.connection import Connection
 from helpers.datasets import Dataset
-from helpers.session import Connection
 from helpers.users import UserDataset
 
 FIRST_NOTEBOOK = "01_prepare_data"

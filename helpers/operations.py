@@ -7,8 +7,8 @@ SageMaker AI models" in the SageMaker developer guide.
 from collections.abc import Sequence
 from typing import Any
 
+from helpers.aws.connection import Connection
 from helpers.aws.endpoint_metrics import METRICS
-from helpers.session import Connection
 
 _VARIANT = "AllTraffic"
 # A new instance starts without models, so removing one takes more patience than adding one.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import yaml
 
-from helpers.errors import show_as_sentences
+from helpers.display.errors import show_as_sentences
 
 # What a parameter takes, in words and as a test.
 Rule = tuple[str, Callable[[object], bool]]

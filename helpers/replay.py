@@ -1,22 +1,20 @@
 """Live traffic: the calls of a trace, made at their times, and how long each of them took."""
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 from botocore.config import Config
 
+from helpers.aws import invocation
 from helpers.capacity import Trace
+from helpers.display.progress import Step
 from helpers.endpoint import MultiModelEndpoint
-from helpers.progress import Step
 
 MOST_CALLS_AT_ONCE = 32
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,28 +22,20 @@ class Replay:
     """Calls that were made.
 
     Attributes:
-        trace: When they were due, and which model they named.
         seconds: float64 array (M,), from the moment that each was due to its answer.
         began: When the trace began.
     """
 
-    trace: Trace
     seconds: np.ndarray
     began: datetime
 
-    def percentile(self, percent: float) -> float:
-        """Return the seconds within which so many percent of the calls were answered."""
-        return float(np.percentile(self.seconds, percent))
 
-
-def replay(
+def run(
     endpoint: MultiModelEndpoint,
     trace: Trace,
     *,
     target_models: Sequence[str],
-    body: bytes,
-    watch: bool = False,
-    step: Step | None = None,
+    images: np.ndarray | Sequence[bytes],
 ) -> Replay:
     """Make the calls of a trace at their times, whether or not earlier ones have been answered.
 
@@ -56,18 +46,12 @@ def replay(
         endpoint: An endpoint in service.
         trace: When to call which model.
         target_models: Their names, by the numbers of the trace.
-        body: The request, the same for all calls, as ``endpoint.request_body`` makes it.
-        watch: Look at CloudWatch about once a second meanwhile; the stand-in counts loaded models at each look, AWS
-            by itself each minute.
-        step: The step that these calls are a part of; by default one of their own.
+        images: What each call asks about, as `MultiModelEndpoint.predict` takes them.
 
     Raises:
         ClientError: If a call fails; those under way are waited for, and no further one is made.
     """
-    if step is None:
-        with calls_made(endpoint, len(trace)) as step:
-            return replay(endpoint, trace, target_models=target_models, body=body, watch=watch, step=step)
-    seconds = np.empty(len(trace))
+    body, seconds = invocation.request_body(images), np.empty(len(trace))
     failures: list[Exception] = []
     # A call that is made again after a failure would count as a slow one.
     options = Config(max_pool_connections=MOST_CALLS_AT_ONCE, retries={"total_max_attempts": 1})
@@ -75,19 +59,17 @@ def replay(
 
     def call(index: int, due: float) -> None:
         try:
-            response = runtime.invoke_endpoint(
-                EndpointName=endpoint.name,
-                ContentType="application/json",
-                Body=body,
-                TargetModel=target_models[trace.models[index]],
-            )
-            response["Body"].read()
+            invocation.invoke(runtime, endpoint.name, body, target_model=target_models[trace.models[index]])
         except Exception as error:
             failures.append(error)
         seconds[index] = time.perf_counter() - due
         step.advance()
 
-    with _looks(endpoint, watch), ThreadPoolExecutor(MOST_CALLS_AT_ONCE) as pool:
+    stays = f"The endpoint {endpoint.name} stays, and on AWS it bills until you delete it."
+    with (
+        Step(f"Calls of {endpoint.name}", total=len(trace), unit="calls", if_stopped=stays) as step,
+        ThreadPoolExecutor(MOST_CALLS_AT_ONCE) as pool,
+    ):
         began, start = datetime.now(UTC), time.perf_counter()
         for index, moment in enumerate(trace.starts.tolist()):
             due = start + moment
@@ -97,30 +79,4 @@ def replay(
             pool.submit(call, index, due)
     if failures:
         raise failures[0]
-    return Replay(trace, seconds, began)
-
-
-def calls_made(endpoint: MultiModelEndpoint, count: int) -> Step:
-    """Return the step that shows so many calls of an endpoint."""
-    stays = f"The endpoint {endpoint.name} stays, and on AWS it bills until you delete it."
-    return Step(f"Calls of {endpoint.name}", total=count, unit="calls", if_stopped=stays)
-
-
-@contextmanager
-def _looks(endpoint: MultiModelEndpoint, watch: bool) -> Iterator[None]:
-    """Look at the number of loaded models from time to time while a block runs."""
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.wait(_SECONDS_BETWEEN_LOOKS):
-            endpoint.metric("LoadedModelCount", minutes=1)
-
-    thread = threading.Thread(target=look, daemon=True)
-    if watch:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if watch:
-            thread.join()
+    return Replay(seconds, began)

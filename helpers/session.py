@@ -1,16 +1,9 @@
-"""The session of a notebook: which SageMaker it talks to, and where its things lie in S3.
-
-This is the only module that knows whether the target is Amazon SageMaker or the stand-in on this machine.
-"""
+"""The session of a notebook. Only this module knows whether it talks to Amazon SageMaker or to the emulator."""
 
 import contextlib
-import logging
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,118 +11,16 @@ import local_sagemaker
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from helpers.account import Account
-from helpers.errors import show_as_sentences
-from helpers.progress import Step
+from helpers.aws.connection import Account, Connection, read_account, sdk_session
+from helpers.display.errors import show_as_sentences
+from helpers.display.progress import Step
 
 TARGETS = ("local", "aws")
 _IN_STUDIO = Path("/opt/ml/metadata/resource-metadata.json")
 # Who cannot reach AWS is to learn it in seconds.
 _IMPATIENT = Config(connect_timeout=10, retries={"total_max_attempts": 2})
 _ROLE = "a role that SageMaker may assume (SAGEMAKER_ROLE_ARN)"
-# AWS's own tests pair these two; there is no inference image 2.21.
-_TENSORFLOW = {"training": "2.21", "inference": "2.20"}
 _connected_to: str | None = None
-
-
-@dataclass(frozen=True)
-class Connection:
-    """A way to SageMaker, and the S3 locations that the notebooks hand over through.
-
-    Attributes:
-        target: ``"local"`` or ``"aws"``.
-        region: AWS Region.
-        bucket: S3 bucket for everything the series stores.
-        prefix: Key prefix in that bucket.
-        role_arn: Execution role of jobs and models.
-        account: What the account asks of them.
-        boto: boto3 session.
-    """
-
-    target: str
-    region: str
-    bucket: str
-    prefix: str
-    role_arn: str
-    account: Account = field(repr=False)
-    boto: Any = field(repr=False)
-
-    @cached_property
-    def sagemaker(self) -> Any:
-        """SageMaker Python SDK session, made when it is first wanted: importing the SDK takes four seconds."""
-        return _sdk_session(self.boto, self.bucket)
-
-    @property
-    def base_uri(self) -> str:
-        """S3 URI below which the series keeps everything."""
-        return f"s3://{self.bucket}/{self.prefix}/"
-
-    @property
-    def jobs_uri(self) -> str:
-        """S3 URI that training jobs write their artifacts to."""
-        return f"{self.base_uri}jobs/"
-
-    @property
-    def models_uri(self) -> str:
-        """S3 URI of the archives behind the multi-model endpoint."""
-        return f"{self.base_uri}mme/"
-
-    @property
-    def user_models_uri(self) -> str:
-        """S3 URI of the archives of personal models."""
-        return f"{self.base_uri}mme-users/"
-
-    @property
-    def weights_uri(self) -> str:
-        """S3 URI of the pretrained VGG16 base."""
-        return f"{self.base_uri}weights/vgg16/"
-
-    def dataset_uri(self, slug: str) -> str:
-        """Return the S3 URI of a data set."""
-        return f"{self.base_uri}datasets/{slug}/"
-
-    def model_uri(self, slug: str) -> str:
-        """Return the S3 URI of a published model archive."""
-        return f"{self.models_uri}{slug}.tar.gz"
-
-    def image(self, scope: str, instance_type: str) -> str:
-        """Return the address of a container image: the account's own, or AWS's of TensorFlow.
-
-        Args:
-            scope: ``"training"`` or ``"inference"``.
-            instance_type: The image is for its processor.
-        """
-        own = {"training": self.account.training_image, "inference": self.account.serving_image}[scope]
-        if own:
-            return own
-        with Step("Importing the SageMaker SDK", stays=False):
-            _ = self.sagemaker  # which imports it quietly
-            from sagemaker.core import image_uris
-
-        address: str = image_uris.retrieve(
-            "tensorflow",
-            self.region,
-            version=_TENSORFLOW[scope],
-            py_version="py312",
-            instance_type=instance_type,
-            image_scope=scope,
-        )
-        return address
-
-    @property
-    def poll_seconds(self) -> float:
-        """Seconds between two looks at something that takes long."""
-        return 0.5 if self.target == "local" else 10.0
-
-    @property
-    def metric_period(self) -> int:
-        """Seconds between two points of an endpoint's metrics: SageMaker publishes them by the minute."""
-        return 1 if self.target == "local" else 60
-
-    @property
-    def where(self) -> str:
-        """A phrase that says where work runs, for titles and records."""
-        return "on this machine (local_sagemaker)" if self.target == "local" else f"on Amazon SageMaker ({self.region})"
 
 
 def connect(
@@ -137,13 +28,13 @@ def connect(
 ) -> Connection:
     """Connect to SageMaker.
 
-    ``"local"`` starts the stand-in if it is not running and points the SDK at it. ``"aws"`` uses the account, the
-    Region and the role of Studio, or of the AWS profile (the role then from ``SAGEMAKER_ROLE_ARN``).
+    `"local"` starts the emulator if it is not running and points the SDK at it. `"aws"` uses the account, the Region
+    and the role of Studio, or of the AWS profile (the role then from `SAGEMAKER_ROLE_ARN`).
 
     Args:
-        target: ``"local"`` or ``"aws"``.
+        target: `"local"` or `"aws"`.
         prefix: Key prefix for everything that is stored in S3.
-        account: What the account asks of jobs and endpoints, as ``Account`` has it; by default nothing.
+        account: What the account asks of jobs and endpoints, as `Account` has it; by default nothing.
 
     Raises:
         ValueError: If the target or a setting of the account is unknown, or this process is connected to the other
@@ -153,7 +44,7 @@ def connect(
     global _connected_to
     show_as_sentences()
     _check_target(target)
-    settings = Account.read(account or {})
+    settings = read_account(account or {})
     if _connected_to not in (None, target):
         raise ValueError(
             f"This kernel is connected to {_connected_to!r}, and AWS clients keep their address. "
@@ -167,7 +58,7 @@ def connect(
 
 @contextlib.contextmanager
 def running(target: str) -> Iterator[None]:
-    """Keep the target running for a block: the stand-in is started if needed, and stopped if this started it."""
+    """Keep the target running for a block: start the emulator if needed, and stop it then."""
     _check_target(target)
     if target == "aws":
         yield
@@ -182,7 +73,7 @@ def running(target: str) -> Iterator[None]:
 
 
 def missing_on_aws() -> list[str]:
-    """Return what the target ``"aws"`` lacks to be connected to, in words; nothing is asked of AWS."""
+    """Return what the target `"aws"` lacks, in words, without asking AWS."""
     import boto3
 
     boto = boto3.Session()
@@ -201,7 +92,7 @@ def _check_target(target: str) -> None:
 
 def _point_at_local() -> tuple[str, str]:
     server = local_sagemaker.start()
-    # These would win over the stand-in's address and credentials, or be sent along with them.
+    # These would win over the emulator's address and credentials, or be sent along with them.
     foreign = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_")
     for name in [name for name in os.environ if name.startswith(foreign)]:
         del os.environ[name]
@@ -258,16 +149,17 @@ def _open(target: str, prefix: str, account: Account, role_arn: str | None, buck
     else:
         from sagemaker.core.helper.session_helper import get_execution_role
 
-        sdk = _sdk_session(boto, bucket)
+        sdk = sdk_session(boto, bucket)
         role_arn, bucket = role_arn or get_execution_role(sdk), sdk.default_bucket()
-    return Connection(target, boto.region_name, bucket, prefix, role_arn, account, boto)
-
-
-def _sdk_session(boto: Any, bucket: str | None) -> Any:
-    with warnings.catch_warnings():  # quietly, because the SDK's progress messages drown a notebook's own
-        warnings.simplefilter("ignore")
-        from sagemaker.core.helper.session_helper import Session
-
-        for name in ("sagemaker", "sagemaker.core", "sagemaker.train", "sagemaker.config"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        return Session(boto_session=boto, default_bucket=bucket)
+    local = target == "local"
+    return Connection(
+        target,
+        boto.region_name,
+        bucket,
+        prefix,
+        role_arn,
+        where="on this machine (local_sagemaker)" if local else f"on Amazon SageMaker ({boto.region_name})",
+        poll_seconds=0.5 if local else 10.0,
+        account=account,
+        boto=boto,
+    )

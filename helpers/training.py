@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from helpers import s3
 from helpers.aws import artifacts, job_log
 from helpers.aws.artifacts import ArtifactError, Mistakes
-from helpers.progress import Step
-from helpers.session import Connection
+from helpers.aws.connection import Connection
+from helpers.display.progress import Step
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "training_scripts"
 # Where a job has its checkpoints; they are kept in S3 while it runs.

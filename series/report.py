@@ -12,7 +12,7 @@ import jinja2
 import nbformat
 
 from helpers import results
-from helpers.progress import duration
+from helpers.display.progress import duration
 
 SUMMARY, PAGE = "summary.json", "index.html"
 PACKAGES = ("tensorflow", "keras", "numpy", "sagemaker", "boto3", "papermill")

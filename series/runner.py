@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from helpers import results
-from helpers.progress import Step
+from helpers.display.progress import Step
 from series import report
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -54,7 +54,7 @@ class NotebookStep(Step):
             self.say(f"{self.name}  {self._started}/{self._cells}  {self.section}")
 
     def look(self) -> None:
-        """Say where the notebook is, and what a long step of its cell (``helpers.progress``) shows meanwhile."""
+        """Say where the notebook is, and what a `Step` of its cell shows meanwhile."""
         shown = [output.get("data", {}) for output in list(self._cell.get("outputs", []))]
         steps = [data["text/plain"].split("\n")[0] for data in shown if "<progress" in data.get("text/html", "")]
         filled = _BAR * max(self._started - 1, 0) // max(self._cells, 1)

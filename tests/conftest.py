@@ -15,7 +15,7 @@ from local_sagemaker import Status, start, stop
 from nbformat import v4
 
 from helpers import orphaned_resources, session
-from helpers.aws import removal
+from helpers.aws.connection import Connection
 from tests.browser import MISSING, PROGRAMS, Browser
 
 matplotlib.use("Agg")
@@ -124,14 +124,14 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Status]:
 
 
 @pytest.fixture(scope="module")
-def connection(request: pytest.FixtureRequest) -> Iterator[session.Connection]:
+def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """The connection of a notebook to the target of the tests; afterwards all is as it was."""
     prefix = f"series-{uuid.uuid4().hex[:8]}"
     if request.config.option.target == "aws":
         on_aws = session.connect("aws", prefix=prefix)
         yield on_aws
-        for leftover in orphaned_resources.find(on_aws):
-            removal.REMOVE[leftover.kind](on_aws, leftover.name)
+        for resource in orphaned_resources.find(on_aws):
+            orphaned_resources.delete(on_aws, resource)
         return
     local_server: Status = request.getfixturevalue("local_server")
     before = dict(os.environ)

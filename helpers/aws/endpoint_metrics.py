@@ -1,12 +1,12 @@
 """What CloudWatch knows of an endpoint. On AWS metrics arrive a minute or two after the calls."""
 
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from helpers.aws.endpoint_status import EndpointError
-from helpers.session import Connection
+from helpers.aws.connection import Connection
+from helpers.aws.invocation import EndpointError
 
 # Each metric, and its namespace.
 METRICS = {
@@ -20,52 +20,40 @@ METRICS = {
     "Invocation5XXErrors": "AWS/SageMaker",
     "LoadedModelCount": "/aws/sagemaker/Endpoints",
 }
+_LATE = 600  # seconds to wait for what has been called already
 
 
-def readable(name: str, total: Mapping[str, float]) -> dict[str, float | str]:
-    """Return what ``EndpointMetrics.total`` returned with a unit, and times in milliseconds.
-
-    Args:
-        name: One of ``METRICS``.
-        total: Its values; may be empty.
-    """
-    if not total:
-        return {}
-    divisor, unit = (1000.0, "ms") if name.endswith(("Time", "Latency")) else (1.0, "")
-    columns = {"average": "Average", "least": "Minimum", "most": "Maximum"}
-    values = {column: total[key] / divisor for column, key in columns.items()}
-    return {"samples": int(total["SampleCount"]), **values, "unit": unit}
-
-
+@dataclass(frozen=True)
 class EndpointMetrics:
-    """The metrics of one endpoint."""
+    """The metrics of one endpoint.
 
-    def __init__(self, connection: Connection, endpoint_name: str) -> None:
-        """Read nothing yet.
+    Attributes:
+        connection: The session.
+        endpoint_name: Name of the endpoint.
+    """
 
-        Args:
-            connection: The session.
-            endpoint_name: Name of the endpoint.
-        """
-        self._connection = connection
-        self._endpoint_name = endpoint_name
+    connection: Connection
+    endpoint_name: str
 
-    def total(self, name: str, *, minutes: int, samples: int = 0) -> dict[str, float]:
+    def total(
+        self, name: str, *, since: datetime | None = None, minutes: int = 60, samples: int = 0
+    ) -> dict[str, float]:
         """Return SampleCount, Average, Minimum, Maximum and Sum of a metric; empty if there is no data.
 
         Args:
-            name: One of ``METRICS``; times are in microseconds.
+            name: One of `METRICS`; times are in microseconds.
+            since: Where to begin, with a time zone; by default so many minutes ago.
             minutes: How far back to look.
-            samples: Wait, at most ten minutes, until CloudWatch has so many: on AWS they arrive minutes late.
+            samples: Wait, at most ten minutes, until CloudWatch has so many.
 
         Raises:
             EndpointError: If they do not arrive.
         """
-        since, deadline = datetime.now(UTC) - timedelta(minutes=minutes), time.monotonic() + 600
-        while (count := _sum(points := self._data_points(name, since=since, period=60), "SampleCount")) < samples:
+        since, deadline = since or datetime.now(UTC) - timedelta(minutes=minutes), time.monotonic() + _LATE
+        while (count := _sum(points := self._data_points(name, since), "SampleCount")) < samples:
             if time.monotonic() > deadline:
                 raise EndpointError(f"CloudWatch has {count:.0f} of {samples} samples of {name}. Try again in minutes.")
-            time.sleep(self._connection.poll_seconds)
+            time.sleep(self.connection.poll_seconds)
         if not points:
             return {}
         return {
@@ -76,48 +64,37 @@ class EndpointMetrics:
             "Sum": _sum(points, "Sum"),
         }
 
-    def over_time(self, name: str, *, since: datetime) -> list[tuple[float, float]]:
-        """Return a metric's average for each period of ``connection.metric_period``.
+    def table(self, *names: str, minutes: int = 60) -> dict[str, dict[str, float | str]]:
+        """Return metrics as `results.Table` takes them: samples, average, least, most and unit; times in milliseconds.
 
-        Args:
-            name: One of ``METRICS``; times are in microseconds.
-            since: Where to begin, with a time zone.
-
-        Returns:
-            Seconds since then and the average, in order.
+        A metric without data yet is empty.
         """
-        points = self._data_points(name, since=since, period=self._connection.metric_period)
-        averages = {point["Timestamp"]: point["Sum"] / point["SampleCount"] for point in points}
-        return [((moment - since).total_seconds(), averages[moment]) for moment in sorted(averages)]
+        rows: dict[str, dict[str, float | str]] = {}
+        for name in names:
+            total = self.total(name, minutes=minutes)
+            divisor, unit = (1000.0, "ms") if name.endswith(("Time", "Latency")) else (1.0, "")
+            columns = {"average": "Average", "least": "Minimum", "most": "Maximum"}
+            values = {column: total[key] / divisor for column, key in columns.items() if total}
+            rows[name] = {"samples": int(total["SampleCount"]), **values, "unit": unit} if total else {}
+        return rows
 
-    def loaded_models(self, *, since: datetime, seconds: float) -> int:
-        """Return the most models that one instance had loaded, once CloudWatch has that number.
-
-        Args:
-            since: From when on, with a time zone.
-            seconds: How long to wait for it.
+    def loaded_models(self, *, since: datetime) -> int:
+        """Return the most models that one instance had loaded since a moment, once CloudWatch has that number.
 
         Raises:
-            EndpointError: If it does not arrive.
+            EndpointError: If it does not arrive within ten minutes.
         """
-        deadline = time.monotonic() + seconds
-        while not (counted := self._data_points("LoadedModelCount", since=since, period=60)):
-            if time.monotonic() > deadline:
-                raise EndpointError(
-                    f"CloudWatch does not know yet how many models {self._endpoint_name} has loaded. Try again."
-                )
-            time.sleep(self._connection.poll_seconds)
-        return int(max(point["Maximum"] for point in counted))
+        return int(self.total("LoadedModelCount", since=since, samples=1)["Maximum"])
 
-    def _data_points(self, name: str, *, since: datetime, period: int) -> list[dict[str, Any]]:
-        dimensions = {"EndpointName": self._endpoint_name, "VariantName": "AllTraffic"}
-        answer = self._connection.boto.client("cloudwatch").get_metric_statistics(
+    def _data_points(self, name: str, since: datetime) -> list[dict[str, Any]]:
+        dimensions = {"EndpointName": self.endpoint_name, "VariantName": "AllTraffic"}
+        answer = self.connection.boto.client("cloudwatch").get_metric_statistics(
             Namespace=METRICS[name],
             MetricName=name,
             Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
             StartTime=since,
             EndTime=datetime.now(UTC) + timedelta(minutes=1),
-            Period=period,
+            Period=60,
             Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
         )
         data_points: list[dict[str, Any]] = answer["Datapoints"]

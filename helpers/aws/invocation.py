@@ -14,24 +14,16 @@ from typing import Any
 import numpy as np
 from botocore.exceptions import ClientError
 
-from helpers import images as image_files
-from helpers.aws.endpoint_status import EndpointError
-
 MAX_BODY_BYTES = 6 * 1024 * 1024
-# The platform goes on loading a model for so long after the first call for it.
+# SageMaker answers after a minute, and goes on loading a model for so long after the first call for it.
 _LOADING_SECONDS = 360
-
-
+_SECONDS_BETWEEN_CALLS = 5.0
 # What TensorFlow says around the words of a model: that a check failed, and at which node of its graph.
 _TRIMMINGS = re.compile(r"\s*\[\[\{\{node.*\Z|^assertion failed: \[(.*?)\](?=\s|\Z)", re.DOTALL)
 
 
-class UnknownModelError(EndpointError):
-    """There is no archive of that name below the endpoint's prefix."""
-
-
-class RefusedError(EndpointError):
-    """The model cannot take the request."""
+class EndpointError(RuntimeError):
+    """The endpoint cannot be deployed or does not answer as asked; the message names the next step."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +86,15 @@ def _warn_of_scale(pixels: np.ndarray) -> None:
 
 def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
     """Say how to get images into one call."""
+    from helpers import images as files  # with Pillow, which a notebook that only deploys does without
+
     if isinstance(images, np.ndarray):
         return "Send fewer images, or send them as JPEG or PNG files."
     for index, file in enumerate(images):
         name = f"image {index}" if len(images) > 1 else "the image"
         if len(file) * 4 / 3 + 100 > MAX_BODY_BYTES:  # base64 makes four bytes of three
             try:
-                width, height = image_files.read(file).size
+                width, height = files.read(file).size
             except ValueError as error:
                 return f"{name.capitalize()} {error}."
             # Smaller pictures take more bytes a pixel, so it stays well below.
@@ -110,67 +104,63 @@ def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
     return "Send fewer images in one call."
 
 
-def find_unreadable(files: Sequence[bytes]) -> str:
-    """Say which file of a batch cannot be read, and why; empty if all can."""
-    for index, file in enumerate(files):
-        try:
-            image_files.read(file)
-        except ValueError as error:
-            return f"image {index} (of {len(files)}, counted from 0) {error}"
-    return ""
+def invoke(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) -> bytes:
+    """Call a model and return its answer, as JSON.
 
-
-def predict(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) -> Predictions:
-    """Call a model, wait for it while it is still loading, and read its answer.
+    A model that is still loading is waited for, up to six minutes: after one minute SageMaker answers 429,
+    `ModelNotReadyException`, which boto3's default retry mode does not repeat.
 
     Args:
-        runtime: boto3 client of ``sagemaker-runtime``.
+        runtime: boto3 client of `sagemaker-runtime`. Its `invoke_endpoint` and not the SDK's `Endpoint.invoke`, which
+            takes seconds to import and milliseconds a call, and cannot be told how often to repeat it.
         endpoint_name: Name of the endpoint.
-        body: As ``request_body`` makes it.
+        body: As `request_body` makes it.
         target_model: Name of the archive.
 
     Raises:
-        RefusedError: If the model refuses the images.
-        EndpointError: If the model is unknown, or answers in another form than those of the series.
+        ClientError: If the call fails.
     """
-    started = time.perf_counter()
-    response = _invoke(runtime, endpoint_name, body, target_model)
-    answer = json.loads(response["Body"].read())
-    seconds = time.perf_counter() - started
-    try:
-        rows = answer["predictions"]
-        return Predictions(
-            [row["label"] for row in rows], np.array([row["probabilities"] for row in rows]), seconds=seconds
-        )
-    except (KeyError, TypeError) as error:
-        raise EndpointError(
-            f"{target_model} answers without label and probabilities. Export it as "
-            "training_scripts/shared/exporting.py does, or call it with boto3's invoke_endpoint."
-        ) from error
-
-
-def _invoke(runtime: Any, endpoint_name: str, body: bytes, target_model: str) -> dict[str, Any]:
     deadline = time.monotonic() + _LOADING_SECONDS
     while True:
         try:
-            answer: dict[str, Any] = runtime.invoke_endpoint(
+            answer = runtime.invoke_endpoint(
                 EndpointName=endpoint_name, ContentType="application/json", Body=body, TargetModel=target_model
             )
-            return answer
+            content: bytes = answer["Body"].read()
+            return content
         except runtime.exceptions.ModelNotReadyException:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(5)  # botocore does not retry this error
-        except runtime.exceptions.ModelError as error:
-            raise RefusedError(f"{target_model} refused the request: {_reason(error)}") from error
-        except ClientError as error:
-            if "Failed to download model data" not in str(error):
-                raise
-            raise UnknownModelError(f"{endpoint_name} finds no model {target_model}.") from error
+            time.sleep(_SECONDS_BETWEEN_CALLS)
 
 
-def _reason(error: ClientError) -> str:
-    """Return what the container said, out of the ``{"error": …}`` that it answers with."""
+def read_answer(content: bytes, *, target_model: str, seconds: float) -> Predictions:
+    """Return what `invoke` returned, read.
+
+    Raises:
+        EndpointError: If the model answers in another form than those of the series.
+    """
+    try:
+        rows = json.loads(content)["predictions"]
+        probabilities = np.array([row["probabilities"] for row in rows])
+        return Predictions([row["label"] for row in rows], probabilities, seconds=seconds)
+    except (KeyError, TypeError) as error:
+        raise EndpointError(
+            f"{target_model} answers without label and probabilities. Export it with the exporting module of "
+            "training_scripts, or call it with boto3's invoke_endpoint."
+        ) from error
+
+
+def explain(error: ClientError, images: np.ndarray | Sequence[bytes]) -> str:
+    """Say why a model refused images: which of the files cannot be read, or else the container's own words."""
+    if not isinstance(images, np.ndarray):
+        from helpers import images as files
+
+        for index, file in enumerate(images):
+            try:
+                files.read(file)
+            except ValueError as reason:
+                return f"image {index} (of {len(images)}, counted from 0) {reason}."
     text: str = error.response.get("OriginalMessage", str(error))
     with contextlib.suppress(ValueError, KeyError, TypeError):
         text = str(json.loads(text)["error"])

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.progress import Step
-from helpers.session import Connection
+from helpers.aws.connection import Connection
+from helpers.display.progress import Step
 
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _EPOCH = re.compile(r"epoch (\d+)/(\d+) .*")

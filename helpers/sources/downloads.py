@@ -13,7 +13,7 @@ from typing import Any
 
 import pooch
 
-from helpers.progress import Step
+from helpers.display.progress import Step
 
 # Everything that is downloaded lands here; git ignores it.
 DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"

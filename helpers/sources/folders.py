@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import images
-from helpers.progress import Step
+from helpers.display.progress import Step
 
 # Files of other names are looked into: what a file is, its content says.
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from helpers.progress import Step
+from helpers.display.progress import Step
 from helpers.sources.pools import CIFAR_SIZE, DIGIT_SIZE, Pool
 
 # generated_sample is imported where an image is drawn: most notebooks draw none.

@@ -1,16 +1,21 @@
 import io
+import os
 import uuid
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 
+import boto3
 import numpy as np
 import pytest
+from botocore.client import BaseClient
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from helpers import endpoint, s3
+from helpers import endpoint, s3, session
 from helpers.aws.endpoint_metrics import METRICS
-from helpers.endpoint import EndpointError
+from helpers.aws.invocation import EndpointError
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 
@@ -18,7 +23,7 @@ BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 @pytest.fixture(scope="module")
 def deployed(connection, classifiers):
     """An endpoint as notebook 04 deploys it, with the model "dense"."""
-    s3.upload_file(connection, classifiers["dense"], f"{connection.models_uri}dense.tar.gz")
+    s3.upload(connection, classifiers["dense"], f"{connection.models_uri}dense.tar.gz")
     name = f"series-{uuid.uuid4().hex[:8]}"
     found = endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
     yield found
@@ -41,7 +46,7 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
 
 def test_deploying_afresh_starts_without_loaded_models(connection, classifiers):
     name, models_uri = "afresh", f"{connection.base_uri}afresh/"
-    s3.upload_file(connection, classifiers["dense"], models_uri + "a.tar.gz")
+    s3.upload(connection, classifiers["dense"], models_uri + "a.tar.gz")
     options = {"models_uri": models_uri, "instance_type": "ml.c5.xlarge"}
     created = []
     for _ in range(2):
@@ -111,9 +116,9 @@ def test_a_target_model_that_is_taken_can_be_called(deployed, classifiers, name)
 def test_a_first_call_is_a_miss_whoever_called_the_model_before(deployed):
     before = deployed.list_models()
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    hits, calls = (deployed.metric("ModelCacheHit")[key] for key in ("Sum", "SampleCount"))
+    hits, calls = (deployed.metrics.total("ModelCacheHit")[key] for key in ("Sum", "SampleCount"))
     assert deployed.time_first_call(BRIGHT, target_model="dense.tar.gz") > 0
-    after = deployed.metric("ModelCacheHit")
+    after = deployed.metrics.total("ModelCacheHit")
     assert (after["Sum"], after["SampleCount"]) == (hits, calls + 1)
     assert deployed.list_models() == before
 
@@ -127,12 +132,11 @@ def test_a_new_version_has_a_name_that_is_not_taken(deployed):
 
 def test_metrics_are_shown_in_units_that_people_use(deployed):
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    found = deployed.metrics("ModelLoadingTime", "ModelCacheHit")
-    milliseconds = deployed.metric("ModelLoadingTime")["Average"] / 1000
+    found = deployed.metrics.table("ModelLoadingTime", "ModelCacheHit")
+    milliseconds = deployed.metrics.total("ModelLoadingTime")["Average"] / 1000
     assert found["ModelLoadingTime"]["average"] == pytest.approx(milliseconds)
     assert found["ModelLoadingTime"]["unit"] == "ms"
     assert 0 <= found["ModelCacheHit"]["average"] <= 1
-    assert endpoint.readable("ModelCacheHit", {}) == {}
 
 
 @pytest.mark.aws
@@ -159,27 +163,19 @@ def test_images_the_model_refuses_are_an_error_with_its_words(deployed, images, 
 
 def test_metrics_tell_what_happened(deployed):
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    before = deployed.metric("ModelCacheHit")
+    before = deployed.metrics.total("ModelCacheHit")
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    after = deployed.metric("ModelCacheHit")
+    after = deployed.metrics.total("ModelCacheHit")
     assert (after["SampleCount"] - before["SampleCount"], after["Sum"] - before["Sum"]) == (1, 1)
-    latency = deployed.metric("ModelLatency")
+    latency = deployed.metrics.total("ModelLatency")
     assert 0 < latency["Minimum"] <= latency["Average"] <= latency["Maximum"]
-    assert all(isinstance(deployed.metric(name), dict) for name in METRICS)
+    assert all(isinstance(deployed.metrics.total(name), dict) for name in METRICS)
 
 
 def test_the_loaded_models_are_counted(deployed):
     since = datetime.now(UTC)
     deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    assert deployed.loaded_models(since=since) >= 1
-
-
-def test_a_metric_is_read_over_time(deployed):
-    since = datetime.now(UTC)
-    deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    points = deployed.metric_over_time("ModelCacheHit", since=since)
-    assert points and all(-1 <= seconds <= 60 and 0 <= average <= 1 for seconds, average in points)
-    assert points == sorted(points)
+    assert deployed.metrics.loaded_models(since=since) >= 1
 
 
 def test_a_removed_model_is_no_longer_listed_and_its_neighbours_are(deployed, connection):
@@ -213,19 +209,84 @@ def test_an_endpoint_that_does_not_exist_names_the_notebook(connection):
     assert endpoint.find(connection, "nobody") is None
 
 
-def test_a_deployment_that_fails_leaves_nothing(connection, monkeypatch):
-    name = f"broken-{uuid.uuid4().hex[:8]}"
+OPERATIONS = ("DescribeModel", "DescribeEndpointConfig", "CreateEndpoint", "DescribeEndpoint")
 
-    def fail(*arguments):
-        raise EndpointError("no capacity")
 
-    monkeypatch.setattr(endpoint, "wait_in_service", fail)
-    with pytest.raises(EndpointError, match="no capacity"):
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError])
+def test_a_deployment_that_is_interrupted_or_fails_at_any_step_leaves_nothing(
+    connection, monkeypatch, operation, error
+):
+    """The step has just been done when the error comes: its answer is lost."""
+    name, call, asked = f"broken-{uuid.uuid4().hex[:8]}", BaseClient._make_api_call, []
+
+    def make_api_call(self, called, parameters):
+        answer = call(self, called, parameters)
+        asked.append(called)
+        if called == operation and asked.count(operation) == 1:
+            raise error
+        return answer
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", make_api_call)
+    with pytest.raises(error):
         endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
     client = connection.boto.client("sagemaker")
     assert endpoint.find(connection, name) is None
     assert client.list_endpoint_configs(NameContains=name)["EndpointConfigs"] == []
     assert client.list_models(NameContains=name)["Models"] == []
+
+
+def client_that_answers(answer):
+    """A client of boto3 whose calls a function answers, given operation and parameters."""
+    client = boto3.client("sagemaker", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    client._make_api_call = answer
+    return SimpleNamespace(boto=SimpleNamespace(client=lambda _: client), poll_seconds=0.001)
+
+
+def test_an_endpoint_is_waited_for_until_it_is_in_service_or_fails():
+    left = ["Creating", "InService", "Creating", "Failed"]
+
+    def answer(operation, parameters):
+        return {"EndpointStatus": left.pop(0), "FailureReason": "no capacity"}
+
+    endpoint._wait(client_that_answers(answer), "endpoint_in_service", "mine")
+    assert left == ["Creating", "Failed"]
+    with pytest.raises(EndpointError, match="The endpoint mine failed: no capacity"):
+        endpoint._wait(client_that_answers(answer), "endpoint_in_service", "mine")
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["Creating", "InService", None], ["Creating", "InService", "delete", None]),
+        (["Deleting", "Deleting", None], ["Deleting", "Deleting", None]),
+        ([None], [None]),
+    ],
+)
+def test_an_endpoint_is_waited_for_until_it_can_be_deleted_and_until_it_is_gone(states, expected):
+    left, calls = list(states), []
+
+    def answer(operation, parameters):
+        if operation == "DeleteEndpoint":
+            calls.append("delete")
+            return {}
+        calls.append(left.pop(0))
+        if calls[-1] is None:
+            error = {"Code": "ValidationException", "Message": "Could not find endpoint"}
+            raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
+        return {"EndpointStatus": calls[-1]}
+
+    endpoint.delete_endpoint(client_that_answers(answer), "left")
+    assert calls == expected
+
+
+def test_other_errors_are_not_taken_for_absence():
+    def describe_endpoint(EndpointName):
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "DescribeEndpoint")
+
+    boto = SimpleNamespace(client=lambda _: SimpleNamespace(describe_endpoint=describe_endpoint))
+    with pytest.raises(ClientError, match="not authorized"):
+        endpoint.find(SimpleNamespace(boto=boto), "mine")
 
 
 def test_a_deployment_that_fails_deletes_nothing_that_was_there_before(connection):
@@ -252,3 +313,34 @@ def test_an_image_that_the_target_cannot_run_is_named_and_leaves_nothing(connect
 def test_deleting_twice_is_no_error(connection):
     gone = endpoint.MultiModelEndpoint(connection, "never-was", models_uri=connection.models_uri)
     gone.delete()
+
+
+@pytest.fixture
+def slow(connection, classifiers, tmp_path, monkeypatch):
+    """An endpoint whose container takes longer to load a model than SageMaker waits with the answer to a call."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(home))
+    monkeypatch.setenv("LOCAL_SAGEMAKER_COLD_START_SECONDS", "0.05")
+    monkeypatch.setattr(session, "_connected_to", None)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)  # and what connecting sets is undone with it
+    with session.running("local"):
+        place = session.connect("local", prefix="slow")
+        for name in ("a", "b"):
+            s3.upload(place, classifiers["dense"], f"{place.models_uri}{name}.tar.gz")
+        yield endpoint.deploy(place, "slow", models_uri=place.models_uri, instance_type="ml.c5.xlarge")
+
+
+def test_a_model_that_loads_slowly_is_waited_for_and_by_boto3_alone_it_is_not(slow, monkeypatch):
+    monkeypatch.setattr(endpoint.invocation, "_SECONDS_BETWEEN_CALLS", 0.1)
+    call = {"EndpointName": "slow", "ContentType": "application/json", "TargetModel": "a.tar.gz"}
+    body = endpoint.invocation.request_body(BRIGHT)
+    boto = slow.connection.boto.client("sagemaker-runtime", config=Config(retries={"mode": "standard"}))
+    with pytest.raises(boto.exceptions.ModelNotReadyException) as refused:
+        boto.invoke_endpoint(**call, Body=body)
+    assert refused.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+    assert slow.predict(BRIGHT, target_model="a.tar.gz").labels == ["bright", "bright"]
+    boto.invoke_endpoint(**call, Body=body)
+    old = slow.connection.boto.client("sagemaker-runtime", config=Config(retries={"mode": "legacy"}))
+    answer = old.invoke_endpoint(**call | {"TargetModel": "b.tar.gz"}, Body=body)
+    assert answer["ResponseMetadata"]["RetryAttempts"] >= 1

@@ -8,7 +8,7 @@ from jupyter_client.manager import start_new_kernel
 from PIL import Image
 
 from helpers import gallery, images
-from helpers.endpoint import EndpointError, Predictions, request_body
+from helpers.aws.invocation import EndpointError, Predictions, request_body
 
 SAMPLES = {"dark": np.zeros((8, 8, 3), np.uint8), "bright": np.full((8, 8, 3), 255, np.uint8)}
 
@@ -135,7 +135,7 @@ def test_it_is_shown_to_a_person_and_to_nobody_else(kernel, project, person):
 import sys; sys.path.insert(0, {str(project)!r})
 import numpy as np
 from helpers import gallery
-from helpers.endpoint import Predictions
+from helpers.aws.invocation import Predictions
 class Endpoint:
     def predict(self, files, *, target_model):
         return Predictions(["a"], np.array([[0.9, 0.1]]), 0.01)

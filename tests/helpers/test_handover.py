@@ -64,7 +64,7 @@ def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):
     (extra / "model.json").write_text(json.dumps(card))
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "1", "1")
-    s3.upload_file(connection, tmp_path / "model.tar.gz", connection.model_uri("drawn"))
+    s3.upload(connection, tmp_path / "model.tar.gz", connection.model_uri("drawn"))
     assert handover.get_model_source(connection, "drawn", notebook="02") == "Drawn. Weights: from scratch"
     with pytest.raises(MissingInputError, match="Run 03 first"):
         handover.get_model_source(connection, "other", notebook="03")

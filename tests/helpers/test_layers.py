@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "helpers"
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 # Modules that lie at the top because notebooks call them, and that folders need as well.
-SHARED = {"images", "progress", "s3", "session"}
+SHARED = {"images"}
 
 
 def imported(source: str) -> Iterator[str]:
@@ -51,7 +51,7 @@ def loop(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_the_imports_are_found():
-    assert "session" in IMPORTS["training"]
+    assert "s3" in IMPORTS["training"]
     assert any(name.startswith("plots.") for name in IMPORTS["plots"])
 
 

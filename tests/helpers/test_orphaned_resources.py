@@ -6,8 +6,8 @@ from botocore.exceptions import NoCredentialsError
 from local_sagemaker import permissions as needed_permissions
 
 from helpers import orphaned_resources, permissions, s3, session, training
-from helpers.aws import job_log, removal
-from helpers.session import Connection
+from helpers.aws import job_log
+from helpers.aws.connection import Connection
 
 
 @dataclasses.dataclass
@@ -30,7 +30,7 @@ def abandoned(place, classifiers, monkeypatch):
     """A run that was killed: a training job, an endpoint with scaling and alarm, uploads, objects."""
     name = place.prefix[:40].replace("_", "-").strip("-")
     client, sagemaker = place.boto.client("s3"), place.boto.client("sagemaker")
-    s3.upload_file(place, classifiers["dense"], f"{place.models_uri}dense.tar.gz")
+    s3.upload(place, classifiers["dense"], f"{place.models_uri}dense.tar.gz")
     client.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}/datasets/half.npz")
     _create_endpoint(place, name, place.models_uri)
     place.boto.client("application-autoscaling").register_scalable_target(
@@ -108,7 +108,7 @@ def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkey
     arguments = ["--target", "local", "--prefix", connection.prefix]
     assert orphaned_resources.main(["list", *arguments]) == 0
     listed = capsys.readouterr().out
-    for kind in orphaned_resources.BILLS:
+    for kind in orphaned_resources.KINDS:
         assert f"\n{kind}  " in listed
     for name in (abandoned.job, f"{abandoned.name}-config", f"{abandoned.name}-misses", "datasets/half.npz"):
         assert name in listed
@@ -119,10 +119,10 @@ def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkey
     assert orphaned_resources.main(["delete", *arguments]) == 1
     assert questions == ["Delete all of this? [y/N] "]
     assert "Nothing was deleted" in capsys.readouterr().out
-    assert len(orphaned_resources.find(connection)) == len(orphaned_resources.BILLS)
+    assert len(orphaned_resources.find(connection)) == len(orphaned_resources.KINDS)
 
     assert orphaned_resources.main(["delete", *arguments, "--yes"]) == 0
-    assert capsys.readouterr().out.count("gone: ") == len(orphaned_resources.BILLS)
+    assert capsys.readouterr().out.count("gone: ") == len(orphaned_resources.KINDS)
     assert orphaned_resources.find(connection) == []
     assert orphaned_resources.main(["list", *arguments]) == 0
     assert "Nothing is left." in capsys.readouterr().out
@@ -143,13 +143,13 @@ def test_whoever_may_run_the_series_may_clean_up(abandoned, allowed, monkeypatch
     monkeypatch.setattr(BaseClient, "_make_api_call", listen)
     connection = abandoned.connection
     for item in orphaned_resources.find(connection):
-        removal.REMOVE[item.kind](connection, item.name)
+        orphaned_resources.delete(connection, item)
     account, role = connection.role_arn.split(":")[4], connection.role_arn.rpartition("/")[2]
     policy = permissions.fill_in(
         "notebook_user", account=account, region=connection.region, role=role, prefix=connection.prefix
     )
     # Under the names that the notebooks give to what this test called otherwise.
-    names = {abandoned.name: "many-models", f"{abandoned.name}-config": "many-models", abandoned.job: "cifar-1"}
+    names = {abandoned.name: "vision-models", f"{abandoned.name}-config": "vision-models", abandoned.job: "cifar-1"}
     renamed = {(action, _renamed(resource, names)) for action, resource in asked}
     assert {action.partition(":")[0] for action, _ in renamed} == {
         "s3", "sagemaker", "cloudwatch", "application-autoscaling"
@@ -169,7 +169,7 @@ def test_an_endpoint_without_models_is_found_by_its_name(place):
     assert orphaned_resources.find(place) == []
     [found] = orphaned_resources.find(place, names=[name])
     assert (found.kind, found.name) == ("alarm", f"{name}-misses")
-    removal.REMOVE["alarm"](place, found.name)
+    orphaned_resources.delete(place, found)
 
 
 def test_a_missing_answer_deletes_nothing(place, monkeypatch, capsys):
@@ -197,3 +197,32 @@ def test_no_credentials_are_an_error_and_no_traceback(monkeypatch, capsys):
     monkeypatch.setattr(session, "connect", connect)
     assert orphaned_resources.main(["list", "--target", "aws"]) == 2
     assert "error: Unable to locate credentials" in capsys.readouterr().err
+
+
+def test_all_uploads_of_a_key_are_aborted_and_those_of_others_go_on(place):
+    client = place.boto.client("s3")
+    keys = [f"{place.prefix}/uploads/{name}" for name in ("a", "a", "a.b")]
+    for key in keys:
+        client.create_multipart_upload(Bucket=place.bucket, Key=key)
+    first, second = orphaned_resources.find(place)
+    assert (first.name, second.name) == tuple(f"s3://{place.bucket}/{key}" for key in keys[1:])
+    orphaned_resources.delete(place, first)
+    assert orphaned_resources.find(place) == [second]
+    orphaned_resources.delete(place, second)
+
+
+def test_a_job_is_waited_for_until_it_has_written_its_last_objects(place, monkeypatch):
+    left, calls = ["InProgress", "Stopping", "Stopped"], []
+
+    class Client:
+        def stop_training_job(self, **_):
+            calls.append("stop")
+
+        def describe_training_job(self, **_):
+            calls.append(left.pop(0))
+            return {"TrainingJobStatus": calls[-1]}
+
+    monkeypatch.setattr(orphaned_resources.time, "sleep", lambda _: None)
+    monkeypatch.setattr(type(place.boto), "client", lambda *_: Client())
+    orphaned_resources.delete(place, orphaned_resources.Resource("training job", "left", "Training"))
+    assert calls == ["stop", "InProgress", "Stopping", "Stopped"]

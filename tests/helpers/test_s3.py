@@ -29,7 +29,7 @@ def test_a_folder_goes_up_with_its_structure_and_comes_back(connection, place, f
 
 @pytest.mark.aws
 def test_a_file_goes_up_and_is_copied(connection, place, folder):
-    uri = s3.upload_file(connection, folder / "a.txt", f"{place}x.txt")
+    uri = s3.upload(connection, folder / "a.txt", f"{place}x.txt")
     assert s3.copy(connection, uri, f"{place}y.txt") == f"{place}y.txt"
     assert s3.list_names(connection, place) == ["x.txt", "y.txt"]
     assert s3.read(connection, f"{place}y.txt") == b"first"

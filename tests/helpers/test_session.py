@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from helpers import session
-from helpers.account import Account
+from helpers.aws.connection import Account
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/SeriesExecutionRole"
@@ -34,7 +34,6 @@ def test_a_connection_knows_the_places_of_the_series(connection, local_server):
     assert connection.dataset_uri("cifar") == f"{base}datasets/cifar/"
     assert connection.model_uri("sign-language") == f"{base}mme/sign-language.tar.gz"
     assert "on this machine" in connection.where
-    assert connection.metric_period == 1
 
 
 def test_a_connection_points_every_client_at_the_server_and_creates_the_bucket(connection, local_server):

@@ -5,7 +5,7 @@ import pytest
 
 from helpers import datasets, handover, s3, training
 from helpers.aws import job_log
-from helpers.progress import Step
+from helpers.display.progress import Step
 from helpers.training import TrainingError
 
 SERIES_SCRIPTS = training.SCRIPTS

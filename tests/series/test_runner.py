@@ -17,7 +17,8 @@ import pytest
 from nbformat import v4
 
 import helpers
-from helpers import progress, results
+from helpers import results
+from helpers.display import progress
 from series import __main__ as series
 from series import runner
 

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.aws import endpoint_metrics
 from helpers.aws.endpoint_metrics import EndpointMetrics
-from helpers.aws.endpoint_status import EndpointError
+from helpers.aws.invocation import EndpointError
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def metrics(monkeypatch):
         client = SimpleNamespace(get_metric_statistics=lambda **_: {"Datapoints": left.pop(0) if left else []})
         boto = SimpleNamespace(client=lambda name: {"cloudwatch": client}[name])
         monkeypatch.setattr(endpoint_metrics.time, "sleep", lambda _: None)
-        return EndpointMetrics(SimpleNamespace(boto=boto, poll_seconds=0.0, metric_period=1), "vision-models")
+        return EndpointMetrics(SimpleNamespace(boto=boto, poll_seconds=0.0), "vision-models")
 
     return make
 
@@ -42,16 +42,21 @@ def test_so_many_samples_are_waited_for(metrics):
     assert late.total("ModelCacheHit", minutes=60, samples=3)["SampleCount"] == 3
 
 
-def test_averages_over_time_are_in_order(metrics):
-    found = metrics([point(7, 2.0, 1.0), point(3, 1.0, 1.0)]).over_time("ModelCacheHit", since=SINCE)
-    assert found == [(3.0, 1.0), (7.0, 0.5)]
-
-
 def test_the_number_of_loaded_models_is_waited_for(metrics):
     late = metrics([], [], [point(0, 1.0, 7.0, 7.0, 7.0), point(1, 1.0, 5.0, 5.0, 5.0)])
-    assert late.loaded_models(since=SINCE, seconds=60) == 7
-    with pytest.raises(EndpointError, match="does not know yet how many models vision-models has loaded"):
-        metrics().loaded_models(since=SINCE, seconds=0)
+    assert late.loaded_models(since=SINCE) == 7
+
+
+def test_samples_that_never_come_are_given_up(metrics, monkeypatch):
+    monkeypatch.setattr(endpoint_metrics, "_LATE", -1)
+    with pytest.raises(EndpointError, match=r"CloudWatch has 0 of 1 samples of LoadedModelCount\. Try again"):
+        metrics().loaded_models(since=SINCE)
+
+
+def test_a_table_has_units_that_people_use_and_an_empty_row_for_what_is_late(metrics):
+    found = metrics([point(0, 2.0, 3000.0, 1000.0, 2000.0)], []).table("ModelLoadingTime", "ModelCacheHit")
+    row = {"samples": 2, "average": 1.5, "least": 1.0, "most": 2.0, "unit": "ms"}
+    assert found == {"ModelLoadingTime": row, "ModelCacheHit": {}}
 
 
 def test_every_metric_has_a_namespace_of_sagemaker():

@@ -16,7 +16,7 @@ from PIL import Image
 
 from helpers import images
 from helpers.aws import invocation
-from helpers.aws.endpoint_status import EndpointError
+from helpers.aws.invocation import EndpointError
 
 BRIGHT = np.full((2, 4, 4, 3), 255, dtype=np.uint8)
 
@@ -37,16 +37,16 @@ def answer(runtime, document):
     runtime.stub.add_response("invoke_endpoint", {"Body": StreamingBody(io.BytesIO(body), len(body))})
 
 
-def predict(runtime):
-    return invocation.predict(runtime, "vision-models", b"{}", target_model="dense.tar.gz")
+def invoke(runtime):
+    return json.loads(invocation.invoke(runtime, "vision-models", b"{}", target_model="dense.tar.gz"))
 
 
-def test_an_answer_becomes_labels_and_probabilities(runtime):
-    answer(runtime, {"predictions": [{"label": "dark", "probabilities": [0.75, 0.25]}]})
-    found = predict(runtime)
+def test_an_answer_becomes_labels_and_probabilities():
+    content = b'{"predictions": [{"label": "dark", "probabilities": [0.75, 0.25]}]}'
+    found = invocation.read_answer(content, target_model="dense.tar.gz", seconds=0.5)
     assert found.labels == ["dark"]
     assert found.probabilities.tolist() == [[0.75, 0.25]]
-    assert found.seconds > 0
+    assert found.seconds == 0.5
 
 
 def test_a_model_that_is_not_ready_is_waited_for(runtime, monkeypatch):
@@ -54,8 +54,8 @@ def test_a_model_that_is_not_ready_is_waited_for(runtime, monkeypatch):
     monkeypatch.setattr(invocation.time, "sleep", waits.append)
     for _ in range(2):
         runtime.stub.add_client_error("invoke_endpoint", "ModelNotReadyException", http_status_code=429)
-    answer(runtime, {"predictions": [{"label": "dark", "probabilities": [1.0]}]})
-    assert predict(runtime).labels == ["dark"]
+    answer(runtime, {"predictions": []})
+    assert invoke(runtime) == {"predictions": []}
     assert len(waits) == 2
 
 
@@ -63,13 +63,12 @@ def test_a_model_that_never_gets_ready_is_given_up(runtime, monkeypatch):
     monkeypatch.setattr(invocation, "_LOADING_SECONDS", -1)
     runtime.stub.add_client_error("invoke_endpoint", "ModelNotReadyException", http_status_code=429)
     with pytest.raises(ClientError, match="ModelNotReadyException"):
-        predict(runtime)
+        invoke(runtime)
 
 
-def test_an_answer_without_label_and_probabilities_is_explained(runtime):
-    answer(runtime, {"predictions": [[0.5, 0.5]]})
+def test_an_answer_without_label_and_probabilities_is_explained():
     with pytest.raises(EndpointError, match="answers without label and probabilities"):
-        predict(runtime)
+        invocation.read_answer(b'{"predictions": [[0.5, 0.5]]}', target_model="dense.tar.gz", seconds=0.5)
 
 
 @pytest.mark.parametrize(
@@ -82,20 +81,17 @@ def test_an_answer_without_label_and_probabilities_is_explained(runtime):
         ('{"error": "assertion failed: [image 2 is a GIF]"}', "image 2 is a GIF"),
     ],
 )
-def test_the_models_own_words_are_passed_on(runtime, said, words):
-    more = {"OriginalMessage": said, "OriginalStatusCode": 400}
-    runtime.stub.add_client_error("invoke_endpoint", "ModelError", http_status_code=424, modeled_fields=more)
-    with pytest.raises(EndpointError, match=f"^dense.tar.gz refused the request: {words}$"):
-        predict(runtime)
+def test_the_models_own_words_are_passed_on(said, words):
+    error = ClientError({"Error": {"Code": "ModelError", "Message": "no"}, "OriginalMessage": said}, "InvokeEndpoint")
+    assert re.fullmatch(words, invocation.explain(error, BRIGHT))
+    assert re.fullmatch(words, invocation.explain(error, [images.encode(BRIGHT[0])]))
 
 
-def test_an_unknown_model_is_told_from_other_errors(runtime):
-    runtime.stub.add_client_error("invoke_endpoint", "ValidationError", "Failed to download model data")
-    with pytest.raises(invocation.UnknownModelError, match=r"vision-models finds no model dense.tar.gz"):
-        predict(runtime)
-    runtime.stub.add_client_error("invoke_endpoint", "AccessDeniedException", "not authorized")
-    with pytest.raises(ClientError, match="not authorized"):
-        predict(runtime)
+def test_the_unreadable_file_of_a_batch_is_named():
+    error = ClientError({"Error": {"Code": "ModelError", "Message": "no"}}, "InvokeEndpoint")
+    assert invocation.explain(error, [images.encode(BRIGHT[0]), b"GIF89a"]) == (
+        "image 1 (of 2, counted from 0) is a GIF file; models read JPEG and PNG files."
+    )
 
 
 def test_the_body_of_pixels_and_of_files():
@@ -164,11 +160,3 @@ def test_pixels_that_may_be_images_are_not_warned_of(pixels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         invocation.request_body(pixels)
-
-
-def test_the_unreadable_file_of_a_batch_is_found():
-    good = images.encode(BRIGHT[0])
-    assert invocation.find_unreadable([good, good]) == ""
-    assert invocation.find_unreadable([good, b"GIF89a"]) == (
-        "image 1 (of 2, counted from 0) is a GIF file; models read JPEG and PNG files"
-    )

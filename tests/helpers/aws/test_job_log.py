@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from helpers.aws import job_log
-from helpers.progress import Step
+from helpers.display.progress import Step
 
 LINES = [
     "+ python train.py",

@@ -260,7 +260,7 @@ def deployed(connection, model, tmp_path):
     models_uri = f"{connection.base_uri}decoding/"
     for name, folder in (("first", model), ("second", export(tmp_path / "second"))):
         archive = shutil.make_archive(str(tmp_path / name), "gztar", folder.parent)
-        s3.upload_file(connection, Path(archive), f"{models_uri}{name}.tar.gz")
+        s3.upload(connection, Path(archive), f"{models_uri}{name}.tar.gz")
     name = f"decoding-{uuid.uuid4().hex[:8]}"
     found = endpoint.deploy(connection, name, models_uri=models_uri, instance_type="ml.c5.xlarge")
     yield found

@@ -11,7 +11,7 @@ from local_sagemaker import permissions as needed_permissions
 from local_sagemaker import validate
 
 from helpers import endpoint, permissions, s3, session, training
-from helpers.account import Account
+from helpers.aws.connection import Account, read_account
 from series import assignment, runner
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -33,14 +33,14 @@ def requests(connection, tmp_path_factory):
         asked.append((self.meta.service_model.service_name, operation, parameters))
         return call(self, operation, parameters)
 
-    company = dataclasses.replace(connection, account=Account.read(SETTINGS))
+    company = dataclasses.replace(connection, account=read_account(SETTINGS))
     folder = tmp_path_factory.mktemp("data")
     (folder / "a.txt").write_text("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", listen)
-        patch.setattr(training, "SCRIPTS", Path(__file__).parent / "job_scripts")
+        patch.setattr(training, "SCRIPTS", Path(__file__).parents[1] / "job_scripts")
         data_uri = s3.upload(company, folder, company.dataset_uri("company"))
-        s3.upload_file(company, folder / "a.txt", f"{data_uri}b.txt")
+        s3.upload(company, folder / "a.txt", f"{data_uri}b.txt")
         result = training.train(
             company,
             "cifar",
@@ -115,14 +115,14 @@ def test_the_policies_allow_what_they_need(requests, connection, allowed):
 
 @pytest.mark.parametrize("settings", [{}, {"subnets": [], "kms_key": ""}, {"subnets": None, "kms_key": None}])
 def test_without_settings_nothing_is_asked_for(settings):
-    nothing = Account.read(settings)
+    nothing = read_account(settings)
     assert (nothing.vpc, nothing.object_encryption, nothing.training_image) == ({}, {}, "")
 
 
 def test_the_file_for_aws_has_every_setting_and_asks_for_nothing():
     settings = assignment.read_file(runner.NOTEBOOKS / "parameters" / "aws.yaml")["ACCOUNT"]
     assert list(settings) == [field.name for field in dataclasses.fields(Account)]
-    assert Account.read(settings) == Account()
+    assert read_account(settings) == Account()
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_the_file_for_aws_has_every_setting_and_asks_for_nothing():
         ({"security_groups": ["sg-0c"]}, "Name subnets too, or neither"),
         (
             {"subnets": ["sg-0c"], "security_groups": ["sg-0c"]},
-            "subnets takes ids that begin with subnet-, not",
+            "subnets of ACCOUNT takes a list of ids that begin with subnet-, not",
         ),
-        ({"security_groups": ["subnet-0a"]}, "security_groups takes ids that begin with sg-"),
-        ({"subnets": "subnet-0a"}, "subnets of ACCOUNT takes a list of ids, not 'subnet-0a'"),
-        ({"subnets": [1]}, r"subnets of ACCOUNT takes a list of ids, not \[1\]"),
+        ({"security_groups": ["subnet-0a"]}, "security_groups of ACCOUNT takes a list of ids that begin with sg-"),
+        ({"subnets": "subnet-0a"}, "subnets of ACCOUNT takes a list of ids that begin with subnet-, not 'subnet-0a'"),
+        ({"subnets": [1]}, r"subnets of ACCOUNT takes a list of ids .*, not \[1\]"),
         ({"kms_key": ["a"]}, "kms_key of ACCOUNT takes a text"),
         ({"kms_key": "alias/ours"}, "ARN or the id of a key, not 'alias/ours'. .*describe-key"),
         ({"kms_keys": KEY}, "ACCOUNT takes no setting 'kms_keys'. Did you mean kms_key?"),

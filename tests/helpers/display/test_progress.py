@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from helpers import progress
-from helpers.progress import Step
+from helpers.display import progress
+from helpers.display.progress import Step
 
 
 class Terminal(io.StringIO):
@@ -122,7 +122,7 @@ def test_counting_in_several_threads_loses_nothing():
 # Shown at once and often; `seen` waits until what was done by then is shown, however busy the machine is.
 NOTEBOOK = """
 import time
-from helpers import progress
+from helpers.display import progress
 progress._SHORT, progress._SECONDS_BETWEEN_LOOKS = 0, 0.01
 looks = []
 def seen(step):

@@ -7,7 +7,7 @@ from typing import Any
 
 from IPython import get_ipython
 
-_FOLDER = Path(__file__).parent
+_HELPERS = Path(__file__).parents[1]
 # What the helpers raise; a SyntaxError in a cell, say, is none of these.
 _KINDS = (ValueError, TypeError, RuntimeError, OSError, KeyboardInterrupt)
 
@@ -35,7 +35,7 @@ def _is_explained(error: BaseException, trace: TracebackType) -> bool:
     """Return whether a helper was interrupted, or raised the error by a statement of its own."""
     inside, last = [], trace
     while True:
-        inside.append(Path(last.tb_frame.f_code.co_filename).is_relative_to(_FOLDER))
+        inside.append(Path(last.tb_frame.f_code.co_filename).is_relative_to(_HELPERS))
         if last.tb_next is None:
             break
         last = last.tb_next

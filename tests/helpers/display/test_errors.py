@@ -4,7 +4,7 @@ import nbclient
 import pytest
 from nbformat import v4
 
-CONNECT = "from helpers.errors import show_as_sentences\nshow_as_sentences()\n"
+CONNECT = "from helpers.display.errors import show_as_sentences\nshow_as_sentences()\n"
 
 
 def fail(project, code: str) -> tuple[dict, nbclient.exceptions.CellExecutionError]:
@@ -37,7 +37,7 @@ def test_a_fault_in_the_parameters_is_one_too_before_anything_else_has_run(proje
     "code",
     [
         "raise ValueError('mine')",
-        "from helpers import s3\nstorage.split_uri(1)",  # a fault that the helper did not foresee
+        "from helpers import s3\ns3.split_uri(1)",  # a fault that the helper did not foresee
         "1 +",
         "int('x')",
     ],

@@ -1,0 +1,1 @@
+"""Progress and errors as a person sees them."""
