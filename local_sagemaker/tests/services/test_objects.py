@@ -33,6 +33,11 @@ def test_an_object_comes_back_whatever_its_key(service, bucket, key):
     assert key in service.buckets.keys(bucket)
 
 
+def test_a_key_with_a_line_break_is_refused_by_name(service, bucket):
+    with pytest.raises(ClientError, match="takes no keys with a line break"):
+        service.s3.put_object(Bucket=bucket, Key="a\nb", Body=b"")
+
+
 def test_its_type_metadata_and_tag(service, bucket):
     put = service.s3.put_object(
         Bucket=bucket, Key="typed", Body=b"{}", ContentType="application/json", Metadata={"origin": "test"}
