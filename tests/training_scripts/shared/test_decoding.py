@@ -73,14 +73,14 @@ PALETTE = PHOTO.quantize(200)
 OTHERS = {"GIF": "GIF", "BMP": "BMP", "WebP": "WEBP", "TIFF": "TIFF", "PPM": "PPM", "AVIF": "AVIF"}
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 READ = {
-    "JPEG, baseline or progressive, any subsampling of colours": [
+    "JPEG, baseline or progressive, any subsampling of colors": [
         file(Image.fromarray(pixels), "JPEG", quality=quality, progressive=progressive, subsampling=subsampling)
         for pixels in (PIXELS, SMOOTH)
         for quality in (30, 95)
         for progressive in (False, True)
         for subsampling in ("4:4:4", "4:2:2", "4:2:0")
     ],
-    "JPEG in grey, CMYK or RGB": [
+    "JPEG in gray, CMYK or RGB": [
         file(PHOTO.convert("L"), "JPEG"),
         file(PHOTO.convert("CMYK"), "JPEG"),
         file(PHOTO, "JPEG", keep_rgb=True),
