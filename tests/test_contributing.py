@@ -43,6 +43,7 @@ def write_pets(folder: Path) -> None:
             Image.new("RGB", (80, 80), shade).save(folder / name / f"{number}.png")
 
 
+@pytest.mark.slow
 def test_the_third_model_goes_from_a_folder_of_images_to_an_answer(
     project, code, connection, tmp_path, monkeypatch, capsys
 ):

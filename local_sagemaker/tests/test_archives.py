@@ -197,6 +197,7 @@ def test_whatever_an_archive_holds_nothing_is_written_elsewhere(entries):
         unpack_or_refuse(root)
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(st.data())
 def test_a_tar_file_with_altered_bytes_is_unpacked_or_refused(data):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = ("serving", "serving_growth")
 WORDS = {"json": "p50_seconds", "jpeg": "p50_seconds", "throughput": "per_second"}
 MODELS = ("tiny", "vgg16-100")  # each kind in its smallest form

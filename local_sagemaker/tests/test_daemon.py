@@ -14,6 +14,8 @@ from local_sagemaker import daemon
 from local_sagemaker.daemon import DaemonError
 from local_sagemaker.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path):

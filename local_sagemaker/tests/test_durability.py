@@ -15,6 +15,8 @@ from clients import Service, eventually, gone, kill
 
 from local_sagemaker import daemon
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 # How long the random kills go on; the figures are in the test's output (pytest -s).
 KILL_SECONDS = float(os.environ.get("LOCAL_SAGEMAKER_TEST_KILL_SECONDS", "25"))

@@ -9,7 +9,10 @@ from clients import Service, eventually, gone
 
 from local_sagemaker import daemon
 
-pytestmark = pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="the system cannot limit a process")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="the system cannot limit a process"),
+]
 
 
 @contextlib.contextmanager

@@ -270,6 +270,7 @@ def _call(path: Path, method: str, url: str, document: object = None) -> tuple[i
     return response.status, answer
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600 + ROUNDS)
 def test_no_request_makes_the_container_fail_hang_or_crash(container, models, tmp_path):
     path, log, process = container

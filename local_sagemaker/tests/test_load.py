@@ -28,6 +28,8 @@ from local_sagemaker import daemon
 from local_sagemaker.archives import pack, tree_size
 from local_sagemaker.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("LOCAL_SAGEMAKER_LOAD_SECONDS", "25"))
 MODELS, CLIENTS, INSTANCES = 100, 16, 2
 WEIGHTS = 16 * 1024  # numbers; 64 KiB

@@ -77,6 +77,7 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_fit_tells_programs_how_many_copies_of_a_model_fit(model_archives, capsys):
     limits = ["--memory-bytes", str(5 * 2**20), "--disk-bytes", str(2**30)]
     assert main(["fit", str(model_archives["heavy"]), *limits, "--json"]) == 0

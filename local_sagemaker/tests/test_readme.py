@@ -61,6 +61,7 @@ def test_outside_the_fixture_the_environment_is_the_users():
 """
 
 
+@pytest.mark.slow
 def test_the_fixtures_work_in_another_project(tmp_path):
     assert list(FILES) == ["conftest.py", "test_storage.py"]
     (tmp_path / "conftest.py").write_text(FILES["conftest.py"])

@@ -25,6 +25,7 @@ def image(scope):
     return image_uris.retrieve("tensorflow", "us-east-1", image_scope=scope, **form)
 
 
+@pytest.mark.slow
 def test_the_resources_of_an_endpoint_from_creation_to_deletion(sdk_session, service, models_bucket):
     from sagemaker.core.resources import Endpoint, EndpointConfig, Model
     from sagemaker.core.shapes import ContainerDefinition, ProductionVariant

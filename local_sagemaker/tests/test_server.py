@@ -131,6 +131,7 @@ def test_the_server_never_imports_tensorflow():
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_the_aws_cli_works(service, endpoint, models_bucket, tmp_path):
     environment = os.environ | service.status.environment | {"AWS_PAGER": "", "AWS_CONFIG_FILE": str(tmp_path / "none")}
 

@@ -36,6 +36,7 @@ def jpeg(value, size=(30, 20)):
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.aws
 def test_deploying_again_finds_the_same_endpoint(connection, deployed):
     again = endpoint.deploy(connection, deployed.name, models_uri=deployed.models_uri, instance_type="ml.c5.xlarge")
@@ -44,6 +45,7 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
     assert deployed.describe_container()["Mode"] == "MultiModel"
 
 
+@pytest.mark.slow
 def test_deploying_afresh_starts_without_loaded_models(connection, classifiers):
     name, models_uri = "afresh", f"{connection.base_uri}afresh/"
     s3.upload(connection, classifiers["dense"], models_uri + "a.tar.gz")
@@ -187,6 +189,7 @@ def test_a_removed_model_is_no_longer_listed_and_its_neighbours_are(deployed, co
     deployed.remove_model("gone-not.tar.gz")
 
 
+@pytest.mark.slow
 def test_the_environment_of_the_container_is_passed_on(connection):
     name = f"series-{uuid.uuid4().hex[:8]}"
     small = endpoint.deploy(

@@ -49,6 +49,7 @@ def test_the_old_classes_are_not_in_version_3(module):
         importlib.import_module(module)
 
 
+@pytest.mark.slow
 def test_the_new_code_runs_from_start_to_end(connection):
     seen = {}
     for block in blocks("v3"):

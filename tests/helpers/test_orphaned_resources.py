@@ -103,6 +103,7 @@ def _die(*arguments):
     raise ConnectionError("the kernel died")
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkeypatch, capsys):
     connection = abandoned.connection
     arguments = ["--target", "local", "--prefix", connection.prefix]

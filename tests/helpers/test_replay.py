@@ -75,6 +75,7 @@ def deployed(connection, classifiers):
     found.delete()
 
 
+@pytest.mark.slow
 def test_the_calls_of_a_trace_reach_the_models_that_they_name(deployed):
     for name in deployed.list_models():
         deployed.predict(np.zeros((1, 4, 4, 3)), target_model=name)

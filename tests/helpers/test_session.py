@@ -181,6 +181,7 @@ def test_a_role_that_somebody_has_assumed_is_left_to_the_sdk(sts):
     assert session.connect("aws") == ("aws", "multi-model-endpoint", Account(), None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collect", [True, False], ids=["collect", "run"])
 def test_the_tests_on_aws_are_found_and_without_an_account_say_what_they_need(collect, tmp_path):
     alone = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAGEMAKER_"))}

@@ -119,6 +119,7 @@ def test_interrupting_the_wait_stops_the_job_and_says_so(connection, channels, m
     assert f"Training job {job['TrainingJobName']}. It is being stopped; on AWS it bills until it has" in said
 
 
+@pytest.mark.slow
 def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeypatch):
     shutil.copytree(SERIES_SCRIPTS, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(SCRIPTS / "stop_itself.py", tmp_path)

@@ -15,6 +15,8 @@ from nbformat import v4
 from helpers import session
 from tests.browser import Browser, Page
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[1] / "helpers" / "job_scripts"
 CONNECT = f"""
 from pathlib import Path

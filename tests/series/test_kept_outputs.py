@@ -102,7 +102,7 @@ def test_a_busy_picture_becomes_narrower_until_it_fits(tmp_path):
 
 def test_a_picture_that_never_fits_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Tag another figure"):
-        kept_outputs.picture(_pictured(tmp_path / "a.ipynb", _png((700, 2000), noise=True)))
+        kept_outputs.picture(_pictured(tmp_path / "a.ipynb", _png((320, 1000), noise=True)))
 
 
 def test_a_notebook_without_the_tag_has_no_picture_and_loses_an_old_one(tmp_path):

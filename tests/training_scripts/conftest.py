@@ -16,6 +16,14 @@ import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
 CONVOLUTIONS = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}
+RUN_A_SCRIPT = {"run_job", "any_run", "cifar_run", "hands_run", "personal_run", "training", "whole_run"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that looks at a run of a script is slow: starting TensorFlow alone takes seconds."""
+    for item in items:
+        if RUN_A_SCRIPT & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

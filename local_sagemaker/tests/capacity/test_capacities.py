@@ -119,6 +119,7 @@ def test_as_many_copies_as_predicted_are_really_held(heavy, model_archives, tmp_
     assert (loaded, on_disk) == (limited.copies, limited.copies_on_disk)
 
 
+@pytest.mark.slow
 def test_as_many_copies_with_graphs_of_their_own_as_predicted_are_really_held(table, table_archive, tmp_path):
     limited = replace(table, memory_limit=4 * MEBIBYTE, disk_limit=10 * table.disk_bytes)
     assert 2 <= limited.copies_in_memory <= 5 < limited.copies_on_disk
@@ -163,6 +164,7 @@ def test_a_model_that_does_not_fit_is_told_with_what_to_do(heavy):
     assert "--memory-bytes" in said
 
 
+@pytest.mark.slow
 def test_a_folder_stays_as_it_is_and_its_inference_script_takes_the_memory_of_a_process(write_model, tmp_path):
     model = write_model("m", "def handler(data, context):\n    return data.read(), None\n")
     before = sorted(tmp_path.rglob("*"))

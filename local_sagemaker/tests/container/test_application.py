@@ -224,6 +224,7 @@ def get(connection, path):
     return connection.getresponse().read()
 
 
+@pytest.mark.slow
 def test_a_container_that_is_asked_to_end_ends_its_handlers_first(write_model, tmp_path_factory, eventually):
     path = tmp_path_factory.mktemp("s") / "c"
     model = write_model("m", "def handler(data, context):\n    return data.read(), None\n")

@@ -267,6 +267,7 @@ def test_a_damaged_model_is_refused_as_by_tensorflow(linear_models, engines, tmp
     assert len(engines.ARCHITECTURES) == 0
 
 
+@pytest.mark.slow
 def test_two_processes_export_one_architecture(kinds, open_engine, engines, tmp_path):
     kinds.save("loop_and_branch_that_read_variables", tmp_path / "0" / "1")  # numbers the functions that follow
     kinds.save("image_bytes", tmp_path / "a" / "1")

@@ -183,6 +183,7 @@ def crowd(tmp_path_factory):
     return folder / "crowd.tar.gz"
 
 
+@pytest.mark.slow
 def test_a_models_environment_reaches_its_container_and_switches_batching_on(service, crowd, write_model, tmp_path):
     name, bucket = f"environment-{uuid.uuid4().hex[:8]}", service.buckets.create()
     script = "import json, os\ndef handler(data, context):\n    return json.dumps(dict(os.environ)), None\n"
@@ -205,6 +206,7 @@ def test_a_models_environment_reaches_its_container_and_switches_batching_on(ser
     service.endpoints.delete(name)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_is_told_nonsense_about_batching_fails_and_its_log_tells_why(service, models_bucket):
     name = f"nonsense-{uuid.uuid4().hex[:8]}"
     given = {"SAGEMAKER_TFS_ENABLE_BATCHING": "true", "SAGEMAKER_TFS_MAX_BATCH_SIZE": "many"}

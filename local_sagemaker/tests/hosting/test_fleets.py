@@ -11,6 +11,8 @@ from clients import Service, eventually
 
 from local_sagemaker import daemon
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = {"instances": [[1, 2]]}
 ANSWER = {"predictions": [[10, 20]]}
 

@@ -18,6 +18,8 @@ from local_sagemaker.hosting.instances import Instance
 from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 INSTANCES = "/aws/sagemaker/Endpoints"
 DOCUMENT, ANSWER = {"instances": [[1, 2]]}, {"predictions": [[10, 20]]}
 

@@ -141,6 +141,7 @@ def test_counts_and_averages_are_right_by_both_ways_to_ask(service, measured, me
         assert found[0]["Average"] == series["Average"][0] == pytest.approx(total / 3)
 
 
+@pytest.mark.slow
 def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, models_bucket):
     name = f"ordinary-{uuid.uuid4().hex[:8]}"
     service.endpoints.create(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")

@@ -14,6 +14,8 @@ from helpers import endpoint, permissions, s3, session, training
 from helpers.aws.connection import Account, read_account
 from series import assignment, runner
 
+pytestmark = pytest.mark.slow
+
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 VPC = {"Subnets": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
 IMAGES = {
