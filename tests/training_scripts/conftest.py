@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import secrets
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,15 +27,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def name_hosts() -> Callable[[int], list[str]]:
-    """A function that names hosts: addresses of this machine, for each call in a network that no other test uses."""
+def mpirun() -> Callable[..., subprocess.CompletedProcess]:
+    """A function that runs a script with so many ranks, as a training job does."""
 
-    def name(count: int) -> list[str]:
-        # 127.0 is left to what else listens on this machine.
-        network = f"127.{1 + secrets.randbelow(255)}.{secrets.randbelow(256)}"
-        return [f"{network}.{number}" for number in range(1, count + 1)]
+    def run(count: int, *command: object) -> subprocess.CompletedProcess:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1", "OMPI_MCA_btl": "self,sm"}
+        program = Path(sysconfig.get_path("scripts"), "mpirun")
+        options = ["--allow-run-as-root", "--bind-to", "none", "--host", f"localhost:{count}", "-np", count]
+        words = [program, *options, sys.executable, "-m", "mpi4py", *command]
+        return subprocess.run(list(map(str, words)), env=environment, capture_output=True, text=True, timeout=300)
 
-    return name
+    return run
 
 
 @pytest.fixture(scope="session")

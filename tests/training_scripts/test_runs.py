@@ -169,7 +169,7 @@ def test_provenance_names_data_weights_seed_and_versions(any_run):
     assert not any(name.endswith("_dir") for name in provenance["hyperparameters"])
     assert provenance["versions"]["tensorflow"] == tf.__version__
     assert set(provenance["versions"]) == {"python", "tensorflow", "keras", "numpy"}
-    assert provenance["threads"] >= 1 and provenance["workers"] == 1
+    assert provenance["threads"] >= 1 and provenance["ranks"] == 1
     assert set(provenance["processor"]) == {"architecture", "extensions"}
     assert provenance["resumed_at"] == []
 

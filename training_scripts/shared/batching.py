@@ -1,7 +1,7 @@
 """Batches of inputs and one-hot labels, in an order that depends on the seed and the epoch alone.
 
 Because the order of an epoch needs nothing from the epochs before it, a training that was interrupted goes on
-exactly as it would have, and several workers agree on who takes which image without talking to each other.
+exactly as it would have, and several ranks agree on who takes which image without talking to each other.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     epochs: int,
-    worker: int = 0,
-    worker_count: int = 1,
+    rank: int = 0,
+    rank_count: int = 1,
     augment: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """Shuffle anew in every epoch and deliver all epochs in a row, each of :func:`steps_per_epoch` batches.
@@ -33,29 +33,29 @@ def training_batches(
         inputs: Array of shape (N, ...): images, or features computed from them; may be a memory map.
         labels: int64 array of shape (N,).
         class_count: Length of a one-hot label, C.
-        batch_size: Pairs in an optimizer step, over all workers together.
+        batch_size: Pairs in an optimizer step, over all ranks together.
         seed: Decides the order and the augmentation.
         first_epoch: Epoch to begin with, from 0.
         epochs: Epoch to end before.
-        worker: Which of the workers this is, from 0.
-        worker_count: Workers that share each batch.
+        rank: Which of the ranks this is, from 0.
+        rank_count: Ranks that share each batch.
         augment: Changes a batch of inputs at random, given a seed of shape (2,).
 
     Returns:
         Data set of pairs: inputs (B, ...) in their own dtype, and float32 labels (B, C), where B is the batch
-        size divided by the number of workers.
+        size divided by the number of ranks.
 
     Raises:
-        ValueError: The workers cannot share a batch equally, or there are fewer images than one batch holds.
+        ValueError: The ranks cannot share a batch equally, or there are fewer images than one batch holds.
     """
     steps = steps_per_epoch(len(labels), batch_size=batch_size)
-    if batch_size % worker_count:
-        raise ValueError(f"A batch of {batch_size} cannot be shared equally by {worker_count} workers.")
+    if batch_size % rank_count:
+        raise ValueError(f"A batch of {batch_size} cannot be shared equally by {rank_count} ranks.")
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(len(labels)), seed=[seed, epoch])
         indices = tf.reshape(shuffled[: steps * batch_size], (steps, batch_size))
-        return tf.data.Dataset.from_tensor_slices(indices[:, worker::worker_count])
+        return tf.data.Dataset.from_tensor_slices(indices[:, rank::rank_count])
 
     dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(order)
     dataset = dataset.map(_lookup(inputs, labels, class_count))
@@ -63,7 +63,7 @@ def training_batches(
 
         def augmented(step: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             batch, targets = pair
-            return augment(batch, tf.stack([tf.constant(seed, tf.int64), step * worker_count + worker])), targets
+            return augment(batch, tf.stack([tf.constant(seed, tf.int64), step * rank_count + rank])), targets
 
         dataset = dataset.enumerate(first_epoch * steps).map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)

@@ -107,7 +107,7 @@ class Checkpoint(keras.callbacks.Callback):
         for name, variable in variables.items():
             value = arrays[name]
             if name.startswith("generator"):
-                # A generator's state is its seed and a counter. The seed stays, for each worker has its own.
+                # A generator's state is its seed and a counter. The seed stays, for each rank has its own.
                 value = np.array([variable.numpy()[0], value[1]])
             variable.assign(value)
 
@@ -122,8 +122,9 @@ class Checkpoint(keras.callbacks.Callback):
 def identify(provenance: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the outcome of a training, by names that a person understands.
 
-    Versions of Python and NumPy are left out: they only carry the numbers. So is the script itself, because a training
-    must be able to go on after a mistake in it was corrected.
+    Versions of Python and NumPy are left out: they only carry the numbers. So is the number of ranks: another one takes
+    the same steps but for rounding and noise. So is the script itself, because a training must be able to go on after a
+    mistake in it was corrected.
 
     Args:
         provenance: What ``reporting.describe_provenance`` collects.
@@ -137,7 +138,6 @@ def identify(provenance: dict[str, Any]) -> dict[str, Any]:
         "--seed": provenance["seed"],
         **arguments,
         "the number of threads (--threads)": provenance["threads"],
-        "the number of instances": provenance["workers"],
         "the version of TensorFlow": versions["tensorflow"],
         "the version of Keras": versions["keras"],
     }

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from shared import ranks
 from shared.batching import Augmentation, batches, input_batches, steps_per_epoch, training_batches
 from shared.checkpoints import Checkpoint
 from shared.exporting import export_classifier
 from shared.inputs import Splits, load_splits
 from shared.reporting import EpochReporter, describe_provenance, write_reports
-from shared.workers import connect
 
 # Images in a batch that is only looked at; no result depends on it.
 EVALUATION_BATCH = 200
@@ -35,8 +35,8 @@ def begin(arguments: argparse.Namespace) -> Splits:
         FileNotFoundError: There is no data set.
         ValueError: It is damaged.
     """
-    # The random weights of the first worker go to all; beyond them, each worker draws noise of its own.
-    keras.utils.set_random_seed(arguments.seed + connect().rank)
+    # The random weights of the first rank go to all; beyond them, each rank draws noise of its own.
+    keras.utils.set_random_seed(arguments.seed + ranks.rank())
     if arguments.threads:
         tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     else:
@@ -98,11 +98,10 @@ def fit(
         ValueError: There are fewer images than one batch holds, or the checkpoint is that of another training.
         ArithmeticError: A loss is no longer a finite number.
     """
-    workers = connect()
     class_count = len(splits.class_names)
     reporter = EpochReporter()
     checkpoint = Checkpoint(arguments.checkpoint_dir, provenance=provenance, history=reporter.history)
-    first_epoch = workers.agree(checkpoint.restore(model))
+    first_epoch = ranks.agree(checkpoint.restore(model))
     provenance["resumed_at"] = checkpoint.resumed_at
     train = training_batches(
         inputs[0],
@@ -112,21 +111,21 @@ def fit(
         seed=arguments.seed,
         first_epoch=first_epoch,
         epochs=arguments.epochs,
-        worker=workers.rank,
-        worker_count=workers.count,
+        rank=ranks.rank(),
+        rank_count=ranks.count(),
         augment=augment,
     )
     validation = batches(inputs[1], splits.validation.labels, class_count=class_count, batch_size=EVALUATION_BATCH)
-    workers.average_gradients(model)
+    ranks.average_gradients(model)
     model.fit(
         train,
-        validation_data=validation if workers.is_first else None,
+        validation_data=validation if ranks.rank() == 0 else None,
         initial_epoch=first_epoch,
         epochs=arguments.epochs,
         steps_per_epoch=steps_per_epoch(len(splits.train.labels), batch_size=arguments.batch_size),
         shuffle=False,  # the data set shuffles itself, and Keras would warn that it cannot
         verbose=0,
-        callbacks=workers.callbacks(reporter, checkpoint),
+        callbacks=ranks.callbacks(reporter, checkpoint),
     )
     return reporter.history
 
@@ -164,8 +163,8 @@ def train_classifier(
     print(f"model: {model.count_params():,} parameters train, {frozen_count:,} are frozen", flush=True)
     compile_model(model, arguments, image_count=len(splits.train.labels), clipnorm=clipnorm)
     history = fit(model, inputs, splits, arguments, provenance=provenance, augment=augment)
-    # All workers have the same weights now, and one of them is enough to evaluate and export.
-    if connect().is_first:
+    # All ranks have the same weights now, and one of them is enough to evaluate and export.
+    if ranks.rank() == 0:
         evaluation = write_reports(
             arguments.output_data_dir,
             splits=splits,
@@ -176,7 +175,6 @@ def train_classifier(
         whole = keras.Model(frozen.input, model(frozen.output)) if frozen else model
         path = export_classifier(whole, arguments.model_dir, class_names=splits.class_names, provenance=provenance)
         print(f"test accuracy {evaluation['test']['accuracy']:.4f}; model in {path}", flush=True)
-    connect().part()
 
 
 def _count_cores() -> int:

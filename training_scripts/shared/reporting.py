@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from shared import ranks
 from shared.arguments import hyperparameters
 from shared.evaluation import confusion_matrix, evaluate, most_confident_mistakes
 from shared.inputs import Splits
-from shared.workers import connect
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 # What decides which of oneDNN's kernels run, and so the last bits of their sums.
@@ -74,7 +74,7 @@ def describe_provenance(
 
     Returns:
         ``data`` (the content of ``dataset.json``), ``weights``, ``seed``, ``threads`` that share an operation,
-        ``workers`` that train together, ``hyperparameters`` (the other arguments), ``versions`` and ``processor``.
+        ``ranks`` that train together, ``hyperparameters`` (the other arguments), ``versions`` and ``processor``.
     """
     weights = weights or {"provenance": "none", "description": "trained from scratch"}
     print(f"weights: {weights['provenance']}: {weights['description']}", flush=True)
@@ -83,7 +83,7 @@ def describe_provenance(
         "weights": weights,
         "seed": arguments.seed,
         "threads": arguments.threads,
-        "workers": connect().count,
+        "ranks": ranks.count(),
         "hyperparameters": hyperparameters(arguments),
         "versions": {
             "python": platform.python_version(),

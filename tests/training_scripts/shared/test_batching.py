@@ -1,4 +1,4 @@
-"""Batches: order, pairing, resuming in the middle, and sharing between workers."""
+"""Batches: order, pairing, resuming in the middle, and sharing between ranks."""
 
 import numpy as np
 import pytest
@@ -57,9 +57,9 @@ def test_a_later_first_epoch_goes_on_where_the_earlier_ones_would_have():
     assert len({tuple(inputs) for inputs in inputs_of(whole)}) == 10
 
 
-def test_workers_share_each_batch_without_overlap():
+def test_ranks_share_each_batch_without_overlap():
     whole = inputs_of(delivered())
-    parts = [inputs_of(delivered(worker=worker, worker_count=2)) for worker in (0, 1)]
+    parts = [inputs_of(delivered(rank=rank, rank_count=2)) for rank in (0, 1)]
     for batch, first, second in zip(whole, *parts, strict=True):
         assert len(first) == len(second) == 10
         assert sorted(first + second) == sorted(batch)
@@ -76,9 +76,9 @@ def test_fewer_images_than_a_batch_are_refused():
         delivered(batch_size=128)
 
 
-def test_a_batch_that_workers_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="A batch of 20 cannot be shared equally by 3 workers"):
-        delivered(worker_count=3)
+def test_a_batch_that_ranks_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="A batch of 20 cannot be shared equally by 3 ranks"):
+        delivered(rank_count=3)
 
 
 def test_a_memory_map_is_read_batch_by_batch(tmp_path):

@@ -4,8 +4,6 @@ import copy
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -23,7 +21,7 @@ PROVENANCE = {
     "weights": {"provenance": "none", "description": "trained from scratch"},
     "seed": 1,
     "threads": 2,
-    "workers": 1,
+    "ranks": 1,
     "hyperparameters": {"epochs": 3, "batch_size": 4},
     "versions": {"python": "3.11", "tensorflow": "2.21", "keras": "3.15", "numpy": "2.3"},
 }
@@ -107,7 +105,6 @@ def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
         (("hyperparameters", "new"), 1, "--new is None there and 1 here"),
         (("seed",), 2, "--seed is 1 there and 2 here"),
         (("threads",), 4, "the number of threads (--threads) is 2 there and 4 here"),
-        (("workers",), 2, "the number of instances is 1 there and 2 here"),
         (("versions", "keras"), "4", "the version of Keras is 3.15 there and 4 here"),
     ],
 )
@@ -167,7 +164,7 @@ def test_an_end_while_writing_leaves_the_checkpoint_before(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
-def test_the_generators_of_another_worker_keep_their_seed_and_take_the_counter(tmp_path):
+def test_the_generators_of_another_rank_keep_their_seed_and_take_the_counter(tmp_path):
     train(tmp_path, epochs=2)
     [own] = [v for v in build(seed=2).variables if "seed" in v.path]
     model = build(seed=2)
@@ -213,30 +210,31 @@ def test_a_finished_script_started_again_only_evaluates_and_exports(training, wh
         assert again.report(name) == whole_run.report(name)
 
 
-def run_workers(folder, hosts, data, checkpoint_folder, *, end_in=None):
-    """Run the first script in two processes; return their exit codes."""
+def run_ranks(mpirun, count, data, folder, checkpoint_folder, *, end_in=None):
+    """Run the first script with so many ranks; return the process, which has ended."""
     script = [END_ITSELF, "cifar_train.py", str(end_in)] if end_in is not None else [SCRIPTS / "cifar_train.py"]
     arguments = ["--epochs", "2", "--batch-size", "16", "--width", "4", "--threads", "1", "--dropout", "0.5",
                  "--data-dir", data, "--model-dir", folder / "model", "--output-data-dir", folder / "output",
                  "--checkpoint-dir", checkpoint_folder]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
-    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TRAINING_JOB_NAME": str(folder), "SM_HOSTS": json.dumps(hosts)}
-    workers = [
-        subprocess.Popen([sys.executable, *script, *arguments], env=environment | {"SM_CURRENT_HOST": host})
-        for host in hosts
-    ]
-    try:
-        return [worker.wait(300) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
+    return mpirun(count, *script, *arguments)
 
 
-def test_two_workers_go_on_with_their_own_noise(cifar_data, name_hosts, tmp_path):
-    hosts = name_hosts(2)
-    assert run_workers(tmp_path, hosts, cifar_data, tmp_path / "whole") == [0, 0]
-    assert -9 in run_workers(tmp_path, hosts, cifar_data, tmp_path / "parts", end_in=1)
+def test_two_ranks_go_on_with_their_own_noise(mpirun, cifar_data, tmp_path):
+    whole = run_ranks(mpirun, 2, cifar_data, tmp_path, tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    assert run_ranks(mpirun, 2, cifar_data, tmp_path, tmp_path / "parts", end_in=1).returncode != 0
     assert record(tmp_path / "parts")["epoch"] == 1
-    assert run_workers(tmp_path, hosts, cifar_data, tmp_path / "parts") == [0, 0]
+    resumed = run_ranks(mpirun, 2, cifar_data, tmp_path, tmp_path / "parts")
+    assert resumed.returncode == 0, resumed.stderr
     assert record(tmp_path / "parts")["resumed_at"] == [2]
     assert state(tmp_path / "parts") == state(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 4)])
+def test_another_number_of_ranks_goes_on(mpirun, cifar_data, tmp_path, before, after):
+    assert run_ranks(mpirun, before, cifar_data, tmp_path, tmp_path / "kept", end_in=1).returncode != 0
+    resumed = run_ranks(mpirun, after, cifar_data, tmp_path, tmp_path / "kept")
+    assert resumed.returncode == 0, resumed.stderr
+    assert [line.split()[1] for line in resumed.stdout.splitlines() if line.startswith("epoch ")] == ["2/2"]
+    assert json.loads((tmp_path / "output" / "provenance.json").read_text())["ranks"] == after
+    assert record(tmp_path / "kept")["epoch"] == 2

@@ -14,7 +14,6 @@ from shared.checkpoints import CheckpointError
 from shared.fitting import compile_model, fit, predict
 from shared.inputs import Split, Splits
 from shared.reporting import describe_provenance
-from shared.workers import Workers
 
 SCRIPTS = Path(fitting.__file__).parents[1]
 
@@ -131,27 +130,6 @@ def test_the_learning_rate_rises_and_falls_to_zero(clipnorm):
     assert rates[0] == 0 and max(rates) == pytest.approx(0.1) and rates.index(max(rates)) == 10
     assert rates[100] == pytest.approx(0, abs=1e-6)
     assert model.optimizer.clipnorm == clipnorm
-
-
-def test_a_step_takes_the_mean_of_all_workers_in_one_exchange():
-    sizes = []
-
-    class Opposite:
-        """Another worker, whose gradients cancel those of this one."""
-
-        def average(self, array):
-            sizes.append(array.size)
-            return np.zeros_like(array)
-
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), keras.layers.Dense(2)])
-    compile_model(model, settings(), image_count=20, clipnorm=1.0)
-    Workers(rank=0, count=2, exchange=Opposite()).average_gradients(model)
-    before = model.get_weights()
-    model.fit(np.ones((8, 2), np.float32), np.eye(2, dtype=np.float32)[[0, 1] * 4], batch_size=4, verbose=0)
-    assert sizes == [model.count_params()] * 2
-    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
-    assert int(model.optimizer.iterations) == 2
-    assert not model.jit_compile
 
 
 def test_two_runs_export_the_same_bits(training, whole_run, tmp_path):
