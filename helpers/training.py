@@ -82,7 +82,7 @@ def train(
         channels: S3 URI by channel name.
         hyperparameters: Passed to the script as ``--name value``.
         instance_type: Such as ``"ml.c5.2xlarge"``.
-        instance_count: Number of instances.
+        instance_count: Number of instances; several train one model together, through MPI.
         image: Training image; by default that of the account, or AWS's TensorFlow training image for the instance type.
         max_run_seconds: The job is stopped after this time, in seconds.
         checkpoint: Name of the training among its checkpoints in S3. A job that was interrupted goes on from its last
@@ -121,6 +121,7 @@ def train(
         trainer = ModelTrainer(
             training_image=image or connection.image("training", instance_type),
             source_code=SourceCode(source_dir=str(SCRIPTS), entry_script=entry_script),
+            distributed=_distribution(instance_count),
             compute=Compute(
                 instance_type=instance_type,
                 instance_count=instance_count,
@@ -202,6 +203,20 @@ def _wait(connection: Connection, job_name: str, step: Step) -> dict[str, Any]:
             f"The end of its log:\n{log_end}"
         )
     return description
+
+
+def _distribution(instance_count: int) -> Any:
+    """Start one process of the script on each instance; a single one needs no MPI.
+
+    The SDK's driver (3.27) gives mpirun all instances, each with room for `process_count_per_node` processes, and asks
+    for only that many in all. So the default starts one process on the first instance, and the others idle and bill.
+    As many as there are instances, dealt out to them in turn, are one on each, under Open MPI 4.1 and 5.
+    """
+    from sagemaker.train.distributed import MPI
+
+    if instance_count == 1:
+        return None
+    return MPI(process_count_per_node=instance_count, mpi_additional_options=["--map-by", "node"])
 
 
 def _result(connection: Connection, description: dict[str, Any]) -> TrainingResult:

@@ -77,7 +77,8 @@ def _average(array: np.ndarray) -> np.ndarray:
     """Return the mean of the arrays that the ranks pass, the same bits on every rank."""
     total = np.empty_like(array)
     communicator().Allreduce(array, total)
-    return total / np.asarray(count(), array.dtype)
+    total /= count()
+    return total
 
 
 class _KeepEqual(keras.callbacks.Callback):

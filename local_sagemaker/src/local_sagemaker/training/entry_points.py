@@ -9,12 +9,15 @@ import json
 import os
 import shlex
 import shutil
+from pathlib import Path
 from typing import Any
 
 from local_sagemaker import archives, s3_addresses
 from local_sagemaker.errors import validation
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
+from local_sagemaker.training import mpi
+from local_sagemaker.training.mpi import Ranks
 from local_sagemaker.training.opt_ml import CONTAINER_PATH, InputError, OptMl
 
 _PROGRAM, _SOURCE = "sagemaker_program", "sagemaker_submit_directory"
@@ -41,6 +44,10 @@ def check(request: dict[str, Any]) -> None:
             "The training job says not what to run. Give AlgorithmSpecification.ContainerEntrypoint, as the SDK's "
             f"ModelTrainer does, or the hyperparameters {_PROGRAM} and {_SOURCE} (an S3 address of a tar.gz archive)."
         )
+    for name, value in parameters.items():
+        if name.startswith(_PREFIX) and name.endswith("_enabled") and value is True and name != mpi.ENABLED:
+            kind = name.removeprefix(_PREFIX).removesuffix("_enabled")
+            raise validation(f"local_sagemaker does not train with {kind}. It knows distribution={{'mpi': …}}.")
 
 
 class EntryPoint:
@@ -78,12 +85,17 @@ class EntryPoint:
             if path.is_file():
                 instance.localize_file(path)
 
+    def read_ranks(self, instances: list[OptMl], folder: Path) -> Ranks | None:
+        """Return the ranks of a job with MPI; see :func:`mpi.read`."""
+        return mpi.read(self._parameters, instances, folder)
+
     def command(self, instance: OptMl) -> list[str]:
         """Return the program and arguments for one instance."""
         if self._entry:
             arguments = self._job["AlgorithmSpecification"].get("ContainerArguments", [])
             return [instance.localize(part) for part in [*self._entry, *arguments]]
-        return ["/bin/sh", "-c", _INSTALL_AND_RUN, "sh", *self._script(instance)]
+        driver = ["python", str(mpi.DRIVER)] if self._parameters.get(mpi.ENABLED) else []
+        return ["/bin/sh", "-c", _INSTALL_AND_RUN, "sh", *driver, *self._script(instance)]
 
     def variables(self, instance: OptMl, host: str, hosts: list[str]) -> dict[str, str]:
         """Return the toolkit's ``SM_…`` variables for a script; none for an entry point, which sets its own.

