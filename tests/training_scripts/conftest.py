@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ def mpirun() -> Callable[..., subprocess.CompletedProcess]:
     def run(count: int, *command: object) -> subprocess.CompletedProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1", "OMPI_MCA_btl": "self,sm"}
-        environment["OMPI_MCA_mpi_yield_when_idle"] = "1"  # a rank that waits leaves the core to those that compute
+        environment |= {"OMPI_MCA_btl_sm_backing_directory": tempfile.gettempdir(), "OMPI_MCA_mpi_yield_when_idle": "1"}
         program = Path(sysconfig.get_path("scripts"), "mpirun")
         options = ["--allow-run-as-root", "--bind-to", "none", "--host", f"localhost:{count}", "-np", count]
         words = [program, *options, sys.executable, "-m", "mpi4py", *command]
