@@ -1,4 +1,4 @@
-"""The SageMaker Python SDK v3, unmodified, against the stand-in."""
+"""The SageMaker Python SDK v3, unmodified, against the emulator."""
 
 import json
 import uuid

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A home folder of the stand-in that nobody else uses; whatever a test leaves running is stopped."""
+    """A home folder of the emulator for one test file; whatever that leaves running is stopped."""
     folder = tmp_path_factory.mktemp("home")
     yield folder
     subprocess.run([sys.executable, "-m", "local_sagemaker", "--home", str(folder), "stop"], check=True)
