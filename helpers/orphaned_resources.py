@@ -41,7 +41,7 @@ def find(connection: Connection, *, names: Collection[str] = ()) -> list[Resourc
         ValueError: If the prefix is empty: it would take the whole bucket for the series.
     """
     if not connection.prefix:
-        raise ValueError("An empty prefix stands for the whole bucket. Name the prefix of the series.")
+        raise ValueError("An empty prefix means the whole bucket. Name the prefix of the series.")
     found: dict[str, list[Resource]] = {}
     for kind, how in reversed(KINDS.items()):  # what others hang on comes first
         hangs_on = {resource.name for resource in found.get(how.hangs_on, [])}

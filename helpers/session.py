@@ -120,7 +120,7 @@ def _find_role() -> str | None:
     except (BotoCoreError, ClientError) as error:
         raise RuntimeError(
             f"AWS did not confirm your credentials: {str(error).rstrip('.')}. If they have expired, renew them "
-            "(aws sso login, or aws configure); if AWS is out of reach, see to the network. Then run this again."
+            "(aws sso login, or aws configure); if AWS is out of reach, check the network. Then run this again."
         ) from error
     role_arn = os.environ.get("SAGEMAKER_ROLE_ARN")
     if role_arn and not re.fullmatch(r"arn:aws[\w-]*:iam::\d{12}:role/.+", role_arn):
@@ -131,7 +131,7 @@ def _find_role() -> str | None:
     is_role = ":assumed-role/" in identity and ":assumed-role/AWSReservedSSO_" not in identity
     if not (role_arn or is_role or _IN_STUDIO.exists()):
         raise RuntimeError(
-            f"The target 'aws' needs {_ROLE}; {identity} is none. notebooks/permissions/README.md creates one."
+            f"The target 'aws' needs {_ROLE}; {identity} is not one. notebooks/permissions/README.md creates one."
         )
     return role_arn
 

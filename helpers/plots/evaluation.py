@@ -1,4 +1,4 @@
-"""What a model's answers are worth: which classes it takes for each other, and how sure it may be."""
+"""Figures of an evaluation: the confusion matrix, and the calibration."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

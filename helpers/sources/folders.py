@@ -43,7 +43,7 @@ class FolderImages:
         for file, digits in zip(self.files, found, strict=True):
             if not digits:
                 raise ValueError(
-                    f"{file} carries no number in its name, so it cannot be worked out who is on it. "
+                    f"{file} carries no number in its name, so its student is unknown. "
                     'Name the files as the camera does (IMG_1118.JPG, …), or use split="random".'
                 )
         return np.array([int(digits[-1]) for digits in found], dtype=np.int64)

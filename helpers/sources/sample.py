@@ -1,4 +1,4 @@
-"""The generated sample: images that this project draws, each when it is taken."""
+"""The generated sample: images that this project draws, each on demand."""
 
 from collections.abc import Callable
 from functools import partial

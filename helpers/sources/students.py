@@ -1,4 +1,4 @@
-"""Who is on which picture: the students of the Sign Language Digits images, found from picture numbers."""
+"""The students of the Sign Language Digits images, found from picture numbers."""
 
 import numpy as np
 
@@ -27,9 +27,7 @@ def find_students(numbers: np.ndarray, digits: np.ndarray) -> np.ndarray:
         ValueError: If two pictures carry the same number, so that they have no order.
     """
     if len(np.unique(numbers)) != len(numbers):
-        raise ValueError(
-            'Two images carry the same number, so it cannot be worked out who is on them. Use split="random".'
-        )
+        raise ValueError('Two images carry the same number, so their students are unknown. Use split="random".')
     order = np.argsort(numbers)
     falls = -np.diff(digits[order])
     gaps = np.diff(numbers[order])

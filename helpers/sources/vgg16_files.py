@@ -1,4 +1,4 @@
-"""Files of VGG16 weights: the convolutional base, read from whichever of the usual layouts."""
+"""Files of VGG16 weights: the convolutional base, read from any of the usual layouts."""
 
 import re
 import zipfile

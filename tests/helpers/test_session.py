@@ -163,7 +163,7 @@ def test_credentials_that_have_expired_are_named_at_once(sts):
 )
 def test_who_is_no_execution_role_is_asked_for_one(sts, arn, monkeypatch):
     identity(sts, arn)
-    with pytest.raises(RuntimeError, match=f"a role that SageMaker may assume .SAGEMAKER_ROLE_ARN.; {arn} is none"):
+    with pytest.raises(RuntimeError, match=f"a role that SageMaker may assume .SAGEMAKER_ROLE_ARN.; {arn} is not one"):
         session.connect("aws")
     monkeypatch.setenv("SAGEMAKER_ROLE_ARN", "SeriesExecutionRole")
     identity(sts, arn)

@@ -123,7 +123,7 @@ def check_head(
     if method != method.upper():  # botocore signs any method in upper case
         raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)
     if not _PATH.fullmatch(path):
-        raise ServiceError("AccessDenied", f"The path {path!r} is none of a signed request.", status=403)
+        raise ServiceError("AccessDenied", f"The path {path!r} is not that of a signed request.", status=403)
     if "AWSAccessKeyId=" in query:
         signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
         return lambda body: Scope("s3", DEFAULT_REGION)
