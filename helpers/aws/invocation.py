@@ -162,6 +162,7 @@ def explain(error: ClientError, images: np.ndarray | Sequence[bytes]) -> str:
             except ValueError as reason:
                 return f"image {index} (of {len(images)}, counted from 0) {reason}."
     text: str = error.response.get("OriginalMessage", str(error))
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        text = str(json.loads(text)["error"])
+    for key in ("description", "error"):  # the description is itself a document with an error
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            text = str(json.loads(text)[key])
     return _TRIMMINGS.sub(lambda found: found[1] or "", text)

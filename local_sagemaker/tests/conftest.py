@@ -83,7 +83,7 @@ class ContainerClient:
 
         pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         await self._application({"type": "http", "method": method, "path": path, "headers": pairs}, receive, send)
-        return sent[0]["status"], dict(sent[0]["headers"])[b"content-type"].decode(), sent[1]["body"]
+        return sent[0]["status"], dict(sent[0]["headers"])[b"content-type"].decode("latin-1"), sent[1]["body"]
 
 
 @pytest.fixture(scope="module")

@@ -44,8 +44,10 @@ HOSTILE = {
     "a terminal's escape": (member("1/\x1b[2J"), "cannot be shown"),
     "text that runs the other way": (member("1/\u202egpj.exe"), "cannot be shown"),
     "bytes that are no text": (member("1/\udcff"), "cannot be shown"),
-    "a name twice": (member("1/good"), "twice"),
-    "a name twice, written in another way": (member("./1//good"), "twice"),
+    "a hard link that climbs": (member("1/b", b"", type=tarfile.LNKTYPE, linkname="../good"), "neither a file nor"),
+    "a hard link to what comes later": (member("1/b", b"", type=tarfile.LNKTYPE, linkname="1/c"), "neither a file nor"),
+    "a hard link to a folder": (member("1/b", b"", type=tarfile.LNKTYPE, linkname="1"), "neither a file nor a folder"),
+    "a folder that ends as a Mac's icon": (member("1/bad-Icon\r"), "cannot be shown"),
     "a folder that is a file": (member("1/good/below"), "twice"),
     "a file that is a folder": (member("1"), "twice"),
     "a long path": (member("a/" * 101 + "b"), "more than 100 folders"),
@@ -138,6 +140,26 @@ def test_a_damaged_archive_is_refused(tmp_path, damage):
     with pytest.raises(ArchiveError):
         unpack(path, tmp_path / "model", **LIMITS)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("again", ["1/a", "./1//a"])
+def test_of_a_file_that_is_there_twice_the_last_counts(tmp_path, again):
+    path = archive(tmp_path / "a.tar.gz", member("1/a", b"long"), member(again, b"new", mode=0o755))
+    assert unpack(path, tmp_path / "model", **LIMITS) == 3
+    assert (tmp_path / "model/1/a").read_bytes() == b"new"
+
+
+def test_a_hard_link_to_a_file_of_the_archive_is_that_file(tmp_path):
+    link = member("1/b", b"", type=tarfile.LNKTYPE, linkname="./1/a")
+    path = archive(tmp_path / "a.tar.gz", member("1/a", b"same"), link, member("1/a", b"other"))
+    assert unpack(path, tmp_path / "model", **LIMITS) == 9
+    assert [(tmp_path / "model/1" / name).read_bytes() for name in "ab"] == [b"other", b"same"]
+
+
+@pytest.mark.parametrize("name", ["1/Bildschirmfoto 14.05.11\u202fPM.png", "1/Icon\r", "Icon\r"])
+def test_names_that_a_mac_writes_are_unpacked(tmp_path, name):
+    unpack(archive(tmp_path / "a.tar.gz", member(name)), tmp_path / "model", **LIMITS)
+    assert (tmp_path / "model" / name).read_bytes() == b"x"
 
 
 def test_an_archive_without_members_is_refused(tmp_path):

@@ -55,7 +55,8 @@ def _write_signatures(model: keras.Model, path: Path, *, class_names: list[str])
     names = tf.constant(class_names)
 
     def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = model(pixels, training=False)
+        # Whatever the precision of training: TensorFlow Serving writes no half or bfloat16 as JSON.
+        probabilities = tf.cast(model(pixels, training=False), tf.float32)
         label = tf.gather(names, tf.argmax(probabilities, axis=-1))
         return {"label": label, "probabilities": probabilities}
 

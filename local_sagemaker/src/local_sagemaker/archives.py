@@ -30,6 +30,7 @@ _ERRORS_OF_NAMES = (
     *(None, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR),
     *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR),
 )
+_ICON = "Icon\r"  # of a folder, on a Mac
 # Raised for damaged archives; tarfile lets through what its own parsing of numbers, maps and texts meets.
 _DAMAGES = (
     *(tarfile.TarError, EOFError, OSError, ValueError),
@@ -48,7 +49,8 @@ class ArchiveSizeError(ArchiveError):
 def unpack(archive: Path, folder: Path, *, max_bytes: int, max_members: int) -> int:
     """Unpack a ``tar.gz`` archive into a new folder, wholly or not at all.
 
-    Only plain files and folders below the root are accepted: no links, devices, absolute paths or ``..``.
+    Only plain files, folders and hard links to files of the archive are accepted, all below the root: no symbolic
+    links, devices, absolute paths or ``..``. Of a file that is there twice the last counts, as for tar.
 
     Args:
         archive: The archive.
@@ -105,21 +107,25 @@ def _readable() -> Iterator[None]:
 
 def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: int) -> int:
     total = members = 0
+    sizes: dict[Path, int] = {}
     names = _Names()
     # A stream: a bomb is noticed while it unpacks, not after. One that verifies the checksum, which tarfile skips.
     with archive.open("rb") as file, _open_tar(stream := GzipStream(file)) as tar:
         for member in tar:
             members += 1
-            total += max(member.size, 0)
+            path, linked = names.add(member)
+            size = sizes[linked] if linked else member.size
+            total += size
             if members > max_members:
                 raise ArchiveError(f"The archive has more than {max_members:,} members.")
             if total > max_bytes:
                 raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
-            path = names.add(member)
             if len(names) > max_members:
                 raise ArchiveError(f"The archive has more than {max_members:,} members, with the folders they lie in.")
+            if not member.isdir():
+                sizes[path] = size
             if folder is not None:
-                _write(tar, member, folder / path)
+                _write(tar, member, folder / path, linked and folder / linked)
         padding = 0
         while chunk := stream.read():  # to the end, where the checksum is
             padding += len(chunk)
@@ -127,10 +133,10 @@ def _extract(archive: Path, folder: Path | None, max_bytes: int, max_members: in
                 raise ArchiveSizeError(f"The archive unpacks to more than {max_bytes:,} bytes.")
     if members == 0:
         raise ArchiveError("The archive is empty.")
-    return total
+    return sum(sizes.values())
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, linked: Path | None) -> None:
     """Write one member whose name was checked; of what else it states, only the rights of a program are taken over.
 
     Not by ``tar.extract``, which is safe only with its filters, and these came with Python 3.11.4.
@@ -139,6 +145,12 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    if linked != target:
+        target.unlink(missing_ok=True)
+    if linked:
+        if linked != target:
+            target.hardlink_to(linked)
+        return
     content = tar.extractfile(member)
     assert content is not None
     with content, target.open("xb") as file:
@@ -180,41 +192,61 @@ class _Names:
     """The names of an archive's members so far; refuses those that mean harm or two things at once."""
 
     def __init__(self) -> None:
-        self._files: set[tuple[str, ...]] = set()
+        self._files: dict[tuple[str, ...], Path] = {}
         self._folders: set[tuple[str, ...]] = set()
 
     def __len__(self) -> int:
         """Return how many files and folders there are, implied ones included."""
         return len(self._files) + len(self._folders)
 
-    def add(self, member: tarfile.TarInfo) -> Path:
+    def add(self, member: tarfile.TarInfo) -> tuple[Path, Path | None]:
         """Take a name in.
 
         Returns:
-            The path that it means, relative to where the archive is unpacked.
+            The path that it means, relative to where the archive is unpacked, and that of the file that it is a hard
+            link to, if it is one.
 
         Raises:
             ArchiveError: If it must not be unpacked.
         """
-        if not (member.isreg() or member.isdir()) or member.issparse() or member.size < 0:
+        linked = self._files.get(_parts(_path(member.linkname))) if member.islnk() else None
+        if not (member.isreg() or member.isdir() or linked) or member.issparse() or member.size < 0:
             raise ArchiveError(f"The archive holds {member.name!r}, which is neither a file nor a folder.")
-        if not member.name.isprintable():  # control characters, text that runs the other way, undecodable bytes
+        if not _can_be_shown(member.name):
             raise ArchiveError(f"The archive holds {member.name!r}, a name with characters that cannot be shown.")
-        path = Path(*(part for part in member.name.split("/") if part not in ("", ".")))
+        path = _path(member.name)
         if ".." in path.parts:
             raise ArchiveError(f"The archive holds {member.name!r}, a path that must not be unpacked.")
-        # Two spellings of one text are one name to some file systems.
-        parts = tuple(unicodedata.normalize("NFC", part) for part in path.parts)
+        parts = _parts(path)
         parents = {parts[:length] for length in range(1, len(parts))}
         if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
             raise ArchiveError(f"The archive holds {member.name[:40]!r}…, a name of more than {MAX_NAME_BYTES} bytes.")
         if len(parts) > MAX_ARCHIVE_DEPTH:
             raise ArchiveError(f"The archive holds a path of more than {MAX_ARCHIVE_DEPTH} folders.")
-        if parts in self._files or parents & self._files or (member.isreg() and parts in self._folders):
-            raise ArchiveError(f"The archive holds {member.name!r} twice.")
+        is_other = parts in self._folders if not member.isdir() else parts in self._files
+        if is_other or parents & self._files.keys() or self._files.get(parts, path) != path:
+            raise ArchiveError(f"The archive holds {member.name!r} twice, as a file and a folder or in two spellings.")
         self._folders |= parents
-        (self._files if member.isreg() else self._folders).add(parts)
-        return path
+        if member.isdir():
+            self._folders.add(parts)
+        else:
+            self._files[parts] = path
+        return path, linked
+
+
+def _path(name: str) -> Path:
+    return Path(*(part for part in name.split("/") if part not in ("", ".")))
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """Return the parts of a path in one spelling: two of one text are one name to some file systems."""
+    return tuple(unicodedata.normalize("NFC", part) for part in path.parts)
+
+
+def _can_be_shown(name: str) -> bool:
+    """Refuse control characters, text that runs the other way, undecodable bytes; but not what a Mac writes."""
+    name = name.removesuffix(_ICON) if f"/{name}".endswith(f"/{_ICON}") else name
+    return all(letter.isprintable() or unicodedata.category(letter) == "Zs" for letter in name)
 
 
 def pack(folder: Path, archive: Path) -> None:

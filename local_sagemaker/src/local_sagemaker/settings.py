@@ -73,6 +73,11 @@ def shares_architectures() -> bool:
     return chosen == "shared"
 
 
+def max_tensor_dimensions() -> int:
+    """Return how many dimensions an input of a model may have: ``LOCAL_SAGEMAKER_MAX_TENSOR_DIMENSIONS``."""
+    return int(_number("MAX_TENSOR_DIMENSIONS", 16, os.environ))
+
+
 def _number(name: str, default: float, environment: Mapping[str, str]) -> float:
     text = environment.get(f"LOCAL_SAGEMAKER_{name}")
     if text is None:

@@ -1,5 +1,7 @@
+import contextlib
 import json
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -12,8 +14,16 @@ TEXT = {"x": tf.TensorSpec(None, tf.string)}
 
 
 def read(text: str, specifications: dict = ONE) -> tuple:
-    document = predict_requests.read_document(text.encode())
-    arrays, rows = predict_requests.read_inputs(document, specifications)
+    document = predict_requests.read_exactly(text.encode())
+    arrays, rows = predict_requests.read_inputs(document, specifications, exact=True)
+    quick = predict_requests.read_quickly(text.encode())
+    if quick is not None:  # and sure, it reads the same
+        with contextlib.suppress(RequestError):
+            same, same_rows = predict_requests.read_inputs(quick, specifications, exact=False)
+            assert rows == same_rows
+            assert all(
+                np.array_equal(same[name], arrays[name], equal_nan=arrays[name].dtype.kind == "f") for name in arrays
+            )
     return {name: array.tolist() for name, array in arrays.items()}, rows
 
 
@@ -51,7 +61,7 @@ def test_numbers_that_are_not_finite_are_read(given, read_as):
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("{}", "serving_default"), ('{"signature_name": ""}', "serving_default"), ('{"signature_name": "s"}', "s")],
+    [("{}", ""), ('{"signature_name": ""}', ""), ('{"signature_name": "s"}', "s")],
 )
 def test_the_signature_name_is_optional(text, name):
     assert predict_requests.read_signature_name(json.loads(text)) == name
@@ -69,9 +79,8 @@ def test_a_signature_name_that_is_no_text_is_refused(name):
         (b"", "JSON Parse error: The document is empty"),
         (b"\xff\xd8\xff", "JSON Parse error"),
         (b'{"instances": [Nan]}', "JSON Parse error"),
-        (b'{"instances": [NaN, 1e400]}', "JSON Parse error: .* too big to be stored in double"),
+        (b'{"instances": [NaN, 1e400]}', "JSON Parse error: Number too big to be stored in double"),
         (b'{"instances": [1e400]}', "JSON Parse error"),
-        (b'{"instances": [NaN, "\xff"]}', "JSON Parse error"),
         (b'{"NaN": ' + b"[" * 5000, "JSON Parse error"),
         (b"[" * 5000, "JSON Parse error"),
         (b"[1, 2]", r"JSON Value: \[1, 2\] Is not object"),
@@ -80,7 +89,7 @@ def test_a_signature_name_that_is_no_text_is_refused(name):
 )
 def test_a_body_that_is_no_json_object_is_refused_with_the_reason(body, reason):
     with pytest.raises(RequestError, match=reason):
-        predict_requests.read_document(body)
+        predict_requests.read_exactly(body)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +98,16 @@ def test_a_body_that_is_no_json_object_is_refused_with_the_reason(body, reason):
         ("{}", ONE, "Missing 'inputs' or 'instances' key"),
         ('{"instances": [1], "inputs": [1]}', ONE, "expecting only one of 'inputs' or 'instances' keys"),
         ('{"instances": []}', ONE, "No values in 'instances' array"),
-        ('{"instances": 5}', ONE, "Excepting 'instances' to be an list/array"),
+        ('{"instances": 5}', ONE, "Expecting 'instances' to be an list/array"),
         ('{"instances": [1]}', TWO, "instances is a plain list, but expecting list of objects as multiple input"),
         ('{"instances": [[1], {"x": 1}]}', ONE, "Expecting value/list but got object at item 1 of input list"),
         ('{"instances": [{"x": 1}, 5]}', ONE, "Expecting object but got list at item 1 of input list"),
         ('{"instances": [{"z": 1}]}', ONE, "element: 0 key: z of 'instances' list.*does not have named input: z"),
-        ('{"instances": [{"a": 1, "b": 1}, {"a": 1}]}', TWO, 'element: 1 .*JSON object: {"a": 1} keys must be .*: a,b'),
+        ('{"instances": [{"a": 1, "b": 1}, {"a": 1}]}', TWO, "element: 1 .*JSON object: .*keys must be .*: a,b"),
         ('{"inputs": [1]}', TWO, "inputs is a plain value/list, but expecting an object as multiple input"),
         ('{"inputs": {"a": [1]}}', TWO, "Missing named input: b in 'inputs' object"),
-        (f'{{"inputs": {{"{"a" * 9000}": 1}}, "instances": 1}}', ONE, "JSON Value: .{256}… Not formatted"),
     ],
 )
 def test_a_request_of_another_form_is_refused_with_the_reason(text, specifications, reason):
-    with pytest.raises(RequestError, match=reason):
+    with pytest.raises(RequestError, match=f"(?s){reason}"):
         read(text, specifications)

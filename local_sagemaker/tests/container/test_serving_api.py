@@ -25,7 +25,7 @@ def ask():
             return answer
 
         async def run() -> tuple[int, object]:
-            api = ServingApi(predict, lambda name: Answer(200, json.dumps(name).encode()))
+            api = ServingApi(predict, lambda *asked: Answer(200, json.dumps(asked).encode()))
             await asyncio.gather(api.start(), api.start())
             try:
                 return await asyncio.to_thread(call, api.port)
@@ -43,7 +43,8 @@ def test_predict_with_and_without_a_version_and_with_a_large_body(ask):
 
 
 def test_the_status_of_a_model(ask):
-    assert ask("GET", "/v1/models/m") == (200, "m")
+    assert ask("GET", "/v1/models/m") == (200, ["m", None])
+    assert ask("GET", "/v1/models/m/versions/2") == (200, ["m", "2"])
 
 
 @pytest.mark.parametrize(

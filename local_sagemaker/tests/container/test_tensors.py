@@ -1,6 +1,7 @@
 import base64
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,14 +13,14 @@ from hypothesis.extra import numpy as arrays
 from local_sagemaker.container import predict_requests, predict_responses, tensors
 from local_sagemaker.container.tensors import RequestError
 
-PIXELS = tf.TensorSpec((None, 2, 2), tf.float32)
-WORDS = tf.TensorSpec((None,), tf.string)
-INTEGERS = [tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64]
-FLOATS = [tf.float16, tf.bfloat16, tf.float32, tf.float64]
+PIXELS = tf.float32
+WORDS = tf.string
+INTEGERS = [tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint64]
+FLOATS = [tf.float32, tf.float64]
 
 
 def test_numbers_become_a_tensor_of_the_type_the_model_wants():
-    tensor = tensors.to_array([[[0, 255], [1, 2.5]]], PIXELS, "x")
+    tensor = tensors.to_array([[[0, 255], [1, 2.5]]], PIXELS)
     assert tensor.dtype == tf.float32
     assert tensor.tolist() == [[[0, 255], [1, 2.5]]]
 
@@ -27,30 +28,30 @@ def test_numbers_become_a_tensor_of_the_type_the_model_wants():
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS], ids=lambda dtype: dtype.name)
 @pytest.mark.parametrize("value", [7, [1, 2], [[[[1]], [[2]]]], [[], []]])
 def test_every_type_of_number_in_any_rank(dtype, value):
-    tensor = tensors.to_array(value, tf.TensorSpec(None, dtype), "x")
+    tensor = tensors.to_array(value, dtype)
     assert tensor.dtype == dtype
     assert tensor.tolist() == value
 
 
 @pytest.mark.parametrize("value", [True, [True, False], [[True], [False]], []])
 def test_truth_values(value):
-    assert tensors.to_array(value, tf.TensorSpec(None, tf.bool), "x").tolist() == value
+    assert tensors.to_array(value, tf.bool).tolist() == value
 
 
 def test_strings_and_base64_become_bytes():
     raw = bytes(range(256))
-    tensor = tensors.to_array(["çok", {"b64": base64.b64encode(raw).decode()}], WORDS, "x")
+    tensor = tensors.to_array(["çok", {"b64": base64.b64encode(raw).decode()}], WORDS)
     assert tensor.tolist() == ["çok".encode(), raw]
 
 
-@pytest.mark.parametrize("written", ["YWJjZA==", "YWJjZA", "YWJj\nZA==", " YWJjZA= ="])
+@pytest.mark.parametrize("written", ["YWJjZA==", "YWJjZA", "YWJj\nZA==", " YWJjZA= =", "YWJjZA.."])
 def test_base64_may_lack_its_padding_and_have_white_space(written):
-    assert tensors.to_array({"b64": written}, tf.TensorSpec(None, tf.string), "x") == b"abcd"
+    assert tensors.to_array({"b64": written}, tf.string) == b"abcd"
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.name)
 def test_numbers_that_are_not_finite(dtype):
-    values = tensors.to_array([math.nan, math.inf, -math.inf, 1], tf.TensorSpec(None, dtype), "x")
+    values = tensors.to_array([math.nan, math.inf, -math.inf, 1], dtype)
     assert [str(float(value)) for value in values] == ["nan", "inf", "-inf", "1.0"]
 
 
@@ -61,60 +62,47 @@ def test_numbers_that_are_not_finite(dtype):
         ([[[1, 2], [3, 4]], [[1, 2]]], PIXELS, "Encountered list at unexpected size: 1 at level: 1 expected size: 2"),
         ([[[1, 2], 3]], PIXELS, "JSON Value: 3 found at incorrect level: 3 in the JSON DOM. Expected at level: 3"),
         ([[1, [2]]], PIXELS, "Encountered list at unexpected level: 2 expected < 2"),
-        ([[[1, 2, 3], [4, 5, 6]]], PIXELS, r"has shape \[1, 2, 3\], but the model wants \[None, 2, 2\]"),
-        ([1], PIXELS, r"has shape \[1\]"),
-        (7, PIXELS, r"has shape \[\]"),
-        ([[["1", "2"], ["3", "4"]]], PIXELS, 'JSON Value: "1" Type: String is not of expected type: float32'),
-        ([[[None, 2], [3, 4]]], PIXELS, "JSON Value: null Type: Null is not of expected type: float32"),
-        ([[[1, False], [2, 3]]], PIXELS, "JSON Value: false Type: False is not of expected type: float32"),
-        ([[[True, True], [True, True]]], PIXELS, "JSON Value: true Type: True is not of expected type: float32"),
-        ([{"b64": "AA=="}], PIXELS, "Type: Object is not of expected type: float32"),
-        ([2**24], tf.TensorSpec(None, tf.float32), "Cannot convert JSON value: 16777216 to float32 without loss"),
-        ([0.5, -(2**24)], tf.TensorSpec(None, tf.float32), "Cannot convert JSON value: -16777216 to float32"),
-        ([10**400], tf.TensorSpec(None, tf.float64), "Cannot convert JSON value: 1000"),
-        ([-(2**63)], tf.TensorSpec(None, tf.float32), "Cannot convert JSON value: -9223372036854775808 to float32"),
-        ([-(2**63), 5], tf.TensorSpec(None, tf.float16), "Cannot convert JSON value: -9223372036854775808 to float16"),
-        ([1e39], tf.TensorSpec(None, tf.float32), r"Cannot convert JSON value: 1e\+39 to float32 without loss"),
-        ([2**53], tf.TensorSpec(None, tf.float64), "Cannot convert JSON value: 9007199254740992 to float64"),
-        ([70000], tf.TensorSpec(None, tf.float16), "Cannot convert JSON value: 70000 to float16"),
-        ([1.0], tf.TensorSpec(None, tf.int32), "JSON Value: 1.0 Type: Number is not of expected type: int32"),
-        ([3_000_000_000], tf.TensorSpec(None, tf.int32), "Type: Number is not of expected type: int32"),
-        ([-1], tf.TensorSpec(None, tf.uint8), "Type: Number is not of expected type: uint8"),
-        ([-1, 2**64 - 1], tf.TensorSpec(None, tf.uint64), "JSON Value: -1 Type: Number is not of expected"),
-        ([1], tf.TensorSpec(None, tf.bool), "JSON Value: 1 Type: Number is not of expected type: bool"),
+        ([[["1", "2"], ["3", "4"]]], PIXELS, 'JSON Value: "1" Type: String is not of expected type: float'),
+        ([[[None, 2], [3, 4]]], PIXELS, "JSON Value: null Type: Null is not of expected type: float"),
+        ([[[1, False], [2, 3]]], PIXELS, "JSON Value: false Type: False is not of expected type: float"),
+        ([[[True, True], [True, True]]], PIXELS, "JSON Value: true Type: True is not of expected type: float"),
+        ([{"b64": "AA=="}], PIXELS, "Type: Object is not of expected type: float"),
+        ([1.0], tf.int32, "JSON Value: 1.0 Type: Number is not of expected type: int32"),
+        ([3_000_000_000], tf.int32, "Type: Number is not of expected type: int32"),
+        ([-1], tf.uint8, "Type: Number is not of expected type: uint8"),
+        ([-1, 2**64 - 1], tf.uint64, "JSON Value: -1 Type: Number is not of expected"),
+        ([1], tf.bool, "JSON Value: 1 Type: Number is not of expected type: bool"),
         ([1], WORDS, "JSON Value: 1 Type: Number is not of expected type: string"),
         ([{"b64": "*"}], WORDS, "Unable to base64 decode"),
         ([{"b64": "A"}], WORDS, "Unable to base64 decode"),
         ([{"b64": "ç"}], WORDS, "Unable to base64 decode"),
-        ([{"b64": 5}], WORDS, 'JSON Value: {"b64": 5} not formatted correctly for base64 data'),
+        ([{"b64": 5}], WORDS, "not formatted correctly for base64 data"),
         ([["a", "b"], ["c"]], WORDS, "unexpected size: 1 at level: 1 expected size: 2"),
-        ([[["a"], ["b"]], ["c", "d"]], tf.TensorSpec(None, tf.string), "found at incorrect level: 3"),
-        (json.loads("[" * 600 + '"a"' + "]" * 600), WORDS, "nested deeper than 64"),
-        (json.loads("[" * 600 + "1" + "]" * 600), PIXELS, "nested deeper than 64"),
+        ([[["a"], ["b"]], ["c", "d"]], tf.string, "found at incorrect level: 3"),
+        (json.loads("[" * 600 + '"a"' + "]" * 600), WORDS, "nested deeper than 16 levels"),
+        (json.loads("[" * 600 + "1" + "]" * 600), PIXELS, "nested deeper than 16 levels"),
     ],
 )
 def test_values_that_do_not_fit_the_input_are_refused_with_the_reason(value, specification, reason):
     with pytest.raises(RequestError, match=reason):
-        tensors.to_array(value, specification, "x")
+        tensors.to_array(value, specification)
 
 
-@pytest.mark.parametrize(
-    ("rows", "reason"),
-    [
-        ([[1, 2], [3]], "Failed to process element: 1 of 'instances' list. .*Expecting tensor size: 2 but got: 1"),
-        ([[1, 2], ["a", 3]], 'Failed to process element: 1 of .*INVALID_ARGUMENT: JSON Value: "a" Type: String'),
-        ([[[1], [2]], [[1, 2]]], r"Failed to process element: 1 .*Expecting shape \[2,1\] but got: \[1,2\]"),
-    ],
-)
-def test_a_refused_instance_is_named(rows, reason):
-    with pytest.raises(RequestError, match=reason):
-        tensors.to_array(rows, tf.TensorSpec(None, tf.float32), "x", rows=True)
+def test_a_column_has_values_of_one_shape():
+    column = tensors.Column(tf.float32)
+    column.add([[1], [2]])
+    with pytest.raises(RequestError, match="Expecting tensor size: 2 but got: 1"):
+        column.add([[3]])
+    with pytest.raises(RequestError, match=r"Expecting shape \[2,1\] but got: \[1,2\]"):
+        column.add([[3, 4]])
+    column.add([[3], [4]])
+    assert column.to_array(2).tolist() == [[[1], [2]], [[3], [4]]]
 
 
-@pytest.mark.parametrize("dtype", [tf.complex64, tf.resource, tf.qint8], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("dtype", [tf.complex64, tf.uint16, tf.bfloat16, tf.qint8], ids=lambda dtype: dtype.name)
 def test_a_type_that_json_cannot_give_is_not_implemented(dtype):
     with pytest.raises(RequestError, match=f"Conversion of JSON Value: 1 to type: {dtype.name}") as failure:
-        tensors.to_array([1], tf.TensorSpec(None, dtype), "x")
+        tensors.to_array([1], dtype)
     assert failure.value.status == 501
 
 
@@ -140,18 +128,17 @@ def decoded(value: object) -> object:
     """What NumPy is to make of a JSON value for an input of strings."""
     if isinstance(value, list):
         return [decoded(item) for item in value]
-    text = "".join(value["b64"].split()).rstrip("=") if isinstance(value, dict) else None
+    text = re.sub(r"[\t-\r ]", "", value["b64"]).rstrip("=.") if isinstance(value, dict) else None
     return value.encode() if text is None else base64.b64decode(text + "=" * (-len(text) % 4))
 
 
-@example(math.nan, tf.bfloat16, False)
-@example([2**64, 0.5], tf.bfloat16, True)
+@example(math.nan, tf.float32)
+@example([2**64, 0.5], tf.float64)
 @settings(max_examples=400)
-@given(json_values | regular, dtypes, st.booleans())
-def test_any_json_value_is_refused_or_the_tensor_that_numpy_makes_of_it(value, dtype, rows):
-    rows = rows and isinstance(value, list) and bool(value)
+@given(json_values | regular, dtypes)
+def test_any_json_value_is_refused_or_the_tensor_that_numpy_makes_of_it(value, dtype):
     try:
-        tensor = tensors.to_array(value, tf.TensorSpec(None, dtype), "x", rows=rows)
+        tensor = tensors.to_array(value, dtype)
     except RequestError:
         return
     if dtype == tf.string:
@@ -163,7 +150,8 @@ def test_any_json_value_is_refused_or_the_tensor_that_numpy_makes_of_it(value, d
         assert tensor.dtype == dtype
         expected = np.array(value, dtype=np.float64 if dtype.is_floating else dtype.as_numpy_dtype)
         if dtype.is_floating:  # by way of types whose large integers and NaN NumPy knows, as it does not bfloat16's
-            expected = expected.astype(dtype.as_numpy_dtype).astype(np.float64)
+            with np.errstate(over="ignore"):
+                expected = expected.astype(dtype.as_numpy_dtype).astype(np.float64)
             tensor = tensor.astype(np.float64)
         np.testing.assert_array_equal(tensor, expected)
         assert ("true" in json.dumps(value)) <= (dtype == tf.bool)
@@ -174,9 +162,9 @@ def test_any_json_value_is_refused_or_the_tensor_that_numpy_makes_of_it(value, d
 def test_any_body_is_refused_or_read(body, dtype):
     specifications = {"x": tf.TensorSpec(None, dtype)}
     try:
-        document = predict_requests.read_document(body)
+        document = predict_requests.read_exactly(body)
         predict_requests.read_signature_name(document)
-        inputs, _ = predict_requests.read_inputs(document, specifications)
+        inputs, _ = predict_requests.read_inputs(document, specifications, exact=True)
     except RequestError as error:
         assert str(error)
     else:
@@ -187,14 +175,14 @@ def test_any_body_is_refused_or_read(body, dtype):
 @settings(max_examples=300)
 @given(
     arrays.arrays(
-        st.sampled_from([dtype.as_numpy_dtype for dtype in [*INTEGERS, tf.float16, tf.float32, tf.float64, tf.bool]]),
+        st.sampled_from([dtype.as_numpy_dtype for dtype in [*INTEGERS, *FLOATS, tf.bool]]),
         arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
     )
 )
 def test_a_tensor_that_is_written_and_read_again_is_the_same(array):
     body = predict_responses.write_response({"y": array}, rows=False)
-    value = predict_requests.read_document(body)["outputs"]
-    read = tensors.to_array(value, tf.TensorSpec(None, array.dtype), "x")
+    value = json.loads(body)["outputs"]
+    read = tensors.to_array(value, tf.as_dtype(array.dtype))
     if 0 not in array.shape[:-1]:  # an empty list does not tell what it would hold
         assert np.shape(read) == array.shape
     np.testing.assert_array_equal(np.asarray(read).ravel(), array.ravel())

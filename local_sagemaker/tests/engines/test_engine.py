@@ -16,6 +16,7 @@ SHARED = [
     "unrolled_and_bidirectional_gru",
     "embedding_and_lstm",
     "image_bytes",
+    "parsed_example",
     "several_inputs_and_outputs",
     "loop_and_branch_that_read_variables",
     "narrow_weights",

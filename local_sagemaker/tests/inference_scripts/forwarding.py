@@ -8,5 +8,4 @@ import requests
 def handler(data, context):
     response = requests.post(context.rest_uri, data=data.read())
     answer = {"status": response.status_code, "answer": response.json(), "context": context._asdict()}
-    answer["grpc_uri"] = context.grpc_uri
     return json.dumps(answer), context.accept_header

@@ -95,6 +95,21 @@ def image_bytes() -> Any:
 
 
 @_kind
+def parsed_example() -> Any:
+    weights = tf.Variable([[1.0], [2.0]])
+    form = {"x": tf.io.FixedLenFeature([2], tf.float32)}
+    message = tf.train.Example()
+    message.features.feature["x"].float_list.value.extend([3.0, 4.0])
+    example = np.array([message.SerializeToString()], dtype=object)
+    return _module(
+        lambda examples: {"y": tf.io.parse_example(examples, form)["x"] @ weights},
+        {"examples": example},
+        tf.TensorSpec([None], tf.string, "examples"),
+        weights=weights,
+    )
+
+
+@_kind
 def several_inputs_and_outputs() -> Any:
     weights = tf.Variable([2, 3], dtype=tf.int64)
 

@@ -43,3 +43,18 @@ def test_bytes_that_are_no_image_are_refused(model, tmp_path):
     served = tf.saved_model.load(export(model, tmp_path / "model"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not an image"):
         served.signatures["serving_bytes"](image_bytes=tf.constant([b"no image"]))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"])
+def test_probabilities_are_float32_under_every_training_policy(tmp_path, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        pixels = keras.Input((8, 8, 3))
+        outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(pixels))
+        network = keras.Model(pixels, outputs)
+        exporting.export_classifier(network, tmp_path, class_names=["a", "b"], provenance={})
+    finally:
+        keras.config.set_dtype_policy(before)
+    for signature in tf.saved_model.load(str(tmp_path / "1")).signatures.values():
+        assert signature.structured_outputs["probabilities"].dtype == tf.float32

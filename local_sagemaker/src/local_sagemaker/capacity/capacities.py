@@ -18,7 +18,7 @@ import orjson
 
 from local_sagemaker import archives
 from local_sagemaker.archives import ArchiveError
-from local_sagemaker.container.versions import BasePathError, saved_bytes
+from local_sagemaker.container.versions import BasePathError, NeverLoadedError, saved_bytes, versions
 from local_sagemaker.hosting.model_disk import with_prepared
 from local_sagemaker.processes import Process
 from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings
@@ -140,10 +140,10 @@ def _write(model: Path, folder: Path, settings: Settings) -> float:
 
 
 def _check(model: Path, folder: Path) -> int:
-    """Return the size of the weights' files of the highest version, in bytes."""
+    """Return the size of the weights' files of all versions, in bytes."""
     try:
-        return saved_bytes(folder, str(model))
-    except BasePathError as error:
+        return sum(map(saved_bytes, versions(folder, str(model)).values()))
+    except (BasePathError, NeverLoadedError) as error:
         raise ModelError(
             f"{model} holds no model: at its top must be a folder named by a number, such as 1, with a saved_model.pb "
             f"in it. {_EXPORT}"

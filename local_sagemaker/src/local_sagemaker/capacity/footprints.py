@@ -192,7 +192,7 @@ def _typical(sizes: Iterable[int]) -> int:
 
 def _check(answer: Answer) -> None:
     if answer.status != 200:
-        raise LoadError(orjson.loads(answer.body)["error"])
+        raise LoadError(orjson.loads(answer.body).get("error", "The log says why."))
 
 
 def _one(value: np.ndarray, specification: tf.TensorSpec) -> np.ndarray:

@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--invocation-seconds", type=float, default=60, help="limit of one call (default: 60)")
     parser.add_argument("--load-seconds", type=float, default=360, help="limit of an import of inference.py")
     options = parser.parse_args(arguments)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each function of TensorFlow 1
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
     os.environ.update(RUNTIME_ENVIRONMENT)  # for a container that runs alone
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         invocation_seconds=options.invocation_seconds,
         load_seconds=options.load_seconds,
         sockets=Path(options.socket).parent if options.socket else None,
+        universal_code=_universal_code(),
         batching=batching,
     )
     uvicorn.run(
@@ -54,6 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
         log_level="warning",
         timeout_keep_alive=3600,  # the platform keeps its connections open
     )
+
+
+def _universal_code() -> Path | None:
+    """Return the folder with the code for all models, which the platform has brought from S3."""
+    named = all(os.environ.get(f"SAGEMAKER_MULTI_MODEL_UNIVERSAL_{part}") for part in ("BUCKET", "PREFIX"))
+    return Path("code").absolute() if named else None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from local_sagemaker.asgi import read_body, send_response
-from local_sagemaker.container.invocations import Answer, Invocation, error_answer
+from local_sagemaker.container.invocations import (
+    Answer,
+    Invocation,
+    RefusedError,
+    check_model_name,
+    error_answer,
+    http_error,
+)
 from local_sagemaker.container.loaded_models import LoadedModels
 
 
@@ -31,7 +38,9 @@ class Application:
             return
         headers = dict(scope["headers"])
         answer = await self._route(scope["method"], scope["path"], headers, body)
-        answer_headers = [(b"content-type", answer.content_type.encode())]
+        if scope["method"] == "HEAD":
+            answer = answer._replace(body=b"")
+        answer_headers = [(b"content-type", answer.content_type.encode("latin-1"))]
         if b"upgrade" in headers or scope["method"] == "CONNECT":
             answer_headers.append((b"connection", b"close"))  # uvicorn reads nothing that follows such a request
         await send_response(send, answer.status, answer_headers, answer.body)
@@ -46,20 +55,37 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _route(self, method: str, path: str, headers: dict[bytes, bytes], body: bytes) -> Answer:
-        parts = path.strip("/").split("/")
-        match [method, *parts]:
-            case ["GET", "ping"]:
-                return Answer(200, b"{}")
-            case ["POST", "models"]:
-                return await self._models.load(body)
-            case ["GET", "models"]:
-                return self._models.list()
-            case ["GET", "models", name]:
-                return self._models.describe(name)
-            case ["DELETE", "models", name]:
-                return await self._models.unload(name)
-            case ["POST", "models", name, "invoke"]:
-                return await self._models.invoke(Invocation.from_headers(name, headers, body))
-            case [_, "ping"] | [_, "models", *_]:
-                return error_answer(405, f"Method {method} is not allowed for {path}.")
-        return error_answer(404, f"There is nothing at {path}.")
+        """Answer a request, by the rules of AWS's proxy and of the web framework behind it."""
+        accept = headers.get(b"accept", b"").decode("latin-1")
+        single = self._models.single
+        parts = path[1:].split("/")
+        try:
+            match [method, *parts]:
+                case ["GET", "ping"]:
+                    return Answer(200, b"")
+                case ["GET", "invocations"] if single is None or self._models.has_handler(single):
+                    return Answer(200, b"{}")
+                case ["GET" | "POST", "invocations"] if single is not None:
+                    return await self._models.invoke(Invocation.from_headers(single, headers, body))
+                case ["POST", "invocations"]:
+                    raise RefusedError("Invocation request does not contain model name.")
+                case ["GET" | "POST", "models"] if single is not None:
+                    return http_error(404, accept)
+                case ["POST", "models"]:
+                    return await self._models.load(body, accept=accept)
+                case ["GET", "models"]:
+                    return self._models.list()
+                case ["DELETE", "models"]:
+                    return http_error(500, accept)
+                case ["GET" | "POST" | "DELETE", "models", name, *rest] if rest in ([], ["invoke"]):
+                    check_model_name(name)
+                    if method == "POST":
+                        return await self._models.invoke(Invocation.from_headers(name, headers, body))
+                    return self._models.describe(name) if method == "GET" else await self._models.unload(name)
+                case [_, "ping" | "invocations" | "models"] | [_, "models", _] | [_, "models", _, "invoke"]:
+                    return http_error(405, accept)
+        except RefusedError as error:
+            return error_answer(400, str(error))
+        if path.startswith(("/ping", "/invocations", "/models")):
+            return http_error(404, accept)
+        return error_answer(404, "Not Found")

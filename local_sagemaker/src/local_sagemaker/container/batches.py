@@ -18,7 +18,7 @@ import numpy as np
 from local_sagemaker.container import predict_responses
 from local_sagemaker.container.servables import Request, Servable, UnloadedError
 from local_sagemaker.container.threads import Threads
-from local_sagemaker.engines.rehearsals import Arrays
+from local_sagemaker.engines.signatures import Arrays
 
 logger = logging.getLogger(__name__)
 _PREFIX = "SAGEMAKER_TFS_"

@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,33 @@ _PROGRAM = [sys.executable, "-P", str(Path(handler_process.__file__).resolve())]
 
 
 class HandlerError(RuntimeError):
-    """The handler failed; the message tells how."""
+    """The handler failed; the message tells how.
+
+    Attributes:
+        status: What TensorFlow Serving answered to it, if that was an error; the message is the body then.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        """Create the error."""
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a model brings to be run.
+
+    Attributes:
+        script: Its ``inference.py``.
+        container_folder: What stands for ``/opt/ml``.
+        first_folders: Folders at the front of ``sys.path``.
+        last_folders: Folders at its end.
+    """
+
+    script: Path
+    container_folder: Path
+    first_folders: Sequence[Path] = ()
+    last_folders: Sequence[Path] = ()
 
 
 @dataclass
@@ -37,16 +64,16 @@ class _Running:
 class Handler:
     """The handler process of one model."""
 
-    def __init__(self, script: Path, *, sockets: Path, start_seconds: float, call_seconds: float) -> None:
+    def __init__(self, code: Code, *, sockets: Path, start_seconds: float, call_seconds: float) -> None:
         """Describe a handler; ``start`` brings it up.
 
         Args:
-            script: The model's ``code/inference.py``.
+            code: What to run.
             sockets: Folder for a Unix socket, which the owner alone can enter.
             start_seconds: How long importing the script may take.
             call_seconds: How long one call may take, waiting for its turn included.
         """
-        self._script = script
+        self._code = code
         self._sockets = sockets
         self._start_seconds = start_seconds
         self._call_seconds = call_seconds
@@ -90,7 +117,7 @@ class Handler:
                 await self._end(running)
             raise HandlerError(f"The handler did not answer within {self._call_seconds:g} seconds.") from None
         if "error" in header:
-            raise HandlerError(header["error"])
+            raise HandlerError(header["error"], status=header.get("status"))
         return header["content_type"], answer
 
     async def close(self) -> None:
@@ -136,10 +163,11 @@ class Handler:
         arrived: asyncio.Queue[_Connection] = asyncio.Queue()
         server = await asyncio.start_unix_server(lambda *connection: arrived.put_nowait(connection), path)
         local = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}  # for context.rest_uri
+        arguments = {"socket": str(path), "connections": CALLS_AT_ONCE, **asdict(self._code)}
         process = Process(
-            [*_PROGRAM, str(path), str(self._script), str(CALLS_AT_ONCE)],
+            [*_PROGRAM, json.dumps(arguments, default=str)],
             environment=os.environ | local,
-            folder=self._script.parent,
+            folder=Path("/"),
             output=_STANDARD_OUTPUT,  # what it prints goes to the container's log
         )
         running = _Running(process)

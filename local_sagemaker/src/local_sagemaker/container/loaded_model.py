@@ -4,7 +4,6 @@ import asyncio
 import os
 
 from local_sagemaker.container.batches import Batcher, BatchingOptions
-from local_sagemaker.container.handlers import Handler
 from local_sagemaker.container.servables import Servable
 from local_sagemaker.container.threads import Threads
 
@@ -14,28 +13,23 @@ _PREDICTIONS_AT_ONCE = min(max(os.cpu_count() or 1, 2), 8)
 
 
 class LoadedModel:
-    """A servable, with the model's own handler or open batches if it has any.
+    """A servable, with its open batches if it has any.
 
     Attributes:
         servable: The model.
-        handler: The process of its ``inference.py``, or None.
         answered: Set when a first call of it has ended.
         replacement: Puts a faster engine in its place, if one is to be had.
     """
 
-    def __init__(
-        self, servable: Servable, *, threads: Threads, batching: BatchingOptions | None, handler: Handler | None
-    ) -> None:
+    def __init__(self, servable: Servable, *, threads: Threads, batching: BatchingOptions | None) -> None:
         """Hold a model.
 
         Args:
             servable: The model.
             threads: Where predictions are computed.
             batching: How concurrent calls are computed as one; None computes each alone.
-            handler: The started process of its ``inference.py``.
         """
         self.servable = servable
-        self.handler = handler
         self.answered = asyncio.Event()
         self.replacement: asyncio.Task[None] | None = None
         self._threads = threads

@@ -1,30 +1,93 @@
-"""The models that a container holds, and what it answers to the calls of its contract."""
+"""The models that a container holds, and what it answers to the calls of its contract.
+
+This is AWS's TensorFlow Serving container 2.20. The rules of its own code, beside those of TensorFlow Serving
+(``tensors``, ``predict_responses``) and of its proxy (``proxy``):
+
+1. All versions of a model are loaded; the highest answers, unless ``tfs-model-version`` names another.
+2. Without an ``inference.py``, JSON, JSON lines, CSV and what has no type go to TensorFlow Serving as they are.
+3. An error of TensorFlow Serving keeps its status; its body is the ``description`` of AWS's form. A good answer has the
+   caller's ``Accept`` as its content type.
+4. With ``input_handler`` and ``output_handler`` it is the same: the second never sees an error. A handler that raises
+   is 500, with its text.
+5. An archive on an ordinary endpoint may hold several models, wherever they lie; ``tfs-model-name`` names one. Without
+   an ``inference.py`` the proxy converts requests, and TensorFlow Serving's answers come as they are.
+"""
 
 import asyncio
 import contextlib
+import json
 import logging
-import re
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from local_sagemaker.container import proxy, versions
 from local_sagemaker.container.batches import BatchingOptions
-from local_sagemaker.container.handlers import HandlerError
-from local_sagemaker.container.invocations import Answer, Invocation, error_answer
+from local_sagemaker.container.handlers import Handler, HandlerError
+from local_sagemaker.container.invocations import (
+    Answer,
+    Invocation,
+    RefusedError,
+    check_model_name,
+    error_answer,
+    http_error,
+    indented_error,
+)
+from local_sagemaker.container.json_quotes import quote
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.loader import Loader
 from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError
+from local_sagemaker.container.predict_requests import read_exactly
 from local_sagemaker.container.servables import Servable, UnloadedError
 from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.tensors import RequestError
-from local_sagemaker.container.versions import BasePathError, saved_bytes
+from local_sagemaker.container.versions import BasePathError, NeverLoadedError
 from local_sagemaker.engines.engine import Engine
 from local_sagemaker.settings import GIBIBYTE
 
 logger = logging.getLogger(__name__)
-_MODEL_NAME = re.compile(r"\w[\w.-]{0,254}")
 _FIRST_CALL_SECONDS = 1  # for so long, the first call of a model need not share the cores with its replacement
+_PASSED_ON = ("", "application/json", "application/jsonlines", "application/jsons", "text/csv")
+_NAMED_MODEL = "SAGEMAKER_TFS_DEFAULT_MODEL_NAME"
+
+
+class Place(NamedTuple):
+    """Which version of which model of which bundle."""
+
+    bundle: str
+    model: str
+    version: int
+
+    def __str__(self) -> str:
+        """Return the model's name."""
+        return self.model
+
+
+@dataclass
+class Bundle:
+    """What one archive brought.
+
+    Attributes:
+        name: Name under which it was loaded.
+        single: Whether it is the one of an ordinary endpoint.
+        default: Name of the model that answers if no other is named.
+        models: By name, the versions of each model, the highest first.
+        handler: The process of its ``inference.py``, or None.
+    """
+
+    name: str
+    single: bool
+    default: str
+    models: dict[str, dict[int, LoadedModel]] = field(default_factory=dict)
+    handler: Handler | None = None
+
+    def places(self) -> Iterator[tuple[str, int, LoadedModel]]:
+        """Return all versions of all models."""
+        return ((name, version, model) for name, each in self.models.items() for version, model in each.items())
 
 
 class LoadedModels:
@@ -37,6 +100,7 @@ class LoadedModels:
         invocation_seconds: float = 60,
         load_seconds: float = 360,
         sockets: Path | None = None,
+        universal_code: Path | None = None,
         batching: BatchingOptions | None = None,
     ) -> None:
         """Create an empty set.
@@ -46,224 +110,343 @@ class LoadedModels:
             invocation_seconds: How long one call may take.
             load_seconds: How long importing a model's ``inference.py`` may take.
             sockets: Folder for the sockets of handlers, which the owner alone can enter; by default a new one.
+            universal_code: Folder with an ``inference.py`` for all models that bring none.
             batching: How concurrent calls of a model are computed as one; by default each is computed alone.
         """
         self._invocation_seconds = invocation_seconds
-        self._models: dict[str, LoadedModel] = {}
+        self._bundles: dict[str, Bundle] = {}
+        self._names: set[str] = set()  # those that are being loaded, too
         self._budget = MemoryBudget(memory_bytes)
-        self._api = ServingApi(self._predict_for_handler, self.describe)
+        self._api = ServingApi(self._predict_for_handler, self._describe_for_handler)
+        self._handler_seconds = int(os.environ.get("SAGEMAKER_TFS_WAIT_TIME_SECONDS", "55"))
         self._loader = Loader(
             self._api,
             invocation_seconds=invocation_seconds,
             load_seconds=load_seconds,
             sockets=sockets,
+            universal_code=universal_code,
             batching=batching,
         )
 
-    async def load(self, body: bytes) -> Answer:
-        """``POST /models``: load ``{"model_name": …, "url": …}``."""
+    @property
+    def single(self) -> str | None:
+        """Name of the bundle of an ordinary endpoint, if it is loaded."""
+        return next((bundle.name for bundle in self._bundles.values() if bundle.single), None)
+
+    def has_handler(self, name: str) -> bool:
+        """Tell whether a loaded bundle has an ``inference.py``."""
+        return self._bundles[name].handler is not None
+
+    async def load(self, body: bytes, *, accept: str = "") -> Answer:
+        """``POST /models``: load ``{"model_name": …, "url": …}``; with ``"single": true``, for an ordinary endpoint."""
         try:
             document = orjson.loads(body)
-            name, url = document["model_name"], document["url"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return error_answer(400, 'The body must be {"model_name": …, "url": …}.')
-        if not isinstance(name, str) or not _MODEL_NAME.fullmatch(name):
-            return error_answer(400, f"invalid model_name: {name!r}")
-        if not isinstance(url, str) or "\0" in url:
-            return error_answer(400, "The url must be the path of the model's folder.")
-        if name in self._budget:
+            name, url, single = document["model_name"], Path(document["url"]), document.get("single", False)
+            check_model_name(name)
+        except RefusedError as error:
+            return error_answer(400, str(error))
+        except (orjson.JSONDecodeError, LookupError, TypeError, ValueError) as error:
+            logger.warning('The body must be {"model_name": …, "url": …}: %r', error)
+            return http_error(500, accept)
+        if name in self._names:
             return error_answer(409, f"Model {name} is already loaded.")
         try:
-            size = saved_bytes(Path(url), name)
+            found = versions.models(url) if single else {name: versions.versions(url, name)}
         except BasePathError as error:
             return error_answer(404, str(error))
-        except OSError as error:
-            return error_answer(404, f"Could not find valid base path {url} for servable {name}: {error.strerror}")
+        except NeverLoadedError as error:
+            return Answer(408, f"Timed out after {self._handler_seconds} seconds. {error}".encode())
+        except (OSError, ValueError) as error:
+            return error_answer(404, f"Could not find valid base path {url} for servable {name}: {error}")
+        default = os.environ.get(_NAMED_MODEL, next(iter(found))) if single else name
+        bundle = Bundle(name, single, default, {model: {} for model in found})
+        self._names.add(name)
         try:
-            model = await self._load(name, Path(url), size)
-        except NoRoomError as error:
-            return error_answer(507, f"Memory exhausted: {error}")
-        except MemoryError:
-            return error_answer(507, f"Memory exhausted: not enough memory to load {name}")
-        except HandlerError as error:
-            return error_answer(500, f"Failed to load model {name}: inference.py: {error}")
-        except Exception as error:  # TensorFlow raises many kinds for a damaged SavedModel
-            logger.warning("loading %s failed: %s", name, error)
-            return error_answer(500, f"Failed to load model {name}: {type(error).__name__}: {error}")
-        self._enter(name, model)
-        return _success(f"Successfully loaded model {name}, version {model.servable.version}.")
+            await self._load(bundle, url, found)
+        except BaseException as error:
+            self._names.discard(name)
+            if isinstance(error, Exception):
+                return _load_error(name, error, accept)
+            raise
+        self._bundles[name] = bundle
+        logger.info("loaded %s", name)
+        rest, grpc = self._api.port, self._api.grpc_port
+        return _success(f"Successfully loaded model {name}, listening on rest port {rest} and grpc port {grpc}.")
 
     async def unload(self, name: str) -> Answer:
         """``DELETE /models/{name}``: its memory is free when the answer leaves."""
-        model = self._models.pop(name, None)
-        if model is None:
-            return _not_loaded(name)
-        task = asyncio.create_task(self._unload(name, model))
-        self._budget.expect(task)
-        await task
+        bundle = self._bundles.pop(name, None)
+        if bundle is None:
+            return _not_loaded(name, stop="")
+        await self._end(bundle)
+        self._names.discard(name)
         logger.info("unloaded %s", name)
         return _success(f"Successfully unloaded model {name}.")
 
     def list(self) -> Answer:
         """``GET /models``: the loaded models."""
-        return Answer(200, orjson.dumps({name: _status(model) for name, model in sorted(self._models.items())}))
+        return Answer(200, orjson.dumps({name: _status(bundle.models) for name, bundle in self._bundles.items()}))
 
     def describe(self, name: str) -> Answer:
         """``GET /models/{name}``: one loaded model."""
-        model = self._models.get(name)
-        return Answer(200, orjson.dumps(_status(model))) if model else _not_loaded(name)
+        bundle = self._bundles.get(name)
+        return Answer(200, orjson.dumps({"model": _status(bundle.models)})) if bundle else _not_loaded(name)
 
     def servable(self, name: str) -> Servable:
-        """Return a loaded model."""
-        return self._models[name].servable
+        """Return the version that answers of a loaded model."""
+        bundle = self._bundles[name]
+        return next(iter(bundle.models[bundle.default].values())).servable
 
     async def invoke(self, call: Invocation) -> Answer:
         """``POST /models/{name}/invoke``: a prediction, through the model's own handler if it has one."""
-        model = self._models.get(call.model_name)
-        if model is None:
+        bundle = self._bundles.get(call.model_name)
+        if bundle is None:
             return _not_loaded(call.model_name)
-        if model.handler:
+        if bundle.single and not bundle.handler:
+            return await self._invoke_by_proxy(bundle, call)
+        try:
+            call.check_attributes()
+        except RefusedError as error:
+            return error_answer(400, str(error))
+        if bundle.handler:
+            return await self._invoke_handler(bundle, bundle.handler, call)
+        if call.media_type not in _PASSED_ON:
+            return error_answer(415, f"Unsupported Media Type: {call.media_type}")
+        if not call.body.isascii():
             try:
-                content_type, body = await model.handler.call(call.context(self._api.port), call.body)
-            except HandlerError as error:
+                call.body.decode()
+            except UnicodeDecodeError as error:
                 return error_answer(500, str(error))
-            return Answer(200, body, content_type)
-        if not call.is_json:
-            return error_answer(415, f"Unsupported Media Type: {call.content_type or 'Unknown'}")
-        return await self.predict(call.model_name, call.version, call.method or "predict", call.body)
+        answer = await self.predict(bundle.name, call.version, call.method or "predict", call.body)
+        if answer.status != 200:
+            return http_error(answer.status, call.accept, answer.body)
+        return answer._replace(content_type=call.accept) if call.accept else answer
 
-    async def predict(self, name: str, version: str | None, method: str, body: bytes) -> Answer:
-        """Answer a request of TensorFlow Serving's REST API.
+    async def predict(self, name: str, version: str | None, method: str, body: bytes, *, model: str = "") -> Answer:
+        """Answer a request as TensorFlow Serving's REST API does.
 
         Args:
-            name: Name of the model.
-            version: Wanted version, or None for the one that is served.
+            name: Name under which the model was loaded.
+            version: Wanted version, or None for the highest.
             method: ``predict``; ``classify`` and ``regress`` are not supported.
             body: JSON text.
+            model: One of several models that came with it.
         """
-        model = self._models.get(name)
-        if model is None:
-            return _not_loaded(name)
-        if version and version.lstrip("0") != model.servable.version.lstrip("0"):
-            return error_answer(404, f"Servable not found for request: Specific({name}, {version})")
-        if method != "predict":
-            return error_answer(501, f"The method {method!r} is not supported here. Use predict.")
+        bundle = self._bundles.get(name)
+        model = model or (bundle.default if bundle else name)
+        found = bundle.models.get(model, {}) if bundle else {}
+        number = int(version) if version else next(iter(found), 0)
+        if number not in found:
+            wanted = f"Specific({model}, {number})" if version else f"Latest({model})"
+            return _serving_error(404, f"Servable not found for request: {wanted}")
+        loaded = found[number]
         try:
+            if method != "predict":
+                _refuse_examples(body)
             async with asyncio.timeout(self._invocation_seconds):
-                return Answer(200, await model.predict(body))
+                return Answer(200, await loaded.predict(body))
         except RequestError as error:
-            return error_answer(error.status, str(error))
+            return _serving_error(error.status, str(error))
         except UnloadedError:
-            if self._models.get(name, model) is not model:  # another has taken its place
-                return await self.predict(name, version, method, body)
+            if found.get(number, loaded) is not loaded:  # another has taken its place
+                return await self.predict(name, version, method, body, model=model)
             return _not_loaded(name)
         except TimeoutError:
-            return error_answer(504, f"Model {name} did not answer within {self._invocation_seconds:g} seconds.")
+            return _serving_error(504, f"Model {name} did not answer within {self._invocation_seconds:g} seconds.")
         except Exception as error:
             logger.exception("prediction of %s failed", name)
-            return error_answer(500, f"{type(error).__name__}: {error}")
-
-    async def _predict_for_handler(self, name: str, version: str | None, method: str, body: bytes) -> Answer:
-        """Answer what a handler posts to its ``rest_uri``; other models cannot be reached on that port."""
-        model = self._models.get(name)
-        if model is None or model.handler is None:
-            return _not_loaded(name)
-        return await self.predict(name, version, method, body)
+            return _serving_error(500, f"{type(error).__name__}: {error}")
 
     async def settle(self) -> None:
         """Wait until every model has the engine that it keeps."""
-        replacements = [model.replacement for model in self._models.values() if model.replacement]
+        models = [model for bundle in self._bundles.values() for _, _, model in bundle.places()]
+        replacements = [model.replacement for model in models if model.replacement]
         if replacements:
             await asyncio.wait(replacements)
 
     async def close(self) -> None:
         """End the handlers and close the port of the REST API."""
-        models = list(self._models.values())
-        self._models.clear()
-        for model in models:
-            await self._end_replacement(model)
-            if model.handler:
-                await model.handler.close()
+        bundles = list(self._bundles.values())
+        self._bundles.clear()
+        for bundle in bundles:
+            for _, _, model in bundle.places():
+                await _end_replacement(model)
+            if bundle.handler:
+                await bundle.handler.close()
         await self._api.close()
         self._loader.close()
 
-    async def _load(self, name: str, base_path: Path, size: int) -> LoadedModel:
-        """Load a model, which counts first what its files say, then what it takes."""
-        self._budget.enter(name)
+    async def _invoke_handler(self, bundle: Bundle, handler: Handler, call: Invocation) -> Answer:
+        named = call.target if bundle.single else bundle.name
+        context = call.context(
+            named or bundle.default,
+            rest_port=self._api.port,
+            grpc_port=self._api.grpc_port,
+            timeout=self._handler_seconds,
+        )
         try:
-            await self._budget.take(name, size)
-            model = await self._loader.load(name, base_path, at_once=True)
+            content_type, body = await handler.call(context | {"model_name": named}, call.body)
+        except HandlerError as error:
+            if error.status is not None:
+                return http_error(error.status, call.accept, str(error).encode())
+            return error_answer(500, str(error))
+        return Answer(200, body, content_type)
+
+    async def _invoke_by_proxy(self, bundle: Bundle, call: Invocation) -> Answer:
+        body = proxy.convert(call.media_type, call.body)
+        if body is None:
+            return error_answer(415, f"Unsupported Media Type: {call.media_type or 'Unknown'}")
+        try:
+            call.check_attributes()
+        except RefusedError as error:
+            return error_answer(400, str(error).partition(":")[0])  # the proxy says no more
+        return await self.predict(bundle.name, call.version, call.method or "predict", body, model=call.target or "")
+
+    async def _predict_for_handler(self, model: str, version: str | None, method: str, body: bytes) -> Answer:
+        """Answer what a handler posts to its ``rest_uri``; models without one cannot be reached on that port."""
+        bundle = self._with_handler(model)
+        return await self.predict(bundle.name if bundle else "", version, method, body, model=model)
+
+    def _describe_for_handler(self, model: str, version: str | None) -> Answer:
+        bundle = self._with_handler(model)
+        found = bundle.models[model] if bundle else {}
+        chosen = {number: each for number, each in found.items() if version is None or number == int(version)}
+        if not chosen:
+            return _serving_error(404, f"Could not find any versions of model {model}")
+        return Answer(200, f"{json.dumps(_status({model: chosen}), indent=1)}\n".encode())
+
+    def _with_handler(self, model: str) -> Bundle | None:
+        return next((each for each in self._bundles.values() if each.handler and model in each.models), None)
+
+    async def _load(self, bundle: Bundle, folder: Path, found: dict[str, dict[int, Path]]) -> None:
+        """Load all versions of all models, and start their handler; or leave nothing."""
+        try:
+            for name, each in found.items():
+                for version, path in each.items():
+                    place = Place(bundle.name, name, version)
+                    model = await self._load_version(place, path)
+                    bundle.models[name][version] = model
+                    self._enter(bundle, name, version, model)
+            bundle.handler = await self._loader.start_handler(bundle.name, folder, single=bundle.single)
+        except BaseException:
+            await self._end(bundle)
+            raise
+
+    async def _load_version(self, place: Place, folder: Path) -> LoadedModel:
+        """Load a version of a model, which counts first what its files say, then what it takes."""
+        self._budget.enter(place)
+        try:
+            await self._budget.take(place, versions.saved_bytes(folder))
+            model = await self._loader.load(place.model, folder, at_once=True)
             try:
-                return await self._count(name, model)
+                return await self._count(place, model)
             except NoRoomError:
                 if not model.servable.engine.is_provisional:
                     raise
-            return await self._count(name, await self._loader.load(name, base_path, at_once=False))
+            return await self._count(place, await self._loader.load(place.model, folder, at_once=False))
         except BaseException:
-            self._budget.leave(name)
+            self._budget.leave(place)
             raise
 
-    async def _count(self, name: str, model: LoadedModel) -> LoadedModel:
+    async def _count(self, place: Place, model: LoadedModel) -> LoadedModel:
         """Have a model count what it takes; end it if that is too much, such as with a graph of its own."""
         try:
-            await self._budget.take(name, model.servable.engine.footprint)
+            await self._budget.take(place, model.servable.engine.footprint)
         except NoRoomError:
-            if model.handler:
-                await model.handler.close()
             await self._loader.release(model)
             raise
         return model
 
-    def _enter(self, name: str, model: LoadedModel) -> None:
-        """Have a model answer calls from now on."""
-        self._models[name] = model
+    def _enter(self, bundle: Bundle, name: str, version: int, model: LoadedModel) -> None:
+        """Have a version of a model answer calls from now on."""
         engine = model.servable.engine
         if engine.was_prepared and not engine.is_provisional:
             self._loader.return_freed()  # what that took
-        logger.info("loaded %s, version %s, %s", name, model.servable.version, _describe(engine))
+        logger.info("loaded %s, version %s, %s", name, version, _describe(engine))
         if engine.is_provisional:
-            model.replacement = asyncio.create_task(self._replace(name, model))
+            model.replacement = asyncio.create_task(self._replace(bundle, name, version, model))
             self._budget.expect(model.replacement)
 
-    async def _replace(self, name: str, model: LoadedModel) -> None:
+    async def _replace(self, bundle: Bundle, name: str, version: int, model: LoadedModel) -> None:
         """Put the same model with a faster engine in the place of one, unless it is unloaded meanwhile."""
+        held = bundle.models[name]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(model.answered.wait(), _FIRST_CALL_SECONDS)
-        if self._models.get(name) is not model:
+        if held.get(version) is not model:
             return
         successor = await self._loader.load_successor(model)
-        if self._models.get(name) is not model:
+        if held.get(version) is not model:
             if successor is not model:
                 await self._loader.release(successor)
             return
         if successor is not model:
             successor.replacement = model.replacement  # an unload waits for its end
-            self._models[name] = successor
+            held[version] = successor
             await self._loader.release(model)
         engine = successor.servable.engine
-        self._budget.shrink(name, engine.footprint)
+        self._budget.shrink(Place(bundle.name, name, version), engine.footprint)
         logger.info("%s stays with %s", name, _describe(engine))
 
-    async def _end_replacement(self, model: LoadedModel) -> None:
-        """Wait until nothing is put in the place of a model that is not there any more."""
-        model.answered.set()
-        if model.replacement:
-            await asyncio.wait([model.replacement])
+    async def _end(self, bundle: Bundle) -> None:
+        """End a bundle's handler and models; loads that lack room wait for the memory."""
+        models = list(bundle.places())
+        for each in bundle.models.values():
+            each.clear()
+        if bundle.handler:
+            await bundle.handler.close()
+        endings = [
+            asyncio.create_task(self._end_version(Place(bundle.name, name, version), model))
+            for name, version, model in models
+        ]
+        for ending in endings:
+            self._budget.expect(ending)
+        if endings:
+            await asyncio.gather(*endings)
 
-    async def _unload(self, name: str, model: LoadedModel) -> None:
+    async def _end_version(self, place: Place, model: LoadedModel) -> None:
         try:
-            await self._end_replacement(model)
-            if model.handler:
-                await model.handler.close()
+            await _end_replacement(model)
         finally:
             await self._loader.release(model)
-            self._budget.leave(name)
+            self._budget.leave(place)
             self._loader.return_freed()
 
 
-def _status(model: LoadedModel) -> dict[str, Any]:
+async def _end_replacement(model: LoadedModel) -> None:
+    """Wait until nothing is put in the place of a model that is not there any more."""
+    model.answered.set()
+    if model.replacement:
+        await asyncio.wait([model.replacement])
+
+
+def _load_error(name: str, error: Exception, accept: str) -> Answer:
+    if isinstance(error, MemoryError):
+        reason = str(error) or f"not enough memory to load {name}"
+        return error_answer(507, f"Memory exhausted: {reason}")
+    logger.warning("loading %s failed: %s: %s", name, type(error).__name__, error)
+    if isinstance(error, HandlerError):  # as on AWS, the log says why
+        return http_error(500, accept)
+    return error_answer(500, f"Failed to load model {name}: {type(error).__name__}: {error}")
+
+
+def _refuse_examples(body: bytes) -> None:
+    """Refuse a request for ``classify`` or ``regress``.
+
+    Raises:
+        RequestError: With TensorFlow Serving's reason if it lacks ``examples``.
+    """
+    document = read_exactly(body)
+    if "examples" not in document:
+        missing = "When method is classify, key 'examples' is expected and was not found"
+        raise RequestError(f"JSON Value: {quote(document)} {missing}")
+    raise RequestError("classify and regress are not supported here. Use predict.")
+
+
+def _status(models: dict[str, dict[int, LoadedModel]]) -> dict[str, Any]:
     status = {"error_code": "OK", "error_message": ""}
-    return {"model_version_status": [{"version": model.servable.version, "state": "AVAILABLE", "status": status}]}
+    found = [version for each in models.values() for version in each]
+    states = [{"version": str(version), "state": "AVAILABLE", "status": status} for version in found]
+    return {"model_version_status": states}
 
 
 def _describe(engine: Engine) -> str:
@@ -271,8 +454,12 @@ def _describe(engine: Engine) -> str:
     return f"{engine.footprint} bytes of memory, {engine.name}{why}"
 
 
-def _not_loaded(name: str) -> Answer:
-    return error_answer(404, f"Model {name} is not loaded yet.")
+def _serving_error(status: int, message: str) -> Answer:
+    return Answer(status, indented_error(message))
+
+
+def _not_loaded(name: str, *, stop: str = ".") -> Answer:
+    return error_answer(404, f"Model {name} is not loaded yet{stop}")
 
 
 def _success(message: str) -> Answer:

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +14,14 @@ from typing import Any
 
 from local_sagemaker import memory
 from local_sagemaker.container.batches import BatchingOptions
-from local_sagemaker.container.handlers import Handler
+from local_sagemaker.container.handlers import Code, Handler
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.servables import Servable
 from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.threads import Threads
 
 logger = logging.getLogger(__name__)
+CONTAINER_FOLDER = Path("/opt/ml")
 _LOADS_AT_ONCE = 2
 _THREADS = 16  # of large models, and as many of the others, which need not wait until a large one has ended
 
@@ -32,6 +36,7 @@ class Loader:
         invocation_seconds: float,
         load_seconds: float,
         sockets: Path | None,
+        universal_code: Path | None,
         batching: BatchingOptions | None,
     ) -> None:
         """Start no thread yet.
@@ -41,6 +46,7 @@ class Loader:
             invocation_seconds: How long one call may take.
             load_seconds: How long importing a model's ``inference.py`` may take.
             sockets: Folder for the sockets of handlers, which the owner alone can enter; by default a new one.
+            universal_code: Folder with an ``inference.py`` for all models that bring none.
             batching: How concurrent calls of a model are computed as one; by default each is computed alone.
         """
         self._api = api
@@ -52,43 +58,73 @@ class Loader:
             self._folder = tempfile.TemporaryDirectory(prefix="lsm-")
             sockets = Path(self._folder.name)
         self._sockets = sockets
+        self._links = sockets / f"ml-{secrets.token_hex(4)}"
+        self._universal_code = universal_code
+        self._libraries: list[Path] = []
         self._predictions = Threads(_THREADS, name="predict")
         self._large = Threads(_THREADS, name="predict-large")
         self._loads = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load")
 
-    async def load(self, name: str, base_path: Path, *, at_once: bool) -> LoadedModel:
-        """Load a model, and start the process of its ``inference.py`` if it has one.
+    async def load(self, name: str, folder: Path, *, at_once: bool) -> LoadedModel:
+        """Load a version of a model.
 
         Args:
             name: Name of the model.
-            base_path: Folder with its versions.
+            folder: The version's folder.
             at_once: Whether it may get a provisional engine, which answers sooner.
         """
-        servable = await self._run(partial(Servable, name, base_path, at_once=at_once))
-        script = base_path / "code" / "inference.py"
-        if not script.is_file():
-            return self._model(servable, None)
+        return self._model(await self._run(partial(Servable, name, folder, at_once=at_once)))
+
+    async def start_handler(self, name: str, base_path: Path, *, single: bool) -> Handler | None:
+        """Start the process of a model's ``inference.py``, or else of the one for all models, if there is any.
+
+        Args:
+            name: Name of the model.
+            base_path: What its archive holds.
+            single: Whether it is the only model of the container, whose code is ``/opt/ml/model/code``.
+        """
+        own, root = base_path / "code", self._container_folder(base_path)
+        if not single and (own / "lib").is_dir():
+            self._libraries.append(own / "lib")  # AWS's container has one sys.path for all
+        if single or not (own / "inference.py").is_file():
+            code = own if single else self._universal_code
+            if code is None:
+                return None
+            first = [code] if single else []
+            if (code / "lib").is_dir():
+                first.append(code / "lib")
+            elif (code / "requirements.txt").is_file():
+                first.append(await self._run(partial(_install, code / "requirements.txt")))
+        else:
+            code, first = own, []
+        if not (code / "inference.py").is_file():
+            return None
+        link = root / ("model" if single else f"models/{name}/model")
+        if root != CONTAINER_FOLDER:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(base_path.absolute())
         handler = Handler(
-            script.resolve(),
+            Code(code.absolute() / "inference.py", root, first, tuple(self._libraries)),
             sockets=self._sockets,
             start_seconds=self._load_seconds,
             call_seconds=self._invocation_seconds,
         )
-        try:
-            await self._api.start()
-            await handler.start()
-        except BaseException:
-            await self._run(servable.unload)
-            raise
-        return self._model(servable, handler)
+        await self._api.start()
+        await handler.start()
+        return handler
+
+    def _container_folder(self, base_path: Path) -> Path:
+        """Return what stands for ``/opt/ml``: itself where the models lie there, as they do on AWS."""
+        return CONTAINER_FOLDER if base_path.is_relative_to(CONTAINER_FOLDER) else self._links
 
     async def load_successor(self, model: LoadedModel) -> LoadedModel:
-        """Load what takes the place of a model with a provisional engine, and its handler; itself if it stays."""
+        """Load what takes the place of a model with a provisional engine; itself if it stays."""
         servable = await self._run(model.servable.successor)
-        return model if servable is model.servable else self._model(servable, model.handler)
+        return model if servable is model.servable else self._model(servable)
 
     async def release(self, model: LoadedModel) -> None:
-        """Release the memory of a model that gets no more calls, when those under way have ended; not its handler."""
+        """Release the memory of a model that gets no more calls, when those under way have ended."""
         try:
             async with asyncio.timeout(self._invocation_seconds):
                 await model.drain()
@@ -106,9 +142,18 @@ class Loader:
         if self._folder:
             self._folder.cleanup()
 
-    def _model(self, servable: Servable, handler: Handler | None) -> LoadedModel:
+    def _model(self, servable: Servable) -> LoadedModel:
         threads = self._large if servable.engine.is_large else self._predictions
-        return LoadedModel(servable, threads=threads, batching=self._batching, handler=handler)
+        return LoadedModel(servable, threads=threads, batching=self._batching)
 
     def _run(self, function: Callable[[], Any]) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._loads, function)
+
+
+def _install(requirements: Path) -> Path:
+    """Install packages for a model's code, beside it, and return where."""
+    target = requirements.with_name(".requirements")
+    command = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--target", str(target)]
+    if not target.exists():
+        subprocess.run([*command, "--requirement", str(requirements)], check=True, stdin=subprocess.DEVNULL)
+    return target

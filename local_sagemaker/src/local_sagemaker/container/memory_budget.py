@@ -1,6 +1,7 @@
 """The memory of a container: what each of its models counts, and whether there is room for another."""
 
 import asyncio
+from collections.abc import Hashable
 
 
 class NoRoomError(MemoryError):
@@ -16,18 +17,14 @@ class MemoryBudget:
     def __init__(self, limit: int) -> None:
         """Create a budget of so many bytes."""
         self._limit = limit
-        self._taken: dict[str, int] = {}
+        self._taken: dict[Hashable, int] = {}
         self._returning: set[asyncio.Task[None]] = set()
 
-    def __contains__(self, name: str) -> bool:
-        """Tell whether a model counts."""
-        return name in self._taken
-
-    def enter(self, name: str) -> None:
+    def enter(self, name: Hashable) -> None:
         """Begin to count a model that takes nothing yet."""
         self._taken[name] = 0
 
-    async def take(self, name: str, size: int) -> None:
+    async def take(self, name: Hashable, size: int) -> None:
         """Count so many bytes for a model from now on, as soon as tasks that return memory have made room.
 
         Raises:
@@ -39,11 +36,11 @@ class MemoryBudget:
             await asyncio.wait(self._returning, return_when=asyncio.FIRST_COMPLETED)
         self._taken[name] = size
 
-    def shrink(self, name: str, size: int) -> None:
+    def shrink(self, name: Hashable, size: int) -> None:
         """Count less for a model."""
         self._taken[name] = size
 
-    def leave(self, name: str) -> None:
+    def leave(self, name: Hashable) -> None:
         """Stop counting a model, whose memory is free."""
         del self._taken[name]
 

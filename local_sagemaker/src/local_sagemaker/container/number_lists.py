@@ -9,10 +9,8 @@ or lists of unequal length, is not read here: ``read`` returns None, and the cal
 import math
 import re
 import threading
-from typing import Any
 
 import numpy as np
-import orjson
 import simdjson
 
 _SPACE = rb"[ \t\n\r]*"
@@ -48,11 +46,6 @@ class NumberList:
     def integers(self) -> bool:
         """Whether all numbers are written as integers."""
         return not any(mark in self._text for mark in (b".", b"e", b"E"))
-
-    def to_list(self) -> list[Any]:
-        """Return nested lists of Python's numbers."""
-        numbers: list[Any] = orjson.loads(self._text)
-        return numbers
 
 
 def read(body: bytes) -> dict[str, str | NumberList] | None:

@@ -1,7 +1,14 @@
 """Predict responses: output tensors to JSON, as TensorFlow Serving's REST API writes them.
 
 See "RESTful API" in the TensorFlow Serving documentation: ``predictions`` for the row format, ``outputs`` for the
-column format.
+column format. The rules:
+
+1. A float32 has six digits, or nine if it does not come back equal from six.
+2. Numbers that are not finite are ``NaN``, ``Infinity`` and ``-Infinity``.
+3. half, bfloat16, uint16 and complex numbers cannot be written.
+4. Strings whose output has a name that ends in ``_bytes`` are ``{"b64": …}``. Others must be UTF-8: TensorFlow Serving
+   would send bytes that no client can read.
+5. In the row format, every output has a first dimension, and all have the same.
 """
 
 import base64
@@ -12,8 +19,13 @@ from typing import Any
 
 import numpy as np
 import orjson
+import tensorflow as tf
 
-from local_sagemaker.container.tensors import RequestError
+from local_sagemaker.container.tensors import RequestError, can_be_sent, type_name
+
+_USUAL_EXPONENT = 13  # nine digits of such a number, and the power of ten that shifts them, are exact as float64
+_FEW = 16  # numbers are not worth NumPy's calls
+_POWERS = 10.0 ** np.arange(23)
 
 
 def write_response(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
@@ -24,7 +36,7 @@ def write_response(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
         rows: Whether to use the row format; all outputs then share their first dimension.
 
     Returns:
-        JSON text, in which numbers that are not finite are ``NaN``, ``Infinity`` and ``-Infinity``.
+        JSON text.
 
     Raises:
         RequestError: If JSON cannot hold the outputs, or the row format is asked for and the outputs have no common
@@ -48,15 +60,15 @@ def write_response(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
 
 def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
     expected = None
+    way_out = "Use the column format ('inputs') for this model."
     for name, array in outputs.items():
         if array.ndim == 0:
-            raise RequestError(
-                f"Tensor name: {name} has no shape information. Use the column format ('inputs') for this model."
-            )
+            raise RequestError(f"Tensor name: {name} has no shape information . {way_out}")
+        if len(array) == 0:
+            raise RequestError(f"Tensor name: {name} has invalid batch size: 0. {way_out}")
         if expected not in (None, len(array)):
             raise RequestError(
-                f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {expected}. "
-                "Use the column format ('inputs') for this model."
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {expected}. {way_out}"
             )
         expected = len(array)
 
@@ -65,15 +77,46 @@ def _plain(array: np.ndarray, name: str, *, by_row: bool) -> Any:
     """Return what orjson can write, as a sequence of rows if asked to."""
     if array.dtype == object:
         return _text(array.tolist(), encoded=name.endswith("_bytes"))
-    if array.dtype.kind in "iub":
+    if (array.dtype.kind in "iub" and array.dtype != np.uint16) or array.size == 0:
         return array.tolist()
-    if array.dtype.kind == "c" or (array.dtype.kind == "V" and array.dtype.name != "bfloat16"):
-        raise RequestError(f"Failed to write JSON value for tensor type: {array.dtype.name}")
-    if array.dtype.itemsize < 4:  # half precision
-        array = array.astype(np.float32)
-    if np.isfinite(array).all():
+    dtype = tf.as_dtype(array.dtype)
+    if not can_be_sent(dtype):
+        advice = " Make the model's last layer one of float32 (dtype='float32')." if dtype.is_floating else ""
+        raise RequestError(f"Failed to write JSON value for tensor type: {type_name(dtype)}.{advice}")
+    finite = np.isfinite(array).all()
+    if array.dtype == np.float32:
+        array = _shortened(array)
+    if finite:
         return np.ascontiguousarray(array) if array.ndim else array[()]
     return [_with_constants(row) for row in array] if by_row else _with_constants(array)
+
+
+def _shortened(array: np.ndarray) -> np.ndarray:
+    """Return float64 numbers whose shortest texts are those of TensorFlow Serving for these float32 numbers."""
+    if array.size <= _FEW:
+        return np.array([_shorten(value) for value in array.ravel()]).reshape(array.shape)
+    with np.errstate(all="ignore"):
+        wide = array.astype(np.float64)
+        exponents = np.floor(np.log10(np.abs(wide)))
+        usual = (np.abs(exponents) <= _USUAL_EXPONENT) | (wide == 0)
+        exponents = np.where(usual & (wide != 0), exponents, 0).astype(np.int64)
+        short = _round(wide, 5 - exponents)
+        found = np.where(short.astype(np.float32) == array, short, _round(wide, 8 - exponents))
+        if not usual.all():
+            unusual = ~usual
+            found[unusual] = [_shorten(value) for value in array[unusual]]
+    return found
+
+
+def _round(wide: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Round to so many places; up to 22 of them, the result is the number nearest to the decimal one."""
+    up, down = _POWERS[np.maximum(places, 0)], _POWERS[np.maximum(-places, 0)]
+    return np.asarray(np.rint(wide * up / down) * down / up)
+
+
+def _shorten(value: np.float32) -> float:
+    short = float(f"{value:.6g}")
+    return short if np.float32(short) == value else float(f"{value:.9g}")
 
 
 def _with_constants(array: np.ndarray) -> orjson.Fragment:

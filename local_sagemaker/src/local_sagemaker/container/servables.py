@@ -1,25 +1,19 @@
 """SavedModels in memory: load, signatures, predict, footprint, unload."""
 
+import contextlib
 import copy
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from local_sagemaker.container import predict_requests, predict_responses
+from local_sagemaker.container.predict_requests import DEFAULT_SIGNATURE
 from local_sagemaker.container.tensors import RequestError
-from local_sagemaker.container.versions import highest_version
 from local_sagemaker.engines.engine import Engine, open_engine, succeed
-from local_sagemaker.engines.rehearsals import Arrays, Signature
+from local_sagemaker.engines.signatures import Arrays, Signature
 
-# Where this process built the failing node; of no use to the caller.
-_WHERE_DEFINED = re.compile(
-    r"\AGraph execution error:\n\n(?:Detected at node .*\n(?:(?:  .*|<stack traces unavailable>)?\n)*)+"
-)
-_WHERE = re.compile(r"(\n\t \[\[[^\n]*\]\])*( \[Op:\w+\])?\Z")
 # HTTP status by error code, as TensorFlow Serving answers (tensorflow_serving/util/net_http).
 _STATUSES = {
     tf.errors.CANCELLED: 499,
@@ -59,37 +53,36 @@ class Request(NamedTuple):
 
 
 class Servable:
-    """One loaded SavedModel: the highest version below its base path.
+    """One loaded version of a SavedModel.
 
     Attributes:
         name: Name of the model.
         version: Its version, without leading zeros.
+        folder: The version's folder.
         engine: What holds it in memory.
     """
 
     _signatures: Mapping[str, Signature] | None  # None once it is unloaded
 
-    def __init__(self, name: str, base_path: Path, *, at_once: bool = False) -> None:
+    def __init__(self, name: str, folder: Path, *, at_once: bool = False) -> None:
         """Load the model.
 
         Args:
             name: Name of the model.
-            base_path: Folder with numeric version folders.
+            folder: The version's folder, which is named by its number.
             at_once: Whether to answer as soon as possible, if need be by a provisional engine (see ``successor``).
-
-        Raises:
-            BasePathError: If no numeric version folder lies below the base path.
         """
         self.name = name
-        self.version, self._folder = highest_version(name, base_path)
-        self._hold(open_engine(self._folder, at_once=at_once))
+        self.version = str(int(folder.name))
+        self.folder = folder
+        self._hold(open_engine(self.folder, at_once=at_once))
 
     def successor(self) -> "Servable":
         """Return the same model with the engine that is faster than its provisional one; itself if there is none.
 
         The caller unloads this one if it got another.
         """
-        engine = succeed(self.engine, self._folder)
+        engine = succeed(self.engine, self.folder)
         if engine is self.engine:
             return self
         other = copy.copy(self)
@@ -119,11 +112,17 @@ class Servable:
 
     def read(self, body: bytes) -> Request:
         """Read a predict request; the arguments and errors are those of ``predict``."""
-        document = predict_requests.read_document(body)
+        document = predict_requests.read_quickly(body)
+        if document is not None:
+            with contextlib.suppress(RequestError):  # what is wrong, the exact reader tells
+                return self._request(document, exact=False)
+        return self._request(predict_requests.read_exactly(body), exact=True)
+
+    def _request(self, document: Mapping[str, Any], *, exact: bool) -> Request:
         name = predict_requests.read_signature_name(document)
         signature = self._signature(name)
-        arguments, rows = predict_requests.read_inputs(document, signature.specifications)
-        return Request(name, signature, {key: np.asarray(value) for key, value in arguments.items()}, rows)
+        arguments, rows = predict_requests.read_inputs(document, signature.specifications, exact=exact)
+        return Request(name or DEFAULT_SIGNATURE, signature, arguments, rows)
 
     def answer(self, request: Request) -> bytes:
         """Compute the answer to a request; the result and errors are those of ``predict``."""
@@ -131,19 +130,23 @@ class Servable:
             outputs = request.signature.call(request.arguments)
         except tf.errors.OpError as error:
             status = _STATUSES.get(error.error_code, 500)
-            raise RequestError(_serving_message(error.message), status=status) from error
+            raise RequestError(error.message, status=status) from error
         return predict_responses.write_response(outputs, rows=request.rows)
 
     def _signature(self, name: str) -> Signature:
         signatures = self._signatures
         if signatures is None:
             raise UnloadedError(self.name)
-        if name not in signatures:
+        signature = signatures.get(name or DEFAULT_SIGNATURE)
+        if signature is None:
             known = ", ".join(sorted(signatures)) or "none"
-            raise RequestError(f'Serving signature name: "{name}" not found in signature def. The model has: {known}.')
-        if not signatures[name].specifications:
-            raise RequestError(f"Failed to get input map for signature: {name}")
-        return signatures[name]
+            raise RequestError(
+                f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def. The model has: '
+                f"{known}."
+            )
+        if not signature.specifications:
+            raise RequestError(f"Failed to get input map for signature: {name or 'DEFAULT'}")
+        return signature
 
     def unload(self) -> None:
         """Release the model's memory; it cannot be used afterwards."""
@@ -153,8 +156,3 @@ class Servable:
     def _hold(self, engine: Engine) -> None:
         self.engine = engine
         self._signatures = engine.signatures
-
-
-def _serving_message(text: str) -> str:
-    """Return an error's text as TensorFlow Serving gives it, without what the Python runtime adds."""
-    return _WHERE.sub("", _WHERE_DEFINED.sub("", text))

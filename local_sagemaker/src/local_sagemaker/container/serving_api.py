@@ -5,17 +5,18 @@ Models without an ``inference.py`` are not reachable here: their calls come thro
 
 import asyncio
 import re
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from local_sagemaker.container.invocations import Answer, error_answer
+from local_sagemaker.container.invocations import Answer, indented_error
 from local_sagemaker.settings import HOST
 
 _PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
-_STATUS = re.compile(r"/v1/models/([^/:]+)")
+_STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?")
 Predict = Callable[[str, str | None, str, bytes], Awaitable[Answer]]
-Describe = Callable[[str], Answer]
+Describe = Callable[[str, str | None], Answer]
 
 
 class ServingApi:
@@ -26,13 +27,17 @@ class ServingApi:
 
         Args:
             predict: Answers a prediction: model name, version or None, method, body.
-            describe: Answers a model's status.
+            describe: Answers a model's status: its name, and a version or None for all.
         """
         self._predict = predict
         self._describe = describe
         self._runner: web.AppRunner | None = None
         self._starting = asyncio.Lock()
         self.port = 0
+        # gRPC is not served. The port is taken, so that nobody else answers there, and a call is refused at once.
+        self._grpc = socket.socket()
+        self._grpc.bind((HOST, 0))
+        self.grpc_port: int = self._grpc.getsockname()[1]
 
     async def start(self) -> None:
         """Open the port, unless it is open."""
@@ -49,6 +54,7 @@ class ServingApi:
 
     async def close(self) -> None:
         """Close the port."""
+        self._grpc.close()
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
@@ -59,10 +65,10 @@ class ServingApi:
 
     async def _route(self, request: web.Request) -> Answer:
         if request.host not in (f"{HOST}:{self.port}", f"localhost:{self.port}"):
-            return error_answer(403, "This API answers on the loopback address alone.")
+            return Answer(403, indented_error("This API answers on the loopback address alone."))
         if request.method == "POST" and (match := _PREDICT.fullmatch(request.path)):
             name, version, method = match.groups()
             return await self._predict(name, version, method, await request.read())
         if request.method == "GET" and (match := _STATUS.fullmatch(request.path)):
-            return self._describe(match[1])
-        return error_answer(400, f"Malformed request: {request.method} {request.path}")
+            return self._describe(match[1], match[2])
+        return Answer(400, indented_error(f"Malformed request: {request.method} {request.path}"))

@@ -1,23 +1,37 @@
-"""Nested JSON lists to the arrays a model takes, as TensorFlow Serving reads them (see ``json_tensor.cc`` there)."""
+"""Nested JSON lists to the arrays a model takes, as TensorFlow Serving 2.20 reads them (see ``json_tensor.cc`` there).
+
+The rules:
+
+1. Any number becomes a float, rounded: 16777217 is 16777216.0, and 1e39 infinity, in float32.
+2. An integer must be written as one, and fit. TensorFlow Serving takes what fits into 32 bits for 8 and 16 bits, and
+   keeps the last of them: 256 is 0. That is refused here.
+3. half, bfloat16, uint16 and complex numbers cannot be sent as JSON.
+4. The lists decide about the shape; the graph decides whether it takes that.
+5. A string is text, or ``{"b64": …}`` with no other key: base64 of which padding may be absent, but not wrong.
+"""
 
 import base64
-import binascii
-import json
-import math
-from collections.abc import Iterable
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from local_sagemaker import settings
+from local_sagemaker.container import json_reader
+from local_sagemaker.container.json_quotes import quote
 from local_sagemaker.container.number_lists import NumberList
 
-_MAX_DEPTH = 64  # of NumPy; the operations of TensorFlow take far less
-_MAX_QUOTED = 256  # characters of a refused value that a message repeats
-# Up to here every integer has a value of its own. TensorFlow Serving refuses larger ones; half types have no rule.
-_EXACT_INTEGERS = {tf.float32: 2**24 - 1, tf.float64: 2**53 - 1}
-_KINDS = {dict: "Object", str: "String", int: "Number", float: "Number"}
+_FLOATS = {tf.float32, tf.float64}
+_INTEGERS = {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint64}
+_SENT = _FLOATS | _INTEGERS | {tf.bool, tf.string}  # as JSON, either way
+_EXACT = 2**53  # below, every integer has a float64 of its own
+_KINDS = {dict: "Object", json_reader.Members: "Object", str: "String", int: "Number", float: "Number"}
+_NAMES = {tf.float16: "half", tf.float32: "float", tf.float64: "double"}
+_SPACE = re.compile(r"[\t-\r ]+")
 
 
 class RequestError(ValueError):
@@ -33,60 +47,70 @@ class RequestError(ValueError):
         self.status = status
 
 
-def to_array(value: Any, specification: tf.TensorSpec, name: str, *, rows: bool = False) -> np.ndarray:
-    """Turn nested lists into an array of the dtype the model wants, of bytes objects for strings.
+class Column:
+    """One input of the row format, which gets its values row by row."""
+
+    def __init__(self, dtype: tf.DType) -> None:
+        """Create an empty column."""
+        self._dtype = dtype
+        self._leaves: list[Any] = []
+        self._first: tuple[int, tuple[int, ...]] | None = None
+
+    def add(self, value: Any) -> None:
+        """Take the value of a row, or one more for a key that a row has twice.
+
+        Raises:
+            RequestError: If it does not fit, or is of another shape than the first.
+        """
+        shape = _shape(value)
+        leaves = _leaves(value, shape, self._dtype)
+        size, first = self._first = self._first or (len(leaves), shape)
+        if len(leaves) != size:
+            raise RequestError(f"Expecting tensor size: {size} but got: {len(leaves)}")
+        if shape != first:
+            raise RequestError(f"Expecting shape {_write_shape(first)} but got: {_write_shape(shape)}")
+        self._leaves += leaves
+
+    def to_array(self, rows: int) -> np.ndarray:
+        """Return the column; of more values than there are rows, the first count, as in TensorFlow Serving."""
+        assert self._first is not None, "there is a row, and each has a value"
+        size, shape = self._first
+        return _array(self._leaves[: rows * size], (rows, *shape), self._dtype)
+
+
+def to_array(value: Any, dtype: tf.DType) -> np.ndarray:
+    """Turn nested lists into an array, of bytes objects for strings.
 
     Args:
         value: Nested lists of numbers, booleans, strings or ``{"b64": …}`` objects.
-        specification: dtype and shape the model wants.
-        name: Name of the input, for messages.
-        rows: Whether the outermost list holds the instances of the row format.
+        dtype: dtype the model wants.
 
     Raises:
-        RequestError: If the lists are ragged, of another type, or of another shape.
+        RequestError: If the lists are ragged, or their values do not fit.
     """
-    dtype = specification.dtype
-    array = None
+    array = fast_array(value, dtype)
+    if array is not None:
+        return array
     if isinstance(value, NumberList):
-        array = _from_numbers(value, dtype)
-        value = value.to_list() if array is None else value
-    if array is None:
-        shape = _shape(value)
-        array = None if dtype == tf.string else _fast_array(value, dtype, len(shape))
-    if array is None:
-        leaves = _row_leaves(value, dtype) if rows else _leaves(value, shape, dtype)
-        array = np.array(leaves, dtype=object if dtype == tf.string else dtype.as_numpy_dtype).reshape(shape)
-    if not specification.shape.is_compatible_with(array.shape):
-        wanted = [None if size is None else int(size) for size in specification.shape]
-        raise RequestError(f"Input '{name}' has shape {list(array.shape)}, but the model wants {wanted}.")
-    return array
+        raise RequestError("The exact reader decides.")
+    shape = _shape(value)
+    return _array(_leaves(value, shape, dtype), shape, dtype)
 
 
-def is_binary(value: Any) -> bool:
-    """Return whether a value is ``{"b64": …}``."""
-    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    """Return the shape that the first element of every list tells."""
-    shape: list[int] = []
-    while isinstance(value, list):
-        shape.append(len(value))
-        if len(shape) > _MAX_DEPTH:
-            raise RequestError(f"Lists are nested deeper than {_MAX_DEPTH} levels.")
-        if not value:
-            break
-        value = value[0]
-    return tuple(shape)
-
-
-def _fast_array(value: Any, dtype: tf.DType, rank: int) -> np.ndarray | None:
+def fast_array(value: Any, dtype: tf.DType) -> np.ndarray | None:
     """Return the array, or None if only a look at every single value can tell whether it fits."""
+    if isinstance(value, NumberList):
+        _check_depth(value.array.ndim)
+        exact = dtype in _INTEGERS and value.integers and np.abs(value.array).max() < _EXACT
+        return _cast(value.array, dtype) if exact or dtype == tf.float32 else None
+    if dtype not in _INTEGERS | {tf.bool, tf.float32}:  # a float64 depends on how rapidjson rounds
+        return None
+    rank = len(_shape(value))
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):
         return None
-    kinds = "fiu" if dtype.is_floating else "iu" if dtype.is_integer else "b" if dtype.is_bool else ""
+    kinds = "fiu" if dtype.is_floating else "iu" if dtype.is_integer else "b"
     if array.dtype.kind not in kinds or array.ndim != rank or array.size == 0:
         return None
     if dtype.is_bool:
@@ -96,21 +120,53 @@ def _fast_array(value: Any, dtype: tf.DType, rank: int) -> np.ndarray | None:
     return _cast(array, dtype)
 
 
-def _from_numbers(numbers: NumberList, dtype: tf.DType) -> np.ndarray | None:
-    """Return the array, or None if only a look at every single value can tell whether it fits."""
-    array = numbers.array
-    exact = dtype.is_integer and numbers.integers and np.abs(array).max() <= _EXACT_INTEGERS[tf.float64]
-    return _cast(array, dtype) if exact or dtype in _EXACT_INTEGERS else None
+def can_be_sent(dtype: tf.DType) -> bool:
+    """Tell whether TensorFlow Serving's JSON has values of a type."""
+    return dtype in _SENT
+
+
+def type_name(dtype: tf.DType) -> str:
+    """Return the name of a type in TensorFlow Serving's texts."""
+    return _NAMES.get(dtype) or str(dtype.name)
+
+
+def is_binary(value: Any) -> bool:
+    """Return whether a value is ``{"b64": …}``."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Return the shape that the first element of every list tells."""
+    shape: list[int] = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if not value:
+            break
+        value = value[0]
+    _check_depth(len(shape))
+    return tuple(shape)
+
+
+def _check_depth(depth: int) -> None:
+    most = settings.max_tensor_dimensions()
+    if depth > most:
+        raise RequestError(f"Lists are nested deeper than {most} levels (LOCAL_SAGEMAKER_MAX_TENSOR_DIMENSIONS).")
 
 
 def _cast(array: np.ndarray, dtype: tf.DType) -> np.ndarray | None:
-    """Return numbers in another dtype, or None if one may be too large for it."""
-    if dtype.is_integer:
-        fits = array.min() >= dtype.min and array.max() <= dtype.max
-    else:
-        # Of Python's floats, as the absolute value of the least int64 is negative; false for NaN and infinities.
-        fits = max(-float(array.min()), float(array.max())) <= _exact_integers(dtype)
-    return array.astype(dtype.as_numpy_dtype) if fits else None
+    """Return numbers in another dtype, or None if one is too large for it."""
+    if dtype.is_integer and (array.min() < dtype.min or array.max() > dtype.max):
+        return None
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.as_numpy_dtype)
+
+
+def _array(leaves: list[Any], shape: tuple[int, ...], dtype: tf.DType) -> np.ndarray:
+    # By way of float64, as in TensorFlow Serving: an integer is rounded twice.
+    first = object if dtype == tf.string else np.float64 if dtype.is_floating else dtype.as_numpy_dtype
+    array = np.array(leaves, dtype=first).reshape(shape)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32) if dtype == tf.float32 else array
 
 
 def _flat(value: Any, rank: int) -> Iterable[Any]:
@@ -120,25 +176,6 @@ def _flat(value: Any, rank: int) -> Iterable[Any]:
     for _ in range(rank - 1):
         values = chain.from_iterable(values)
     return values
-
-
-def _row_leaves(rows: list[Any], dtype: tf.DType) -> list[Any]:
-    """Return the values of all instances, which must have one shape."""
-    leaves: list[Any] = []
-    first = _shape(rows[0])
-    for index, row in enumerate(rows):
-        shape = _shape(row)
-        try:
-            values = _leaves(row, shape, dtype)
-            if len(values) != math.prod(first):
-                raise RequestError(f"Expecting tensor size: {math.prod(first)} but got: {len(values)}")
-            if shape != first:
-                raise RequestError(f"Expecting shape {_write_shape(first)} but got: {_write_shape(shape)}")
-        except RequestError as error:
-            message = f"Failed to process element: {index} of 'instances' list. Error: INVALID_ARGUMENT: {error}"
-            raise RequestError(message, status=error.status) from error
-        leaves += values
-    return leaves
 
 
 def _leaves(value: Any, shape: tuple[int, ...], dtype: tf.DType, level: int = 0) -> list[Any]:
@@ -162,58 +199,36 @@ def _leaves(value: Any, shape: tuple[int, ...], dtype: tf.DType, level: int = 0)
 def _leaf(value: Any, dtype: tf.DType) -> Any:
     """Return one value of a tensor, bytes for a string."""
     kind = type(value)
-    if dtype == tf.string:
-        if kind is str:
-            return value.encode("utf-8", "surrogatepass")
-        if kind is dict:
+    if isinstance(value, dict):
+        if dtype == tf.string:
             return _decode(value)
-    elif dtype.is_bool:
+    elif not can_be_sent(dtype):
+        raise RequestError(f"Conversion of JSON Value: {quote(value)} to type: {type_name(dtype)}", status=501)
+    elif dtype == tf.string:
+        if kind is str:
+            return value.encode("utf-8", "surrogateescape")
+    elif dtype == tf.bool:
         if kind is bool:
             return value
-    elif dtype.is_integer:
-        if kind is int and dtype.min <= value <= dtype.max:
-            return value
-    elif dtype.is_floating:
-        if kind is int or kind is float:
-            too_large = abs(value) > _exact_integers(dtype) if kind is int else _overflows(value, dtype)
-            if too_large and (kind is int or math.isfinite(value)):
-                message = f"Cannot convert JSON value: {quote(value)} to {dtype.name} without loss of precision."
-                raise RequestError(message)
-            return float(value)  # bfloat16 does not take Python's integers of more than 63 bits
-    else:
-        raise RequestError(f"Conversion of JSON Value: {quote(value)} to type: {dtype.name}", status=501)
+    elif (kind is int and (dtype in _FLOATS or dtype.min <= value <= dtype.max)) or (
+        kind is float and dtype in _FLOATS
+    ):
+        return value
     written = str(value) if kind is bool else _KINDS.get(kind, "Null")
-    raise RequestError(f"JSON Value: {quote(value)} Type: {written} is not of expected type: {dtype.name}")
-
-
-def _exact_integers(dtype: tf.DType) -> float:
-    return _EXACT_INTEGERS.get(dtype, float(dtype.max))
-
-
-def _overflows(value: float, dtype: tf.DType) -> bool:
-    """Tell whether a number rounds to infinity, which the shortest text of the largest float32 does not."""
-    with np.errstate(over="ignore"):
-        return abs(value) > float(dtype.max) and not np.isfinite(dtype.as_numpy_dtype(value))
+    raise RequestError(f"JSON Value: {quote(value)} Type: {written} is not of expected type: {type_name(dtype)}")
 
 
 def _decode(value: dict[str, Any]) -> bytes:
     if not is_binary(value):
         raise RequestError(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
-    text = "".join(value["b64"].split())  # as TensorFlow Serving does: white space and missing padding are no harm
-    try:
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RequestError("Unable to base64 decode") from error
+    for text in (value["b64"], _SPACE.sub("", value["b64"])):
+        digits = text.rstrip("=.")
+        wanted = -len(digits) % 4
+        if len(text) - len(digits) in (0, wanted):
+            with contextlib.suppress(ValueError):
+                return base64.b64decode(digits + "=" * wanted, validate=True)
+    raise RequestError("Unable to base64 decode")
 
 
-def _write_shape(shape: tuple[int, ...]) -> str:
+def _write_shape(shape: Sequence[int]) -> str:
     return f"[{','.join(map(str, shape))}]"
-
-
-def quote(value: Any) -> str:
-    """Return a value as JSON text for a message, cut where it is long."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except RecursionError:
-        return "…"
-    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"

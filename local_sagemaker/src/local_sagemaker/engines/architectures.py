@@ -1,11 +1,9 @@
 """Architectures: one executable graph for all models that differ in nothing but their weights.
 
-The graph runs in a session of TensorFlow 1, whose callable has the least around the computation: arrays in, arrays
-out, no tensor objects, no lookup of a compiled function. Weights are inputs like any other. TensorFlow takes an aligned
-array as it lies in memory, so weights in a memory map are never copied.
+Weights are inputs like any other. TensorFlow takes an aligned array as it lies in memory, so weights in a memory map
+are never copied.
 """
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
-from tensorflow.core.protobuf import config_pb2
 
 from local_sagemaker import memory
+from local_sagemaker.engines.graph_calls import GraphCall
 from local_sagemaker.engines.pure_graphs import PureGraph
+from local_sagemaker.engines.signatures import Arrays
 
-# Where in the graph a call failed; its numbers mean nothing to anyone else.
-_NODES = re.compile(r"{{function_node [^}]*}} |\n\t \[\[[^\n]*\]\]")
 # All operations of a call start in the thread that makes it; handing each to another costs more than small models take.
 _CALLERS_THREAD = -1
 
@@ -45,12 +42,16 @@ class Architecture:
             tf.import_graph_def(pure_graph.graph, name="")
         threads = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=0 if all_cores else 1)
         self._session = tf.compat.v1.Session(graph=graph, config=threads)
-        options = config_pb2.CallableOptions()
-        options.feed.extend(f"input_{number}:0" for number in range(len(self.inputs)))
-        options.feed.extend(f"weight_{number}:0" for number in range(len(self._weights)))
-        options.fetch.extend(f"output_{number}:0" for number in range(len(self.outputs)))
-        options.run_options.inter_op_thread_pool = _CALLERS_THREAD
-        self._call = self._session._make_callable_from_options(options)  # the only way to one; Keras takes it, too
+        self._call = GraphCall(
+            self._session,
+            self.inputs,
+            list(self.outputs),
+            feeds=[f"input_{number}:0" for number in range(len(self.inputs))],
+            fetches=[f"output_{number}:0" for number in range(len(self.outputs))],
+            weights=[f"weight_{number}:0" for number in range(len(self._weights))],
+            graph=lambda: pure_graph.graph,
+            thread_pool=_CALLERS_THREAD,
+        )
 
     def accepts(self, weights: Sequence[np.ndarray]) -> bool:
         """Tell whether these can be the weights of a model of this architecture."""
@@ -58,26 +59,23 @@ class Architecture:
             form.fits(weight) for form, weight in zip(self._weights, weights, strict=True)
         )
 
-    def call(self, inputs: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    def call(self, inputs: Arrays, weights: Sequence[np.ndarray]) -> Arrays:
         """Return the outputs by name.
 
         Args:
-            inputs: Arrays in the order of ``inputs``.
-            weights: Arrays in the order of ``weights``.
+            inputs: Arrays by name.
+            weights: Arrays in the order of those of the pure graph.
 
         Raises:
-            tf.errors.OpError: If the model fails.
+            tf.errors.OpError: If the model fails, or does not take inputs of these shapes.
         """
-        try:
-            outputs = self._call(*inputs, *weights)
-        except tf.errors.OpError as error:
-            raise type(error)(None, None, _NODES.sub("", error.message)) from None
-        return {name: as_array(value) for name, value in zip(self.outputs, outputs, strict=True)}
+        return self._call(inputs, weights)
 
     def close(self) -> None:
         """Release the graph; nothing may call it any more."""
         self._session.close()
-        self._session = self._call = None
+        self._session = None
+        del self._call
         memory.return_circles()
 
 
@@ -153,8 +151,3 @@ class Architectures:
             del self._entries[key]
         if entry.architecture:
             entry.architecture.close()
-
-
-def as_array(value: np.ndarray | np.generic | bytes) -> np.ndarray:
-    """Return what TensorFlow gave as an array; it gives no array for a single value."""
-    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)

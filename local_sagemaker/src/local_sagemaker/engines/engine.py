@@ -1,9 +1,9 @@
 """The two ways to hold a SavedModel in memory, and the choice between them.
 
 ``SharedEngine`` is the fast one: an architecture that the model shares with others, and the model's own weights, mapped
-from a file. ``OwnEngine`` is ``tf.saved_model.load``, which serves everything. ``open_engine`` takes the first that
-serves the model exactly; before a new architecture serves anyone, its answers are compared with those of the second.
-That takes longer than the second takes to load: a model that shall answer at once is served by it until then.
+from a file. ``OwnEngine`` loads the model as TensorFlow Serving does, and serves everything. ``open_engine`` takes the
+first that serves the model exactly; before a new architecture serves anyone, its answers are compared with those of the
+second. That takes longer than the second takes to load: a model that shall answer at once is served by it until then.
 """
 
 import logging
@@ -14,15 +14,18 @@ from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from local_sagemaker import memory, settings
 from local_sagemaker.engines import prepared_weights
-from local_sagemaker.engines.architectures import Architecture, Architectures, as_array
+from local_sagemaker.engines.architectures import Architecture, Architectures
+from local_sagemaker.engines.graph_calls import GraphCall
 from local_sagemaker.engines.prepared_weights import PreparationError, PreparedWeights
 from local_sagemaker.engines.pure_bodies import ImpureGraphError
-from local_sagemaker.engines.rehearsals import Arrays, RehearsalError, Signature, rehearse
-from local_sagemaker.engines.saved_graphs import own_graph_bytes
+from local_sagemaker.engines.rehearsals import RehearsalError, rehearse
+from local_sagemaker.engines.saved_graphs import NO_SIGNATURES
 from local_sagemaker.engines.saved_models import SavedModel
+from local_sagemaker.engines.signatures import Arrays, Signature
 
 logger = logging.getLogger(__name__)
 ARCHITECTURES = Architectures()  # of this process
@@ -107,14 +110,17 @@ def _share(folder: Path, **options: Any) -> "tuple[SharedEngine | None, str]":
     except (ImpureGraphError, PreparationError, RehearsalError) as error:
         reason = str(error)
         logger.info("%s gets a graph of its own: %s", folder, reason)
-    except Exception as error:  # tf.saved_model.load serves the model, or says what is wrong with it
+    except Exception as error:  # its own graph serves the model, or says what is wrong with it
         reason = f"{type(error).__name__}: {error}"
         logger.warning("%s gets a graph of its own: %s", folder, reason)
     return None, reason
 
 
 class OwnEngine:
-    """A graph and variables of the model's own, as ``tf.saved_model.load`` makes them."""
+    """A graph and variables of the model's own, in a session of TensorFlow 1: what TensorFlow Serving does, too.
+
+    Unlike ``tf.saved_model.load`` it serves models of TensorFlow 1 with reference variables, or that parse examples.
+    """
 
     name = "own graph"
     is_large = True  # nothing tells how long a call takes
@@ -132,12 +138,20 @@ class OwnEngine:
         self.reason = reason
         self.is_provisional = successor_bytes is not None
         self._successor_bytes = successor_bytes or 0
-        self._model = tf.saved_model.load(str(folder), tags=["serve"])
-        functions = self._model.signatures
-        self.signatures: dict[str, Signature] = {name: _OwnSignature(function) for name, function in functions.items()}
-        variables = {id(variable): variable for function in functions.values() for variable in function.variables}
-        self.weight_bytes = sum(value.dtype.size * value.shape.num_elements() for value in variables.values())
-        self.footprint = self.weight_bytes + own_graph_bytes(folder) + self._successor_bytes
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            with self._session.graph.as_default():
+                meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
+            self.signatures: dict[str, Signature] = {
+                name: _OwnSignature(self._session, meta_graph, name)
+                for name in meta_graph.signature_def.keys() - NO_SIGNATURES
+            }
+        except BaseException:
+            self.close()
+            raise
+        source = SavedModel(folder)
+        self.weight_bytes = source.weight_bytes
+        self.footprint = self.weight_bytes + source.own_graph_bytes + self._successor_bytes
 
     def keep(self, reason: str) -> None:
         """Let the model keep its own graph for good.
@@ -153,19 +167,43 @@ class OwnEngine:
     def close(self) -> None:
         """Release the model."""
         self.signatures = {}
-        self._model = None
+        self._session.close()
+        self._session = None
         memory.return_circles()
 
 
 class _OwnSignature:
-    def __init__(self, function: Any) -> None:
-        self.specifications = function.structured_input_signature[1]
-        self.outputs = function.structured_outputs
-        self._function = function
+    def __init__(self, session: tf.compat.v1.Session, meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> None:
+        definition = meta_graph.signature_def[name]
+        inputs, outputs = _dense(definition.inputs), _dense(definition.outputs)
+        self._others = sorted(definition.inputs.keys() - inputs.keys() | definition.outputs.keys() - outputs.keys())
+        self.specifications: Mapping[str, tf.TensorSpec] = {key: _specification(key, inputs[key]) for key in inputs}
+        self.outputs: Mapping[str, tf.TensorSpec] = {key: _specification(key, outputs[key]) for key in outputs}
+        if self._others:
+            return
+        self._call = GraphCall(
+            session,
+            self.specifications,
+            list(self.outputs),
+            feeds=[info.name for info in inputs.values()],
+            fetches=[info.name for info in outputs.values()],
+            graph=lambda: meta_graph.graph_def,
+        )
 
     def call(self, inputs: Arrays) -> Arrays:
-        tensors = {name: tf.constant(array, self.specifications[name].dtype) for name, array in inputs.items()}
-        return {name: as_array(value.numpy()) for name, value in sorted(self._function(**tensors).items())}
+        if self._others:
+            names = ", ".join(self._others)
+            reason = f"{names}: neither an input nor an output may be ragged or sparse. Use to_tensor() or to_dense()."
+            raise tf.errors.InvalidArgumentError(None, None, reason)
+        return self._call(inputs)
+
+
+def _dense(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, meta_graph_pb2.TensorInfo]:
+    return {name: info for name, info in sorted(tensors.items()) if info.WhichOneof("encoding") == "name"}
+
+
+def _specification(name: str, info: meta_graph_pb2.TensorInfo) -> tf.TensorSpec:
+    return tf.TensorSpec(tf.TensorShape(info.tensor_shape), info.dtype, name)
 
 
 class SharedEngine:
@@ -241,11 +279,11 @@ class _SharedSignature:
         self._weights = weights
 
     def call(self, inputs: Arrays) -> Arrays:
-        return self._architecture.call([inputs[name] for name in self.specifications], self._weights)
+        return self._architecture.call(inputs, self._weights)
 
 
 class _Reference:
-    """The model as ``tf.saved_model.load`` makes it, loaded when the first new architecture is compared with it."""
+    """The model with a graph of its own, loaded when the first new architecture is compared with it."""
 
     def __init__(self, folder: Path, own: OwnEngine | None) -> None:
         self._folder = folder

@@ -1,32 +1,18 @@
-"""Rehearsals: a new architecture must answer made-up inputs as ``tf.saved_model.load`` does before it serves anyone."""
+"""Rehearsals: a new architecture must answer made-up inputs as the model itself does before it serves anyone."""
 
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
+
+from local_sagemaker.engines.signatures import Arrays, Signature
 
 _BATCH = 2
 _OTHER_SIZE = 8  # of a dimension that the signature leaves open
 # Relative and absolute tolerance; the kernels of the two may sum in another order.
 _TOLERANCE = (1e-3, 1e-5)
 _HALF_TOLERANCE = (2e-2, 1e-2)
-Arrays = dict[str, np.ndarray]
-
-
-class Signature(Protocol):
-    """One signature of a loaded model. Threads may call it at the same time."""
-
-    specifications: Mapping[str, tf.TensorSpec]  # of every input, by name
-    outputs: Mapping[str, tf.TensorSpec]  # the same of every output
-
-    def call(self, inputs: Arrays) -> Arrays:
-        """Return the outputs by name, in alphabetical order.
-
-        Raises:
-            tf.errors.OpError: If the model fails.
-        """
 
 
 class RehearsalError(RuntimeError):

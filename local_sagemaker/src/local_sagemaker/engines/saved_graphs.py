@@ -5,7 +5,6 @@ Many models of one training script have this file byte for byte in common; what 
 
 import functools
 from functools import cached_property
-from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
@@ -18,11 +17,11 @@ from local_sagemaker.settings import MEBIBYTE
 
 _TAGS = {"serve"}
 _INITIALIZER = "__saved_model_init_op"
-_NO_SIGNATURES = {_INITIALIZER, "__saved_model_train_op"}
+NO_SIGNATURES = {_INITIALIZER, "__saved_model_train_op"}
 _INITIALIZERS = ("saved_model_main_op", "legacy_init_op")  # collections of TensorFlow 1
 # How many graphs are remembered, and up to which size: larger ones hold their weights as constants.
 _REMEMBERED, _LARGEST_REMEMBERED = 8, 2 * MEBIBYTE
-# What a graph takes that tf.saved_model.load makes, to a third, as measured with TensorFlow 2.21 for eight models of
+# What a graph takes that a session makes, to a third, as measured with TensorFlow 2.21 for eight models of
 # 50 to 400 nodes: so much for each node, and for each byte of saved_model.pb, of whose constants there are many copies.
 _BYTES_PER_NODE = 16 * 1024
 _COPIES_OF_CONSTANTS = 9
@@ -44,7 +43,7 @@ class SavedGraph:
         """
         if not _is_free_of_initialization(self._meta_graph):
             raise ImpureGraphError("The model has an initialization of its own.")
-        names = sorted(self._meta_graph.signature_def.keys() - _NO_SIGNATURES)
+        names = sorted(self._meta_graph.signature_def.keys() - NO_SIGNATURES)
         return {name: purify(self._meta_graph, name) for name in names}
 
     @cached_property
@@ -66,9 +65,19 @@ class SavedGraph:
         return {variables[argument]: key for argument, key in _restored(function).items() if argument in variables}
 
     @cached_property
+    def own_bytes(self) -> int:
+        """About how much memory the graph takes if it is not shared, in bytes, without its variables."""
+        graphs = [meta_graph.graph_def for meta_graph in self._document.meta_graphs]
+        nodes = sum(len(graph.node) + sum(len(body.node_def) for body in graph.library.function) for graph in graphs)
+        return nodes * _BYTES_PER_NODE + len(self._text) * _COPIES_OF_CONSTANTS
+
+    @cached_property
+    def _document(self) -> saved_model_pb2.SavedModel:
+        return saved_model_pb2.SavedModel.FromString(self._text)
+
+    @cached_property
     def _meta_graph(self) -> meta_graph_pb2.MetaGraphDef:
-        document = saved_model_pb2.SavedModel.FromString(self._text)
-        for meta_graph in document.meta_graphs:
+        for meta_graph in self._document.meta_graphs:
             if set(meta_graph.meta_info_def.tags) == _TAGS:
                 return meta_graph
         raise ImpureGraphError("The model has no graph with the tag 'serve' alone.")
@@ -82,14 +91,6 @@ def saved_graph(text: bytes) -> SavedGraph:
 @functools.lru_cache(_REMEMBERED)
 def _remembered(text: bytes) -> SavedGraph:
     return SavedGraph(text)
-
-
-def own_graph_bytes(folder: Path) -> int:
-    """Return about how much memory a model's graph takes if it shares none, in bytes, without its variables."""
-    text = (folder / "saved_model.pb").read_bytes()
-    graphs = [meta_graph.graph_def for meta_graph in saved_model_pb2.SavedModel.FromString(text).meta_graphs]
-    nodes = sum(len(graph.node) + sum(len(body.node_def) for body in graph.library.function) for graph in graphs)
-    return nodes * _BYTES_PER_NODE + len(text) * _COPIES_OF_CONSTANTS
 
 
 def _function(graph: graph_pb2.GraphDef, name: str) -> function_pb2.FunctionDef:

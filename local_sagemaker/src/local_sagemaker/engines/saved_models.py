@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tensorflow.core.protobuf import saved_model_pb2
 
 from local_sagemaker.engines.pure_bodies import ImpureGraphError
 from local_sagemaker.engines.pure_graphs import Weight
 from local_sagemaker.engines.saved_graphs import SavedGraph, saved_graph
+
+FILE_NAMES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 class SavedModel:
@@ -20,7 +24,12 @@ class SavedModel:
         """Read the files that describe the model; ``variables.data-*``, by far the largest, is left alone."""
         self.folder = folder
         self._prefix = folder / "variables" / "variables"
-        self._text = (folder / "saved_model.pb").read_bytes()
+        binary, text = (folder / name for name in FILE_NAMES)
+        if binary.is_file():
+            self._text = binary.read_bytes()
+        else:
+            document = text_format.Parse(text.read_text(), saved_model_pb2.SavedModel())
+            self._text = document.SerializeToString(deterministic=True)
         index = self._prefix.with_suffix(".index")
         self._index = index.read_bytes() if index.is_file() else b""
         self._sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("variables/variables.data-*"))}
@@ -37,6 +46,16 @@ class SavedModel:
     def graph(self) -> SavedGraph:
         """What ``saved_model.pb`` says."""
         return saved_graph(self._text)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the checkpoint."""
+        return sum(self._sizes.values())
+
+    @property
+    def own_graph_bytes(self) -> int:
+        """About how much memory the graph takes if it is not shared, in bytes."""
+        return self.graph.own_bytes
 
     def read(self, weight: Weight) -> np.ndarray:
         """Return a weight's value.

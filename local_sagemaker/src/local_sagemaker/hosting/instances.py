@@ -66,6 +66,7 @@ class Instance:
             keep_models=keep_models,
         )
         self._folder = folder
+        self._objects = objects
         self._settings = settings
         self._metrics = variant_metrics
         self._log = log
@@ -176,7 +177,20 @@ class Instance:
         if not self.ready:
             raise unavailable(f"Instance {self.name} is not available at the moment. Try again.")
 
+    def _bring_code(self) -> None:
+        """Put the scripts for all models that the environment names where the container looks for them."""
+        place = (self._environment.get(f"SAGEMAKER_MULTI_MODEL_UNIVERSAL_{part}") for part in ("BUCKET", "PREFIX"))
+        bucket, prefix = place
+        if bucket and prefix:
+            code = self._folder / "code"
+            code.mkdir(exist_ok=True)
+            for stored in self._objects.list(bucket, prefix):
+                rest = stored.key.removeprefix(prefix)
+                if rest.rpartition("/")[0] == "" and not stored.key.endswith("/"):  # nothing deeper, as on AWS
+                    shutil.copyfile(stored.path, code / stored.key.rpartition("/")[2])
+
     async def _start_container(self) -> None:
+        await asyncio.to_thread(self._bring_code)
         container = ContainerProcess(
             self.name, self._folder, settings=self._settings, log=self._log, environment=self._environment
         )

@@ -247,7 +247,8 @@ class ModelCache:
             self._disk.resize(model, size)
 
     async def _load_into(self, container: ContainerProcess, model: Model) -> None:
-        document = {"model_name": model.source.model_name, "url": str(model.folder)}
+        single = not model.source.target_model
+        document = {"model_name": model.source.model_name, "url": str(model.folder), "single": single}
         deadline = time.monotonic() + self._settings.model_load_seconds
         while True:
             self._requested += 1

@@ -1,0 +1,2 @@
+def handler(data, context):
+    return str(int(context.grpc_port) > 0), "text/plain"

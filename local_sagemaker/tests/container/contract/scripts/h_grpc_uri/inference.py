@@ -1,0 +1,2 @@
+def handler(data, context):
+    return str(context.grpc_uri), "text/plain"

@@ -1,0 +1,2 @@
+def handler(data, context):
+    return b"|".join(list(data)), "text/plain"

@@ -1,0 +1,5 @@
+import json
+
+
+def handler(data, context):
+    return json.dumps(json.load(data)), "application/json"

@@ -1,0 +1,5 @@
+import mylib
+
+
+def handler(d, c):
+    return mylib.V, "text/plain"

@@ -1,0 +1,2 @@
+def handler(data, context):
+    raise ValueError("x")

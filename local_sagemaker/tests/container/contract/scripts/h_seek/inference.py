@@ -1,0 +1,4 @@
+def handler(data, context):
+    data.read()
+    data.seek(0)
+    return data.read(), "text/plain"

@@ -1,0 +1,5 @@
+import sibling
+
+
+def handler(d, c):
+    return sibling.V, "text/plain"
