@@ -117,7 +117,7 @@ def test_a_request_that_does_not_fit_is_refused_with_a_sentence(loaded, document
 
 
 def test_a_body_that_is_no_json_is_refused(loaded):
-    status, answer = loaded.call("POST", "/models/m/invoke", b"\x89PNG", content_type="application/json")
+    status, answer = loaded.call("POST", "/models/m/invoke", b"PNG", content_type="application/json")
     assert status == 400
     assert json.loads(answer["description"])["error"].startswith("JSON Parse error")
 

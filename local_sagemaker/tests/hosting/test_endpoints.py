@@ -54,7 +54,7 @@ def test_the_answer_names_its_variant_and_type(service, endpoint):
     [
         ({"instances": [[1, 2], [3]]}, 400, "Expecting tensor size: 2 but got: 1"),
         ({"instances": [["a", "b"]]}, 400, "is not of expected type: float"),
-        (b"\x89PNG", 400, "JSON Parse error"),
+        (b"PNG", 400, "JSON Parse error"),
     ],
 )
 def test_a_request_the_model_refuses_is_a_model_error_with_the_models_words(service, endpoint, document, status, words):

@@ -75,8 +75,8 @@ def test_an_answer_without_label_and_probabilities_is_explained():
     ("said", "words"),
     [
         ('{"error": "has shape (5, 5)"}', r"has shape \(5, 5\)"),
-        (json.dumps({"title": "400 Bad Request", "description": '{"error": "has shape 5"}'}), r"request: has shape 5$"),
-        ('{"title": "415 Unsupported", "description": "no document"}', "request: no document$"),
+        (json.dumps({"title": "400 Bad Request", "description": '{"error": "has shape 5"}'}), r"^has shape 5$"),
+        ('{"title": "415 Unsupported", "description": "no document"}', "^no document$"),
         ("gone wrong", "gone wrong"),
         ('{"error": "Invalid PNG.\\n\\t [[{{node map/while/cond/DecodePng}}]]"}', r"Invalid PNG\."),
         ('{"error": "assertion failed: [image 2 is a GIF]\\n\\t [[{{node a}}]]\\n\\t [[b]]"}', "image 2 is a GIF"),

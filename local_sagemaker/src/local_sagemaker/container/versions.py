@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from local_sagemaker.engines.saved_models import FILE_NAMES
+from local_sagemaker.settings import SAVED_MODEL_FILES
 
 _SHOWN = 10  # of the names in a message
 
@@ -66,7 +66,7 @@ def _is_version(name: str) -> bool:
 
 
 def _is_saved_model(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in FILE_NAMES)
+    return any((folder / name).is_file() for name in SAVED_MODEL_FILES)
 
 
 def _needs(folder: Path) -> str:

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import text_format  # type: ignore[import-untyped]
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model import loader_impl
 
 from local_sagemaker.engines.pure_bodies import ImpureGraphError
 from local_sagemaker.engines.pure_graphs import Weight
 from local_sagemaker.engines.saved_graphs import SavedGraph, saved_graph
-
-FILE_NAMES = ("saved_model.pb", "saved_model.pbtxt")
+from local_sagemaker.settings import SAVED_MODEL_FILES
 
 
 class SavedModel:
@@ -24,12 +22,11 @@ class SavedModel:
         """Read the files that describe the model; ``variables.data-*``, by far the largest, is left alone."""
         self.folder = folder
         self._prefix = folder / "variables" / "variables"
-        binary, text = (folder / name for name in FILE_NAMES)
+        binary = folder / SAVED_MODEL_FILES[0]
         if binary.is_file():
             self._text = binary.read_bytes()
         else:
-            document = text_format.Parse(text.read_text(), saved_model_pb2.SavedModel())
-            self._text = document.SerializeToString(deterministic=True)
+            self._text = loader_impl.parse_saved_model(str(folder)).SerializeToString(deterministic=True)
         index = self._prefix.with_suffix(".index")
         self._index = index.read_bytes() if index.is_file() else b""
         self._sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("variables/variables.data-*"))}
