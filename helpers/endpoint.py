@@ -260,6 +260,15 @@ def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelE
     return _own(MultiModelEndpoint(connection, name, models_uri=models_uri))
 
 
+def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
+    """Return the S3 URI of a published model.
+
+    Raises:
+        MissingInputError: If the notebook that trains it has not run.
+    """
+    return s3.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
+
+
 def find(connection: Connection, name: str) -> str | None:
     """Return the status of an endpoint, or None if there is none of that name."""
     with _if_there():

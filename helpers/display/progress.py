@@ -54,7 +54,7 @@ class Step:
         Args:
             name: What it does, for people.
             total: How much there is to do, if that is known.
-            unit: What is counted; ``"B"`` are bytes.
+            unit: What is counted; `"B"` are bytes.
             if_stopped: A sentence for who interrupts it.
             stays: False leaves no line, for a cell whose stored output is compared with a new one.
         """

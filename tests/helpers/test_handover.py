@@ -4,7 +4,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from helpers import datasets, handover, s3, users
+from helpers import datasets, endpoint, handover, s3, users
 from helpers.s3 import MissingInputError
 
 
@@ -25,8 +25,8 @@ def test_a_data_set_comes_back_as_it_was(connection, dataset):
 
 def test_users_are_stored_with_whose_each_image_is(connection):
     people = users.load("sample", limit=2)
-    assert handover.put_users(connection, people) == connection.dataset_uri("personal")
-    uri = handover.put_users(connection, people.only(["user-001"]), slug="later")
+    assert handover.put_dataset(connection, people) == connection.dataset_uri("personal")
+    uri = handover.put_dataset(connection, people.only(["user-001"]), slug="later")
     assert uri == connection.dataset_uri("later")
     names = ["dataset.json", "test.npz", "train.npz", "users.npz", "validation.npz"]
     assert s3.list_names(connection, uri) == names
@@ -54,7 +54,7 @@ def test_a_missing_model_names_the_notebook_that_trains_it(connection):
     with pytest.raises(
         MissingInputError, match=r"No model at s3://.*/mme/cifar\.tar\.gz\. Run 02_train_cifar10 first\."
     ):
-        handover.require_model(connection, "cifar", notebook="02_train_cifar10")
+        endpoint.require_model(connection, "cifar", notebook="02_train_cifar10")
 
 
 def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):

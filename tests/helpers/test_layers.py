@@ -1,6 +1,8 @@
 """Imports within helpers point one way: notebooks call its modules at the top, and those the folders below them."""
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -78,3 +80,15 @@ def test_a_notebook_calls_modules_at_the_top_and_plots(path):
     found = set(imported("\n".join(cell.source for cell in cells if cell.cell_type == "code")))
     assert found
     assert sorted(name for name in found if "." in name or name in FOLDERS - {"plots"}) == []
+
+
+def test_the_notebook_that_deploys_loads_no_drawing_code():
+    [path] = (ROOT / "notebooks").glob("04_*.ipynb")
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    imports = [ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imports
+    program = "\n".join([*imports, "import sys", "print({name.partition('.')[0] for name in sys.modules})"])
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stdout)
+    assert "helpers" in loaded
+    assert loaded & {"matplotlib", "PIL", "generated_sample", "keras", "sagemaker", "tensorflow"} == set()
