@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -219,22 +220,29 @@ def run_ranks(mpirun, count, data, folder, checkpoint_folder, *, end_in=None):
     return mpirun(count, *script, *arguments)
 
 
-def test_two_ranks_go_on_with_their_own_noise(mpirun, cifar_data, tmp_path):
-    whole = run_ranks(mpirun, 2, cifar_data, tmp_path, tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    assert run_ranks(mpirun, 2, cifar_data, tmp_path, tmp_path / "parts", end_in=1).returncode != 0
-    assert record(tmp_path / "parts")["epoch"] == 1
-    resumed = run_ranks(mpirun, 2, cifar_data, tmp_path, tmp_path / "parts")
-    assert resumed.returncode == 0, resumed.stderr
-    assert record(tmp_path / "parts")["resumed_at"] == [2]
-    assert state(tmp_path / "parts") == state(tmp_path / "whole")
+@pytest.fixture(scope="module")
+def interrupted(mpirun, cifar_data, tmp_path_factory):
+    """The checkpoint of a training with two ranks that were killed in its second and last epoch."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    assert run_ranks(mpirun, 2, cifar_data, folder, folder / "kept", end_in=1).returncode != 0
+    assert record(folder / "kept")["epoch"] == 1
+    return folder / "kept"
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 4)])
-def test_another_number_of_ranks_goes_on(mpirun, cifar_data, tmp_path, before, after):
-    assert run_ranks(mpirun, before, cifar_data, tmp_path, tmp_path / "kept", end_in=1).returncode != 0
-    resumed = run_ranks(mpirun, after, cifar_data, tmp_path, tmp_path / "kept")
-    assert resumed.returncode == 0, resumed.stderr
-    assert [line.split()[1] for line in resumed.stdout.splitlines() if line.startswith("epoch ")] == ["2/2"]
-    assert json.loads((tmp_path / "output" / "provenance.json").read_text())["ranks"] == after
-    assert record(tmp_path / "kept")["epoch"] == 2
+def test_two_ranks_go_on_with_their_own_noise(mpirun, cifar_data, interrupted, tmp_path):
+    folder = shutil.copytree(interrupted, tmp_path / "parts")
+    for kept in (tmp_path / "whole", folder):
+        finished = run_ranks(mpirun, 2, cifar_data, tmp_path, kept)
+        assert finished.returncode == 0, finished.stderr
+    assert record(folder)["resumed_at"] == [2]
+    assert state(folder) == state(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_another_number_of_ranks_goes_on(mpirun, cifar_data, interrupted, tmp_path, count):
+    folder = shutil.copytree(interrupted, tmp_path / "parts")
+    finished = run_ranks(mpirun, count, cifar_data, tmp_path, folder)
+    assert finished.returncode == 0, finished.stderr
+    assert [line.split()[1] for line in finished.stdout.splitlines() if line.startswith("epoch ")] == ["2/2"]
+    assert json.loads((tmp_path / "output" / "provenance.json").read_text())["ranks"] == count
+    assert record(folder)["epoch"] == 2
