@@ -215,6 +215,7 @@ def test_an_endpoint_that_does_not_exist_names_the_notebook(connection):
 OPERATIONS = ("DescribeModel", "DescribeEndpointConfig", "CreateEndpoint", "DescribeEndpoint")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError])
 def test_a_deployment_that_is_interrupted_or_fails_at_any_step_leaves_nothing(
