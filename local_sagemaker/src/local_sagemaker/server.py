@@ -4,6 +4,7 @@ SageMaker's own actions and the runtime are answered here, everything else by mo
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -237,11 +238,13 @@ class Server:
         headers, body = payloads.decode(request.method, query, {**request.headers, **given}, request.body)
         parts: dict[str, Any] = {"method": request.method, "path": request.path, "query": query, "body": body}
         if request.method in ("GET", "HEAD"):
-            response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
-            if response.status < 500:
-                return response
-            # The object may have been replaced, and its file with it, while moto was reading: it has the new one now.
-            return aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+            with contextlib.suppress(FileNotFoundError):
+                response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+                if response.status < 500:
+                    return response
+            # The object may have been replaced, and its file with it, while moto was reading. Nobody replaces it now.
+            with self._objects.lock:
+                return aws_services.send_request("s3", headers=headers, region=access.region, **parts)
         with self._objects.lock:
             response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
             if response.status < 300:  # on disk before the client hears of it
