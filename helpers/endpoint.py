@@ -220,7 +220,7 @@ def deploy(
         from sagemaker.core.resources import Endpoint, EndpointConfig, Model
         from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
 
-        undo.push(partial(_take_back, "CreateModel", delete_model, connection, name))
+        undo.push(partial(_take_back, "CreateModel", partial(_delete_model_of, models_uri), connection, name))
         Model.create(
             model_name=name,
             primary_container=ContainerDefinition(
@@ -332,6 +332,14 @@ def _take_back(
     """Delete what an operation created if the deployment ended in an error, unless it was refused itself."""
     if error is not None and getattr(error, "operation_name", None) != operation:
         delete(connection, name)
+
+
+def _delete_model_of(models_uri: str, connection: Connection, name: str) -> None:
+    """Delete a model unless it serves other archives: the error may have come before it was created."""
+    with _if_there():
+        model = connection.boto.client("sagemaker").describe_model(ModelName=name)
+        if model["PrimaryContainer"].get("ModelDataUrl") == models_uri:
+            delete_model(connection, name)
 
 
 @contextlib.contextmanager

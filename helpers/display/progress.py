@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,38 +30,31 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
+@dataclass
 class Step:
     """A context around something that takes long.
 
     Attributes:
         name: What it does, for people.
-        done: How much is done.
         total: How much there is to do, or None if nobody knows.
-        note: What it does at the moment, and at the end what came out; it ends the line that stays.
+        unit: What is counted; `"B"` are bytes.
         if_stopped: A sentence for who interrupts it: what becomes of what it started, and what still bills.
+        stays: False leaves no line, for a cell whose stored output is compared with a new one.
+        done: How much is done.
+        note: What it does at the moment, and at the end what came out; it ends the line that stays.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        total: int | None = None,
-        unit: str = "",
-        if_stopped: str = "",
-        stays: bool = True,
-    ) -> None:
-        """Describe a step; it begins with its block.
+    name: str
+    total: int | None = field(default=None, kw_only=True)
+    unit: str = field(default="", kw_only=True)
+    if_stopped: str = field(default="", kw_only=True)
+    stays: bool = field(default=True, kw_only=True)
+    done: int = field(default=0, init=False)
+    note: str = field(default="", init=False)
 
-        Args:
-            name: What it does, for people.
-            total: How much there is to do, if that is known.
-            unit: What is counted; `"B"` are bytes.
-            if_stopped: A sentence for who interrupts it.
-            stays: False leaves no line, for a cell whose stored output is compared with a new one.
-        """
-        self.name, self.total, self.if_stopped = name, total, if_stopped
-        self.done, self.note, self._stays = 0, "", stays
-        self._unit, self._stream, self._lines = unit, sys.stderr, list[str]()
+    def __post_init__(self) -> None:
+        """Show nothing yet; the step begins with its block."""
+        self._stream, self._lines = sys.stderr, list[str]()
         self._kernel = hasattr(get_ipython(), "kernel")
         self._output: Any = None  # of the notebook, once something is shown
         self._first: tuple[int, float] | None = None  # how much was done at first, and when: before lies preparation
@@ -101,7 +95,7 @@ class Step:
         amount = self._amount(self.done) if self.done else ""
         if kind and issubclass(kind, KeyboardInterrupt):
             self._show(f"Interrupted after {took}: {self.name}. {self.if_stopped}".strip(), last=True)
-        elif self._shown and not self._stays:
+        elif self._shown and not self.stays:
             self._show("", last=True)
         elif self._shown and kind in (None, GeneratorExit):  # who takes from a generator may have enough of it
             self._show(f"{self.name}: {', '.join(filter(None, [amount, took, self.note]))}", last=True)
@@ -139,10 +133,10 @@ class Step:
 
     def _amount(self, done: int, total: int | None = None) -> str:
         of = f" of {total / 1e6:,.1f}" if total else ""
-        if self._unit == "B":
+        if self.unit == "B":
             return f"{done / 1e6:,.1f}{of} MB"
         of = f" of {total:,}" if total else ""
-        return f"{done:,}{of} {self._unit}".rstrip()
+        return f"{done:,}{of} {self.unit}".rstrip()
 
     def _show(self, line: str, *, last: bool = False) -> None:
         if self._kernel:

@@ -293,12 +293,22 @@ def test_other_errors_are_not_taken_for_absence():
         endpoint.find(SimpleNamespace(boto=boto), "mine")
 
 
-def test_a_deployment_that_fails_deletes_nothing_that_was_there_before(connection):
+def test_a_deployment_that_fails_deletes_nothing_that_was_there_before(connection, monkeypatch):
     client = connection.boto.client("sagemaker")
     name = f"series-{uuid.uuid4().hex[:8]}"
     container = {"Image": connection.image("inference", "ml.c5.xlarge"), "ModelDataUrl": "s3://somewhere/a.tar.gz"}
     client.create_model(ModelName=name, ExecutionRoleArn=connection.role_arn, PrimaryContainer=container)
     with pytest.raises(ClientError, match="already existing model"):
+        endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
+    call = BaseClient._make_api_call
+
+    def make_api_call(self, operation, parameters):
+        if operation == "CreateModel":
+            raise ConnectionError
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", make_api_call)
+    with pytest.raises(ConnectionError):
         endpoint.deploy(connection, name, models_uri=connection.models_uri, instance_type="ml.c5.xlarge")
     assert client.describe_model(ModelName=name)["PrimaryContainer"]["ModelDataUrl"] == "s3://somewhere/a.tar.gz"
     client.delete_model(ModelName=name)
