@@ -297,8 +297,10 @@ def test_where_there_is_no_room_for_a_second_graph_the_first_model_waits_for_its
 
 def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_back(models, gate):
     async def load() -> None:
-        graph = SavedModel(models / "heavy" / "1").own_graph_bytes
-        loaded = LoadedModels(memory_bytes=2 * MEBIBYTE + graph)  # for two, or for one and its provisional engine
+        heavy = SavedModel(models / "heavy" / "1")
+        loaded = LoadedModels(
+            memory_bytes=2 * heavy.weight_bytes + heavy.own_graph_bytes
+        )  # for two, or for one and its provisional engine
         await loaded.load(loading("a", models / "heavy")[2])
         assert loaded.servable("a").engine.is_provisional
         second = asyncio.create_task(loaded.load(loading("b", models / "heavy")[2]))

@@ -18,9 +18,6 @@ from local_sagemaker.engines.graph_calls import GraphCall
 from local_sagemaker.engines.pure_graphs import PureGraph
 from local_sagemaker.engines.signatures import Arrays
 
-# All operations of a call start in the thread that makes it; handing each to another costs more than small models take.
-_CALLERS_THREAD = -1
-
 
 class Architecture:
     """An executable graph. Threads may call it at the same time."""
@@ -50,7 +47,6 @@ class Architecture:
             fetches=[f"output_{number}:0" for number in range(len(self.outputs))],
             weights=[f"weight_{number}:0" for number in range(len(self._weights))],
             graph=lambda: pure_graph.graph,
-            thread_pool=_CALLERS_THREAD,
         )
 
     def accepts(self, weights: Sequence[np.ndarray]) -> bool:

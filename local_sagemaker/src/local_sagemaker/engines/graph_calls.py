@@ -20,6 +20,9 @@ from local_sagemaker.engines.signatures import Arrays
 # Where in the graph a call failed; its numbers mean nothing to anyone else.
 _NODES = re.compile(r"{{function_node [^}]*}} |\n\t \[\[[^\n]*\]\]|\n\d+ (?:successful|derived).*", re.DOTALL)
 _REASON = re.compile(r"(.*?) for '\{\{node", re.DOTALL)
+# All operations of a call start in the thread that makes it. Handing each to another costs more than small models take,
+# and the others are few, and common to all models: one that works for long would keep the rest waiting.
+_CALLERS_THREAD = -1
 _REMEMBERED = 64  # combinations of shapes
 
 
@@ -36,7 +39,6 @@ class GraphCall:
         fetches: Sequence[str],
         weights: Sequence[str] = (),
         graph: Callable[[], graph_pb2.GraphDef],
-        thread_pool: int = 0,
     ) -> None:
         """Describe a call.
 
@@ -48,12 +50,11 @@ class GraphCall:
             fetches: The tensor of each output.
             weights: Further tensors that are fed.
             graph: Returns the graph, for the shape inference.
-            thread_pool: Where operations start: -1 is the thread that calls.
         """
         options = config_pb2.CallableOptions()
         options.feed.extend([*feeds, *weights])
         options.fetch.extend(fetches)
-        options.run_options.inter_op_thread_pool = thread_pool
+        options.run_options.inter_op_thread_pool = _CALLERS_THREAD
         self._call = session._make_callable_from_options(options)  # the only way to one; Keras takes it, too
         self._inputs = inputs
         self._outputs = outputs
