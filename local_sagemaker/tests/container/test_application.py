@@ -47,7 +47,9 @@ def test_load_describe_list_unload(client, models):
     assert answer["success"].startswith("Successfully loaded model m, ")
     status, answer = client.call("GET", "/models/m")
     versions = answer["model"]["model_version_status"]
-    assert [(each["version"], each["state"]) for each in versions] == [("10", "AVAILABLE"), ("2", "AVAILABLE")]
+    assert [(each["version"], each["state"]) for each in versions] == [
+        (number, "AVAILABLE") for number in ("10", "2", "1")
+    ]
     assert client.call("GET", "/models") == (200, {"m": answer["model"]})
     assert client.invoke("m", {"instances": [[1, 2]]}) == (200, {"predictions": [[10, 20]]})
     assert client.call("DELETE", "/models/m") == (200, {"success": "Successfully unloaded model m."})

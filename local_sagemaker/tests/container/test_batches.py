@@ -132,16 +132,23 @@ def test_calls_of_other_forms_are_in_other_batches(container, computed):
 
 def test_a_call_that_fits_no_signature_is_refused_before_it_joins(container, computed):
     good = [ask("twice", instances=[[number]]) for number in range(8)]
-    bad = [ask("twice", instances=[1]), ask("twice", instances=[["a"]]), ask("nothing", instances=[[1]])]
+    bad = [ask("twice", instances=[]), ask("twice", instances=[["a"]]), ask("nothing", instances=[[1]])]
     got = answers(container, *good[:4], *bad, *good[4:])
     assert [status for status, _ in got] == [200] * 4 + [400] * 3 + [200] * 4
     assert computed == [8]
 
 
+def test_a_call_without_a_first_dimension_is_answered(container):
+    assert answers(container, ask("positive", inputs=3), ask("positive", inputs=[3])) == [
+        (200, {"outputs": 3}),
+        (200, {"outputs": [3]}),
+    ]
+
+
 def test_a_call_on_which_the_model_fails_does_not_disturb_the_others_of_its_batch(container, computed):
     got = answers(container, *(ask("positive", instances=[number]) for number in range(8)))
     assert got[0][0] == 400
-    assert "must be positive" in got[0][1]["error"]
+    assert "must be positive" in got[0][1]["description"]
     assert got[1:] == [(200, {"predictions": [number]}) for number in range(1, 8)]
     assert computed == [8] + [1] * 8
 

@@ -164,7 +164,7 @@ def _rows(request: Request) -> int:
     forms = [*signature.specifications.values(), *signature.outputs.values()]
     if not all(form.shape.rank and form.shape[0] is None for form in forms):
         return 0
-    lengths = {len(array) for array in request.arguments.values()}
+    lengths = {array.shape[0] if array.ndim else 0 for array in request.arguments.values()}
     return lengths.pop() if len(lengths) == 1 else 0
 
 

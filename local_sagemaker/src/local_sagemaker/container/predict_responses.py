@@ -12,6 +12,7 @@ column format. The rules:
 """
 
 import base64
+import ctypes
 import math
 import re
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ import tensorflow as tf
 from local_sagemaker.container.tensors import RequestError, can_be_sent, type_name
 
 _USUAL_EXPONENT = 13  # nine digits of such a number, and the power of ten that shifts them, are exact as float64
-_FEW = 16  # numbers are not worth NumPy's calls
+_FEW = 32  # numbers are not worth NumPy's calls
 _POWERS = 10.0 ** np.arange(23)
 
 
@@ -94,7 +95,7 @@ def _plain(array: np.ndarray, name: str, *, by_row: bool) -> Any:
 def _shortened(array: np.ndarray) -> np.ndarray:
     """Return float64 numbers whose shortest texts are those of TensorFlow Serving for these float32 numbers."""
     if array.size <= _FEW:
-        return np.array([_shorten(value) for value in array.ravel()]).reshape(array.shape)
+        return np.array([_shorten(value) for value in array.ravel().tolist()]).reshape(array.shape)
     with np.errstate(all="ignore"):
         wide = array.astype(np.float64)
         exponents = np.floor(np.log10(np.abs(wide)))
@@ -104,7 +105,7 @@ def _shortened(array: np.ndarray) -> np.ndarray:
         found = np.where(short.astype(np.float32) == array, short, _round(wide, 8 - exponents))
         if not usual.all():
             unusual = ~usual
-            found[unusual] = [_shorten(value) for value in array[unusual]]
+            found[unusual] = [_shorten(value) for value in array[unusual].tolist()]
     return found
 
 
@@ -114,9 +115,9 @@ def _round(wide: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.asarray(np.rint(wide * up / down) * down / up)
 
 
-def _shorten(value: np.float32) -> float:
+def _shorten(value: float) -> float:
     short = float(f"{value:.6g}")
-    return short if np.float32(short) == value else float(f"{value:.9g}")
+    return short if ctypes.c_float(short).value == value else float(f"{value:.9g}")
 
 
 def _with_constants(array: np.ndarray) -> orjson.Fragment:
