@@ -138,11 +138,10 @@ def test_a_call_that_fits_no_signature_is_refused_before_it_joins(container, com
     assert computed == [8]
 
 
-def test_a_call_without_a_first_dimension_is_answered(container):
-    assert answers(container, ask("positive", inputs=3), ask("positive", inputs=[3])) == [
-        (200, {"outputs": 3}),
-        (200, {"outputs": [3]}),
-    ]
+def test_a_call_without_a_first_dimension_is_left_to_the_graph(container):
+    (status, body), good = answers(container, ask("positive", inputs=3), ask("positive", inputs=[3]))
+    assert (status, good) == (400, (200, {"outputs": [3]}))
+    assert "x has shape [], which the model does not take" in body["description"]
 
 
 def test_a_call_on_which_the_model_fails_does_not_disturb_the_others_of_its_batch(container, computed):
