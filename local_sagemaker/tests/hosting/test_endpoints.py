@@ -127,8 +127,8 @@ def test_a_body_over_six_mebibytes_is_refused_before_it_reaches_a_model(service,
 def test_errors_are_counted(service, endpoint):
     names = ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
     before = {name: service.endpoints.metric(endpoint, name)[1] for name in names}
-    refused(service, endpoint, {"instances": [[1]]}, target="linear.tar.gz")
-    refused(service, endpoint, {"instances": [[1]]}, target="none.tar.gz")
+    refused(service, endpoint, {"instances": [["a"]]}, target="linear.tar.gz")
+    refused(service, endpoint, {"instances": [["a"]]}, target="none.tar.gz")
     after = {name: service.endpoints.metric(endpoint, name)[1] for name in names}
     assert [after[name] - before[name] for name in names] == [2, 2, 0, 1]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.processes import Process
+from local_sagemaker.settings import MAX_RANK_LINE_BYTES
 from local_sagemaker.training.mpi_driver import RANKS
 from local_sagemaker.training.opt_ml import InputError, OptMl
 
 _FOLDER = Path(__file__).parent
 DRIVER = _FOLDER / "mpi_driver.py"
 ENABLED = "sagemaker_mpi_enabled"
-_MOST_BYTES = 1 << 20  # of the line with the variables of all ranks
 _OPTIONS = "-x NAME, -x NAME=VALUE, --mca NAME VALUE, --map-by node and --map-by slot"
 
 
@@ -50,7 +50,7 @@ class Ranks:
         """
         program = [sys.executable, "-P", str(_FOLDER / "mpi_server.py"), str(self._folder), str(len(self._hosts))]
         self._server = Process(program, environment={}, folder=self._folder)
-        self._lines = self._server.lines(most_bytes=_MOST_BYTES)
+        self._lines = self._server.lines(most_bytes=MAX_RANK_LINE_BYTES)
         line = next(self._lines, b"")
         try:
             self._own = json.loads(line)

@@ -5,6 +5,7 @@ Here all instances are on one machine, and nothing of it is needed. Version 3 of
 run, from the variables that it has set; version 2 passes it as arguments.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -21,13 +22,9 @@ def command() -> list[str]:
         program = sys.argv[1:]
     else:
         sys.path.insert(0, str(Path(__file__).parents[1]))
-        from common.utils import hyperparameters_to_cli_args  # type: ignore[import-not-found]  # of the SDK
-
-        program = [
-            "python",
-            os.environ["SM_ENTRY_SCRIPT"],
-            *hyperparameters_to_cli_args(json.loads(os.environ["SM_HPS"])),
-        ]
+        sdk = importlib.import_module("common.utils")  # which the SDK uploads with its drivers
+        arguments = sdk.hyperparameters_to_cli_args(json.loads(os.environ["SM_HPS"]))
+        program = ["python", os.environ["SM_ENTRY_SCRIPT"], *arguments]
     # So that an exception in one rank ends all of them.
     return [sys.executable, "-m", "mpi4py", *program[1:]] if program[0] == "python" else program
 
