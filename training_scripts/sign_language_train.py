@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from shared.arguments import create_parser, fraction, parse, positive_int
-from shared.features import CACHES, MEMORY_SHARE, compute_features
+from shared.features import compute_features
 from shared.fitting import begin, train_classifier
 from shared.pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
 
@@ -39,13 +39,6 @@ def create_arguments() -> argparse.ArgumentParser:
         choices=LAST_FROZEN_LAYERS,
         default=1,
         help="blocks of VGG16, counted from its end, that train with the new classifier; the others stay frozen",
-    )
-    parser.add_argument(
-        "--feature-cache",
-        choices=CACHES,
-        default="auto",
-        help="where the features of the frozen part stay; auto takes a file if they need more than "
-        f"{MEMORY_SHARE:.0%}% of the available memory",
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
     parser.add_argument("--dropout", type=fraction, default=0.5, help="share of dense units left out")
@@ -87,7 +80,7 @@ def main() -> None:
     base, weights = load_vgg16_base(args.weights_dir, image_size=args.image_size)
     last_layer = LAST_FROZEN_LAYERS[args.trained_blocks]
     frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
-    features = compute_features(frozen, splits.images, cache=args.feature_cache)
+    features = compute_features(frozen, splits.images)
     trained = build_trained_part(
         base,
         trained_blocks=args.trained_blocks,

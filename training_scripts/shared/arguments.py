@@ -151,8 +151,8 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, int | float | str]:
-    """Return the arguments that shape the training, without folders, seed, threads, and where features are kept."""
-    others = {"seed", "threads", "feature_cache", *_OPTIONAL}
+    """Return the arguments that shape the training, without folders, seed and threads."""
+    others = {"seed", "threads", *_OPTIONAL}
     return {
         name: value for name, value in vars(arguments).items() if name not in others and not isinstance(value, Path)
     }

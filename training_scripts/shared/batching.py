@@ -5,6 +5,7 @@ exactly as it would have, and several ranks agree on who takes which image witho
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -80,57 +81,33 @@ def steps_per_epoch(count: int, *, batch_size: int) -> int:
     return count // batch_size
 
 
-def batches(inputs: np.ndarray, labels: np.ndarray, *, class_count: int, batch_size: int) -> tf.data.Dataset:
-    """Deliver all pairs once, in their order; the last batch may be smaller.
+def batches(
+    inputs: np.ndarray, labels: np.ndarray | None = None, *, class_count: int = 0, batch_size: int
+) -> tf.data.Dataset:
+    """Deliver all inputs once, in their order; the last batch may be smaller.
 
     Args:
         inputs: Array of shape (N, ...): images, or features computed from them; may be a memory map.
-        labels: int64 array of shape (N,).
+        labels: int64 array of shape (N,); None delivers inputs alone.
         class_count: Length of a one-hot label, C.
-        batch_size: Pairs in a batch.
-
-    Returns:
-        Data set of pairs: inputs (B, ...) in their own dtype, and float32 labels (B, C).
-    """
-    dataset = tf.data.Dataset.range(len(labels)).batch(batch_size)
-    return dataset.map(_lookup(inputs, labels, class_count)).prefetch(tf.data.AUTOTUNE)
-
-
-def input_batches(inputs: np.ndarray, *, batch_size: int) -> tf.data.Dataset:
-    """Deliver all inputs once, without labels, in their order; the last batch may be smaller.
-
-    Args:
-        inputs: Array of shape (N, ...): images, or features computed from them; may be a memory map.
         batch_size: Inputs in a batch.
 
     Returns:
-        Data set of inputs (B, ...) in their own dtype.
+        Data set of inputs (B, ...) in their own dtype, or of pairs of these and float32 labels (B, C).
     """
     dataset = tf.data.Dataset.range(len(inputs)).batch(batch_size)
-    return dataset.map(_input_lookup(inputs)).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(_lookup(inputs, labels, class_count)).prefetch(tf.data.AUTOTUNE)
 
 
-def _lookup(
-    inputs: np.ndarray, labels: np.ndarray, class_count: int
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Return a function from indices to inputs and one-hot labels."""
-    look_up_inputs = _input_lookup(inputs)
-
-    def look_up(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return look_up_inputs(indices), tf.one_hot(tf.gather(labels, indices), class_count)
-
-    return look_up
-
-
-def _input_lookup(inputs: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a function from indices to inputs.
+def _lookup(inputs: np.ndarray, labels: np.ndarray | None, class_count: int) -> Callable[[tf.Tensor], Any]:
+    """Return a function from indices to inputs, and to one-hot labels if there are labels.
 
     NumPy looks the inputs up, because TensorFlow would copy all of them into memory first.
     """
 
-    def look_up(indices: tf.Tensor) -> tf.Tensor:
+    def look_up(indices: tf.Tensor) -> Any:
         batch = tf.numpy_function(inputs.__getitem__, [indices], inputs.dtype, stateful=False)
         batch.set_shape((indices.shape[0], *inputs.shape[1:]))
-        return batch
+        return batch if labels is None else (batch, tf.one_hot(tf.gather(labels, indices), class_count))
 
     return look_up

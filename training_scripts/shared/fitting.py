@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared import ranks
-from shared.batching import Augmentation, batches, input_batches, steps_per_epoch, training_batches
+from shared.batching import Augmentation, batches, steps_per_epoch, training_batches
 from shared.checkpoints import Checkpoint
 from shared.exporting import export_classifier
 from shared.inputs import Splits, load_splits
@@ -132,7 +132,7 @@ def fit(
 
 def predict(model: keras.Model, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the probabilities (N, C) that a model gives to the inputs of each split, which may be memory maps."""
-    return [model.predict(input_batches(array, batch_size=EVALUATION_BATCH), verbose=0) for array in inputs]
+    return [model.predict(batches(array, batch_size=EVALUATION_BATCH), verbose=0) for array in inputs]
 
 
 def train_classifier(

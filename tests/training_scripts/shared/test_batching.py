@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.batching import batches, input_batches, steps_per_epoch, training_batches
+from shared.batching import batches, steps_per_epoch, training_batches
 
 NUMBERS = np.arange(100)
 
@@ -28,7 +28,7 @@ def test_batches_pair_inputs_with_one_hot_labels_in_order():
 
 def test_inputs_alone_come_in_the_same_batches():
     inputs = np.arange(10, dtype=np.uint8).reshape(5, 2)
-    alone = list(input_batches(inputs, batch_size=2).as_numpy_iterator())
+    alone = list(batches(inputs, batch_size=2).as_numpy_iterator())
     paired = batches(inputs, np.zeros(5, np.int64), class_count=1, batch_size=2).as_numpy_iterator()
     for batch, (expected, _) in zip(alone, paired, strict=True):
         np.testing.assert_array_equal(batch, expected)
