@@ -139,7 +139,7 @@ def test_a_copy_with_a_shared_graph_takes_its_weights_as_mapped_files(heavy):
 
 def test_a_copy_with_a_graph_of_its_own_takes_about_what_it_counts(table):
     measured = table.measured
-    assert (measured["engine"], measured["weight_bytes"]) == ("own graph", 0)
+    assert measured["engine"] == "own graph"
     assert "initialization" in measured["reason"]
     really = measured["further"]["anonymous"]
     assert really / 2 < measured["counted_bytes"] < really * 2
