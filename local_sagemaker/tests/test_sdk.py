@@ -93,6 +93,7 @@ def train(sdk_session, service, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(train, service):
     job = train(epochs=3, name="a b")
     assert job["TrainingJobStatus"] == "Completed"

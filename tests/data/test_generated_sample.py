@@ -89,6 +89,7 @@ def accuracy_of_linear_classifier(images: np.ndarray, labels: np.ndarray, *, hel
     return right[held_out:].mean(), right[:held_out].mean()
 
 
+@pytest.mark.slow
 def test_a_linear_classifier_learns_something_but_does_not_solve_the_sample():
     numbers = np.arange(1600)
     images = draw(object_image, numbers, seed=1)
@@ -97,6 +98,7 @@ def test_a_linear_classifier_learns_something_but_does_not_solve_the_sample():
     assert seen > held_out
 
 
+@pytest.mark.slow
 def test_hands_are_more_than_linear_too():
     numbers = np.arange(600)
     # Every third pixel is enough for a ceiling, and much faster.

@@ -58,6 +58,7 @@ def test_deploying_afresh_starts_without_loaded_models(connection, classifiers):
     found.delete()
 
 
+@pytest.mark.slow
 @pytest.mark.aws
 def test_a_colleagues_endpoint_of_the_same_name_is_not_taken_for_ones_own(connection, deployed):
     mine = f"{connection.base_uri}mine/"
@@ -344,6 +345,7 @@ def slow(connection, classifiers, tmp_path, monkeypatch):
         yield endpoint.deploy(place, "slow", models_uri=place.models_uri, instance_type="ml.c5.xlarge")
 
 
+@pytest.mark.slow
 def test_a_model_that_loads_slowly_is_waited_for_and_by_boto3_alone_it_is_not(slow, monkeypatch):
     monkeypatch.setattr(endpoint.invocation, "_SECONDS_BETWEEN_CALLS", 0.1)
     call = {"EndpointName": "slow", "ContentType": "application/json", "TargetModel": "a.tar.gz"}

@@ -102,6 +102,7 @@ def really_held(archive: Path, folder: Path, capacity: Capacity) -> tuple[int, i
     return asyncio.run(call_more_than_fit())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("memory", "disk", "expected"),
     [(3.5, 16, (3, 7)), (3.0, 16, (2, 7)), (40.0, 9, (39, 4)), (0.5, 9, (0, 4)), (4.0, 0.5, (3, 0))],
@@ -177,6 +178,7 @@ def test_a_folder_stays_as_it_is_and_its_inference_script_takes_the_memory_of_a_
     assert "inference.py was loaded" in said
 
 
+@pytest.mark.slow
 def test_what_is_no_model_is_told_with_the_next_step(tmp_path):
     (tmp_path / "text.tar.gz").write_text("no archive")
     (tmp_path / "empty").mkdir()

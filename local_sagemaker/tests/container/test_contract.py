@@ -18,6 +18,8 @@ import pytest
 
 from local_sagemaker.container import proxy
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = Path(__file__).parent / "contract"
 MODELS = "/opt/ml/models"
 

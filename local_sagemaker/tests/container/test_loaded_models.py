@@ -137,6 +137,7 @@ def test_many_models_are_loaded_invoked_and_unloaded_at_the_same_time(start_cont
     assert container.load("heavy", models / "heavy")[0] == 200  # no memory is still reserved
 
 
+@pytest.mark.slow
 def test_a_load_waits_for_the_memory_that_an_unload_is_giving_back(start_container, models):
     container = start_container(memory_bytes=MEBIBYTE * 3 // 2)  # one of the heavy ones
     container.together(loading("a", models / "heavy"))

@@ -113,6 +113,7 @@ def tensorflow_1(tmp_path_factory):
     return folder / "model"
 
 
+@pytest.mark.slow
 def test_a_tensorflow_1_model_with_a_lookup_table_and_an_asset(tensorflow_1):
     model = Servable("m", tensorflow_1 / "0003")
     assert model.version == "3"
@@ -203,6 +204,7 @@ def test_a_model_written_as_text(unusual, tmp_path):
     assert ask(Servable("m", tmp_path / "1"), signature_name="greet", inputs="you") == {"outputs": "hello you"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "inputs", "status", "reason"),
     [

@@ -50,6 +50,7 @@ def pages(service, **options):
         token = answer["nextForwardToken"]
 
 
+@pytest.mark.slow
 def test_lines_are_read_in_pages_and_those_beyond_the_limits_go(started):
     service = started()
     service.logs.create_log_group(logGroupName="own")

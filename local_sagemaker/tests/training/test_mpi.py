@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 from local_sagemaker.training import mpi
 from local_sagemaker.training.opt_ml import InputError
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "jobs" / "meet.py"
 TWO = {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 1}
 # Where programs leave traces outside their folders; /etc has what the SDK's own driver writes.

@@ -65,6 +65,7 @@ def answers(path):
             for name, value in found.items()}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["shared", "user-000", "user-001"])
 def test_an_archive_answers_bit_for_bit_as_an_export_of_its_own(model, heads, unpacked, tmp_path, name):
     copy = keras.models.clone_model(model)

@@ -15,6 +15,8 @@ from keras import layers
 from shared import checkpoints
 from shared.checkpoints import Checkpoint, CheckpointError
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(checkpoints.__file__).parents[1]
 END_ITSELF = str(Path(__file__).parent / "job_scripts" / "end_itself.py")
 PROVENANCE = {

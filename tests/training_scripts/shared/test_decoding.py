@@ -267,6 +267,7 @@ def deployed(connection, model, tmp_path):
     found.delete()
 
 
+@pytest.mark.slow
 def test_models_share_a_graph_in_the_emulator(connection, deployed):
     content = exif(6)
     trained = np.asarray(images.read(content, size=(SIZE, SIZE)))

@@ -13,6 +13,8 @@ import pytest
 from helpers import s3, training
 from shared import ranks
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parent / "job_scripts"
 
 
