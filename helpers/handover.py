@@ -25,11 +25,9 @@ def put_dataset(connection: Connection, dataset: Dataset | UserDataset, *, slug:
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(dataset, UserDataset):
             users.save(dataset, folder)
-            name = users.NAME
         else:
             datasets.save(dataset, folder)
-            name = dataset.name
-        return s3.upload(connection, Path(folder), connection.dataset_uri(slug or name))
+        return s3.upload(connection, Path(folder), connection.dataset_uri(slug or dataset.name))
 
 
 def get_dataset(connection: Connection, slug: str) -> Dataset:

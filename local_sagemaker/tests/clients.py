@@ -15,6 +15,7 @@ import psutil
 from botocore.config import Config
 
 from local_sagemaker import daemon
+from local_sagemaker.gateway import signing
 
 IMAGES = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
 TRAINING_IMAGE = f"{IMAGES}/tensorflow-training:2.21-cpu-py312"
@@ -52,6 +53,11 @@ def kill(status: daemon.Status) -> list[int]:
         server.wait(60)  # the first of its threads is a zombie before the last has closed its files
     eventually(lambda: all(gone(pid) for pid in [status.pid, *started]))
     return started
+
+
+def verify(*, body: bytes, **head: Any) -> signing.Scope:
+    """Check the signature of a request as the server does: its head, and then its body."""
+    return signing.check_head(**head)(body)
 
 
 class Service:

@@ -12,8 +12,19 @@ SERVICES = {"InvokeEndpoint": "sagemaker-runtime"}
 
 
 def paths(action):
+    """The paths of a request's members that are values, down to a depth."""
+
+    def below(shape, path, depth):
+        if shape.type_name == "structure" and depth:
+            for name, member in shape.members.items():
+                yield from below(member, f"{path}.{name}" if path else name, depth - 1)
+        elif shape.type_name == "list":
+            yield from below(shape.member, path, depth)
+        else:
+            yield path
+
     model = get_session().get_service_model(SERVICES.get(action, "sagemaker"))
-    return set(accepted_fields.paths(model.operation_model(action).input_shape))
+    return set(below(model.operation_model(action).input_shape, "", 4))
 
 
 def nested(path):

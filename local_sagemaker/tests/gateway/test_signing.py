@@ -7,6 +7,7 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.utils import normalize_url_path
+from clients import verify
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +37,7 @@ def presigned(*, seconds=60, key="/bucket/key"):
 
 def refusal(parts, credentials=KEYS):
     with pytest.raises(ServiceError) as failure:
-        signing.verify(**parts, credentials=credentials)
+        verify(**parts, credentials=credentials)
     assert failure.value.status == 403
     return failure.value.code
 
@@ -46,12 +47,12 @@ def refusal(parts, credentials=KEYS):
     [("sagemaker", "/"), ("s3", "/bucket/a%20b/%C3%A7%2Bd"), ("s3", "/bucket?delete"), ("s3", "/b?prefix=a%2Fb&x=1")],
 )
 def test_a_signed_request_yields_its_scope(service, path):
-    scope = signing.verify(**signed(service, path=path), credentials=KEYS)
+    scope = verify(**signed(service, path=path), credentials=KEYS)
     assert scope == signing.Scope(service, "eu-west-1")
 
 
 def test_a_presigned_url_is_accepted():
-    assert signing.verify(**presigned(key="/bucket/a%20b"), credentials=KEYS).service == "s3"
+    assert verify(**presigned(key="/bucket/a%20b"), credentials=KEYS).service == "s3"
 
 
 def test_an_unsigned_request_is_refused():
@@ -125,7 +126,7 @@ def test_a_presigned_url_with_another_key_or_lifetime_is_refused():
     assert refusal(parts | {"query": longer}) == "SignatureDoesNotMatch"
     assert refusal(parts | {"query": "X-Amz-Signature=00"}) == "MissingAuthenticationToken"
     with pytest.raises(ServiceError, match="between 1 and 604800"):
-        signing.verify(**presigned(seconds=A_WEEK + 1), credentials=KEYS)
+        verify(**presigned(seconds=A_WEEK + 1), credentials=KEYS)
 
 
 def test_a_parameter_added_to_a_presigned_url_is_refused():
@@ -179,7 +180,7 @@ def sign(request):
 @settings(max_examples=150)
 @given(requests)
 def test_whatever_botocore_signs_is_accepted(request):
-    scope = signing.verify(**sign(request), credentials=KEYS)
+    scope = verify(**sign(request), credentials=KEYS)
     assert scope == signing.Scope(request["service"], "us-east-1")
 
 
@@ -198,7 +199,7 @@ def test_with_any_bit_flipped_it_is_refused(request, data):
     if place == "path" and request["service"] != "s3":
         assume(not parts["path"].startswith("/") or normalize_url_path(parts["path"]) != normalize_url_path(value))
     with pytest.raises(ServiceError) as failure:
-        signing.verify(**parts, credentials=KEYS)
+        verify(**parts, credentials=KEYS)
     assert failure.value.status in (403, 405)
 
 
@@ -222,7 +223,7 @@ def test_with_any_bit_of_a_presigned_url_flipped_it_is_refused(data):
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     parts[place] = raw.decode("latin-1")
     with pytest.raises(ServiceError) as failure:
-        signing.verify(**parts, credentials=KEYS)
+        verify(**parts, credentials=KEYS)
     assert failure.value.status in (400, 403)
 
 

@@ -6,6 +6,7 @@ import pytest
 from botocore.auth import HmacV1QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from clients import verify
 
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing, signing_v2
@@ -32,7 +33,7 @@ def refusal(parts):
 def test_what_botocore_presigns_is_accepted(target):
     parts = presigned(target=target)
     signing_v2.verify(**parts, credentials=KEYS)
-    assert signing.verify(**parts, body=b"", credentials=KEYS) == signing.Scope("s3", "us-east-1")
+    assert verify(**parts, body=b"", credentials=KEYS) == signing.Scope("s3", "us-east-1")
 
 
 def test_the_headers_it_was_made_for_must_come_with_it():
@@ -76,7 +77,7 @@ def test_with_any_bit_flipped_it_is_refused():
             ):
                 continue
             with pytest.raises(ServiceError):
-                signing.verify(**parts | {place: flipped}, body=b"", credentials=KEYS)
+                verify(**parts | {place: flipped}, body=b"", credentials=KEYS)
 
 
 def test_lower_case_escapes_are_the_same_url():

@@ -4,10 +4,9 @@ AWS's model of its API grows with every botocore. A field that this table lacks 
 believes a setting to work that no code reads.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-from botocore.model import Shape
 
 from local_sagemaker.actions import service_model
 from local_sagemaker.errors import ServiceError, validation
@@ -87,11 +86,17 @@ def check_headers(headers: Mapping[str, str]) -> None:
     Raises:
         ServiceError: ``ValidationError`` that names the parameters behind them.
     """
-    given = [member for name, member in service_model.runtime_headers().items() if headers.get(name)]
-    ignored = [member for member in given if _ignored("InvokeEndpoint", member)]
+    ignored = [member for name, member in _ignored_headers().items() if headers.get(name)]
     if ignored:
         message = f"local_sagemaker would ignore {', '.join(ignored)} of InvokeEndpoint. Leave it out."
         raise ServiceError("ValidationError", message)
+
+
+@functools.cache
+def _ignored_headers() -> dict[str, str]:
+    """Return the parameters of a call that would have no effect, by their header: found once, as every call asks."""
+    known = service_model.runtime_headers()
+    return {name: member for name, member in known.items() if _ignored("InvokeEndpoint", member)}
 
 
 def _ignored(action: str, path: str) -> str:
@@ -117,15 +122,4 @@ def _given(value: Any, path: str) -> Iterator[str]:
         for member in value:
             yield from _given(member, path)
     elif value not in (None, False, ""):
-        yield path
-
-
-def paths(shape: Shape, path: str = "", *, depth: int = 4) -> Iterator[str]:
-    """Yield the paths of a shape's members that are values, down to a depth."""
-    if shape.type_name == "structure" and depth:
-        for name, member in shape.members.items():
-            yield from paths(member, f"{path}.{name}" if path else name, depth=depth - 1)
-    elif shape.type_name == "list":
-        yield from paths(shape.member, path, depth=depth)
-    else:
         yield path

@@ -117,7 +117,6 @@ def _shaped(value: Any, shape: Shape) -> Any:
     return value
 
 
-@functools.cache
 def runtime_headers() -> dict[str, str]:
     """Return the parameters of ``InvokeEndpoint`` that travel in headers, by the header's name in lower case."""
     shape = get_session().get_service_model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape

@@ -83,25 +83,6 @@ def load_credentials(home: Path) -> Credentials:
     return Credentials(stored["access_key"], stored["secret_key"])
 
 
-def verify(
-    *, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
-) -> Scope:
-    """Verify a request's signature and return its scope.
-
-    Args:
-        method: HTTP method.
-        path: Path as sent, percent-encoded.
-        query: Query string as sent.
-        headers: Headers, names in lower case.
-        body: Whole body.
-        credentials: The only credentials that may sign.
-
-    Raises:
-        ServiceError: Status 403, if the request is unsigned, wrongly signed, expired or altered.
-    """
-    return check_head(method=method, path=path, query=query, headers=headers, credentials=credentials)(body)
-
-
 def check_head(
     *, method: str, path: str, query: str, headers: Mapping[str, str], credentials: Credentials
 ) -> Callable[[bytes], Scope]:
@@ -118,7 +99,8 @@ def check_head(
         A function that takes the whole body, checks the rest, and returns the request's scope.
 
     Raises:
-        ServiceError: As ``verify``.
+        ServiceError: Status 403, by this or the function that it returns, if the request is unsigned, wrongly signed,
+            expired or altered.
     """
     if method != method.upper():  # botocore signs any method in upper case
         raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)

@@ -23,6 +23,7 @@ from local_sagemaker.settings import ACCOUNT_ID, MAX_FAILURE_REASON_CHARACTERS, 
 
 ENDPOINT, CONFIG, MODEL = "endpoint", "endpoint_config", "model"
 logger = logging.getLogger(__name__)
+_NOTHING_PENDING = {"PendingFleet": None, "PendingConfigName": None, "UpdateStartTime": None}
 _AGAIN_AFTER = 1.0  # seconds, where the disk is full
 
 
@@ -166,18 +167,13 @@ class Endpoints:
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint is None:
             return
-        fleet = None
+        fleet = self._new_fleet(endpoint, endpoint["Fleet"])
         try:
-            fleet = self._new_fleet(endpoint, endpoint["Fleet"])
             if adopt:
                 await asyncio.to_thread(fleet.adopt)
             await fleet.start()
         except BaseException as error:
-            if fleet:
-                await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
-            if isinstance(error, Exception):
-                await self._fail(name, _reason(error))
-                return
+            await fleet.stop(drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
             raise
         self._serving[name] = fleet
         if endpoint["EndpointStatus"] != "InService" and not endpoint.get("PendingFleet"):
@@ -187,21 +183,15 @@ class Endpoints:
         endpoint = self._records.get(ENDPOINT, name)
         if endpoint is None:
             return
-        fleet = None
-        nothing_pending = {"PendingFleet": None, "PendingConfigName": None, "UpdateStartTime": None}
+        fleet = self._new_fleet(endpoint, endpoint["PendingFleet"])
         try:
-            fleet = self._new_fleet(endpoint, endpoint["PendingFleet"])
             await fleet.start()
-        except BaseException as error:
-            if fleet:
-                await fleet.stop(drain=False)
-            if not isinstance(error, Exception):
-                raise
-            await self._settle(name, FailureReason=_reason(error), **nothing_pending)
-            return
+        except BaseException:
+            await fleet.stop(drain=False)
+            raise
         previous, self._serving[name] = self._serving.get(name), fleet
         changes = {"EndpointConfigName": endpoint["PendingConfigName"], "Fleet": endpoint["PendingFleet"]}
-        await self._record(name, **changes, **nothing_pending)
+        await self._record(name, **changes, **_NOTHING_PENDING)
         if previous:
             await previous.stop(drain=True)
         await self._settle(name)
@@ -257,13 +247,13 @@ class Endpoints:
         self._changes[name] = asyncio.create_task(self._guarded(name, change))
 
     async def _guarded(self, name: str, change: Coroutine[Any, Any, None]) -> None:
-        """Whatever goes wrong in a change, the endpoint must not stay in a state that nothing ends."""
+        """End a change that fails: what served before serves on, and where nothing does, the endpoint has failed."""
         try:
             await change
         except Exception as error:
-            logger.exception("endpoint %s", name)
+            logger.info("a change of endpoint %s failed", name, exc_info=True)
             if name in self._serving:
-                await self._settle(name, FailureReason=_reason(error))
+                await self._settle(name, FailureReason=_reason(error), **_NOTHING_PENDING)
             else:
                 await self._fail(name, _reason(error))
 
