@@ -46,6 +46,9 @@ BODIES = [
 HEADERS = [
     b"Content-Type: application/json",
     b"Content-Type: text/csv",
+    b"Content-Type: image/jpeg",
+    b"Content-Type: application/x-image",
+    b"Content-Type: text/plain",
     b"Content-Type: \xff\xfe",
     b"Accept: */*",
     b"X-Amzn-SageMaker-Custom-Attributes: tfs-method=classify",
@@ -76,9 +79,20 @@ MEANT = (
     "The method 'regress' is not supported here",
     "unsupported content type",
     "could not convert string to float",
+    "The model was unloaded during the call",  # by another client
     "'utf-8' codec can't decode",
     '{"error":',
 )
+
+
+# What AWS's proxy says of a malformed request to load, and of an unload that names no model; nothing else has it.
+MEANT_WITHOUT_WORDS = {"title": "500 Internal Server Error"}
+
+
+def _is_meant(body: bytes) -> bool:
+    document = json.loads(body) if body.startswith(b"{") else {}
+    words = document.get("error", document.get("description", ""))
+    return document == MEANT_WITHOUT_WORDS or words.startswith(MEANT)
 
 
 class Tally:
@@ -143,7 +157,8 @@ class Client(threading.Thread):
             method, path, body = "POST", "/models/linear/invoke", RIGHT_BODY
         lines = [f"{method} {path} HTTP/1.1".encode(), b"Host: container"]
         lines += self._random.sample(HEADERS, k=choose([0, 0, 1, 1, 1, 2, 3]))
-        if is_right or choose([True, False]):
+        is_typed = is_right or choose([True, False])
+        if is_typed and not any(line.startswith(b"Content-Type") for line in lines):  # or it would hide that one
             lines.append(b"Content-Type: application/json")
         if not any(line.startswith((b"Content-Length", b"Transfer-Encoding")) for line in lines):
             lines.append(b"Content-Length: %d" % len(body))
@@ -190,7 +205,7 @@ class Client(threading.Thread):
         with self._tally.lock:
             self._tally.requests += 1
             self._tally.statuses[status] += 1
-        if status >= 500 and not (body.startswith(b"{") and json.loads(body)["error"].startswith(MEANT)):
+        if status >= 500 and not _is_meant(body):
             self._note(f"{status}: {body[:300]!r}")
 
     def _send_and_leave(self, data: bytes) -> None:
@@ -265,7 +280,8 @@ def _call(path: Path, method: str, url: str, document: object = None) -> tuple[i
     connection.sock.connect(str(path))
     connection.request(method, url, json.dumps(document), {"Content-Type": "application/json"})
     response = connection.getresponse()
-    answer = json.loads(response.read())
+    body = response.read()
+    answer = json.loads(body) if body else None
     connection.close()
     return response.status, answer
 
@@ -286,7 +302,7 @@ def test_no_request_makes_the_container_fail_hang_or_crash(container, models, tm
         client.join()  # each request has its own patience
     assert not tally.wrong, "\n".join(tally.wrong)
     assert process.poll() is None
-    assert _call(path, "GET", "/ping") == (200, {})
+    assert _call(path, "GET", "/ping") == (200, None)
     for name in ("linear", "csv"):  # the clients may have unloaded them
         _call(path, "DELETE", f"/models/{name}")
     assert _call(path, "POST", "/models", {"model_name": "linear", "url": str(models / "linear")})[0] == 200
@@ -297,4 +313,4 @@ def test_no_request_makes_the_container_fail_hang_or_crash(container, models, tm
     figures = {"requests": tally.requests, "seconds": round(time.monotonic() - started, 1)}
     figures["statuses"] = dict(sorted(tally.statuses.items()))
     print(figures)
-    assert {200, 400, 404, 405, 415, 500, 501} <= tally.statuses.keys(), figures  # the requests reach everything
+    assert {200, 400, 404, 405, 415, 500} <= tally.statuses.keys(), figures  # the requests reach everything

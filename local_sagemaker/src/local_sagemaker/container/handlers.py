@@ -137,7 +137,8 @@ class Handler:
             received = await _read_frame(reader)
         except (OSError, EOFError):
             await self._end(running)
-            raise HandlerError("The handler's process ended during the call.") from None
+            what = "The model was unloaded" if self._closed else "The handler's process ended"
+            raise HandlerError(f"{what} during the call.") from None
         running.idle.put_nowait(connection)
         return received
 
