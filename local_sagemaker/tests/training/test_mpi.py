@@ -83,7 +83,8 @@ def test_one_rank_runs_on_each_of_two_instances_and_nothing_is_left_elsewhere(tr
     assert [each["listens"] for each in found] == [["127.0.0.1"]] * 2
     assert [each["shared_memory"] for each in found] == [[], []]
     assert written_since(moment) == []
-    left = [process.cmdline() for process in psutil.process_iter() if "mpi_server.py" in " ".join(process.cmdline())]
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]  # None if it just ended
+    left = [command for command in commands if "mpi_server.py" in " ".join(command)]
     assert left == []
 
 
