@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError
 
-from local_sagemaker.services import aws_services
+from local_sagemaker.services import cloudwatch, metric_statistics
 from local_sagemaker.services import metrics as metrics_module
 from local_sagemaker.services.metrics import INSTANCES, INVOCATIONS, Metrics, VariantMetrics
 
@@ -35,7 +35,7 @@ UNITS = {
 
 def test_values_reach_cloudwatch_once_with_their_units_and_dimensions(monkeypatch):
     sent = []
-    monkeypatch.setattr(aws_services, "put_metrics", lambda *arguments, **options: sent.append((arguments, options)))
+    monkeypatch.setattr(cloudwatch, "put", lambda *arguments, **options: sent.append((arguments, options)))
     metrics = Metrics()
     recorder = VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1")
     recorder.record("ModelCacheHit", 1)
@@ -58,7 +58,7 @@ def test_values_reach_cloudwatch_once_with_their_units_and_dimensions(monkeypatc
 
 def test_what_is_measured_when_somebody_looks_is_included(monkeypatch):
     sent = []
-    monkeypatch.setattr(aws_services, "put_metrics", lambda namespace, data, **_: sent.extend(data))
+    monkeypatch.setattr(cloudwatch, "put", lambda namespace, data, **_: sent.extend(data))
     metrics = Metrics()
     recorder = VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1")
     metrics.before_flush = lambda: recorder.record("LoadedModelCount", 3, namespace=INSTANCES)
@@ -68,7 +68,7 @@ def test_what_is_measured_when_somebody_looks_is_included(monkeypatch):
 
 def test_values_of_one_second_are_one_item_which_tells_all_their_statistics(monkeypatch):
     sent, seconds = [], iter([1.2, 1.9, 1.999, 2.0])
-    monkeypatch.setattr(aws_services, "put_metrics", lambda namespace, data, **_: sent.extend(data))
+    monkeypatch.setattr(cloudwatch, "put", lambda namespace, data, **_: sent.extend(data))
     monkeypatch.setattr(metrics_module, "time", Mock(time=lambda: next(seconds)))
     metrics = Metrics()
     recorders = [VariantMetrics(metrics, endpoint, "AllTraffic", region="eu-west-1") for endpoint in ("e", "other")]
@@ -141,6 +141,20 @@ def test_counts_and_averages_are_right_by_both_ways_to_ask(service, measured, me
         assert found[0]["Average"] == series["Average"][0] == pytest.approx(total / 3)
 
 
+def test_the_percentiles_of_latency_lie_between_its_extremes(service, measured):
+    dimensions = [{"Name": "EndpointName", "Value": measured}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    end = datetime.now(UTC) + timedelta(minutes=1)
+    request = {"Namespace": INVOCATIONS, "MetricName": "ModelLatency", "Dimensions": dimensions, "Period": 3600}
+    request |= {"StartTime": end - timedelta(hours=1), "EndTime": end}
+    [plain] = service.cloudwatch.get_metric_statistics(**request, Statistics=["Minimum", "Maximum"])["Datapoints"]
+    [point] = service.cloudwatch.get_metric_statistics(**request, ExtendedStatistics=["p0", "p50", "p100"])[
+        "Datapoints"
+    ]
+    least, median, most = point["ExtendedStatistics"].values()
+    assert plain["Minimum"] <= least <= median <= most <= plain["Maximum"]
+    assert (least, most) == (pytest.approx(plain["Minimum"], rel=0.01), pytest.approx(plain["Maximum"], rel=0.01))
+
+
 @pytest.mark.slow
 def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, models_bucket):
     name = f"ordinary-{uuid.uuid4().hex[:8]}"
@@ -166,15 +180,16 @@ def test_values_that_are_old_are_one_item_a_minute_and_very_old_ones_go():
         return {"MetricName": "M", "Dimensions": dimensions, "Timestamp": moment, "StatisticValues": statistics}
 
     data = [datum(-60, 100), *(datum(seconds, seconds) for seconds in range(180))]
-    aws_services.put_metrics(INVOCATIONS, data, region=region)
-    aws_services.put_metrics("Own", data[:1], region=region)
+    cloudwatch.put(INVOCATIONS, data, region=region)
+    cloudwatch.put("Own", data[:1], region=region)
     limits = {"before": start + timedelta(seconds=120), "forget_before": start}
     for _ in range(2):  # the second time changes nothing
-        aws_services.age_metrics(region=region, **limits)
-        found = aws_services.get_backend("cloudwatch")[aws_services.ACCOUNT_ID][region].metric_data
+        cloudwatch.age(region=region, **limits)
+        found = cloudwatch.get_backend("cloudwatch")[cloudwatch.ACCOUNT_ID][region].metric_data
         own = [item for item in found if item.namespace == INVOCATIONS]
         assert len(own) == 2 + 60
         sums = [(item.timestamp, item.sample_count, item.sum, item.min, item.max) for item in own[:2]]
         assert sums[0] == (start, 60, sum(range(60)), 0, 59)
         assert sums[1] == (start + timedelta(seconds=60), 60, sum(range(60, 120)), 60, 119)
+        assert [metric_statistics.find("p50")([item]) for item in own[:2]] == [29, 89]
         assert sum(item.namespace == "Own" for item in found) == 1

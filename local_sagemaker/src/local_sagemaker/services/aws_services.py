@@ -19,7 +19,6 @@ from xml.sax.saxutils import escape
 os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
 
 from moto.backends import get_backend
-from moto.cloudwatch.models import MetricAggregatedDatum
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local_sagemaker.errors import losing
@@ -32,8 +31,6 @@ _TRUST_POLICY = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
-OWN_NAMESPACES = frozenset({"AWS/SageMaker", "/aws/sagemaker/Endpoints"})
-_dimensions: dict[Any, Any] = {}
 # Resources are created through moto's backends from several threads; moto itself does not guard its dictionaries.
 _lock = threading.RLock()
 
@@ -141,52 +138,6 @@ def execution_role_request() -> dict[str, Any]:
 def has_execution_role() -> bool:
     """Return whether the role exists."""
     return any(role.name == ROLE_NAME for role in get_backend("iam")[ACCOUNT_ID][PARTITION].get_roles())
-
-
-def put_metrics(namespace: str, data: list[dict[str, Any]], *, region: str) -> None:
-    """Store CloudWatch metric data, reserved namespaces included.
-
-    Args:
-        namespace: CloudWatch namespace.
-        data: Items as in ``PutMetricData``.
-        region: AWS Region.
-    """
-    backend = get_backend("cloudwatch")[ACCOUNT_ID][region]
-    with _lock:
-        before = len(backend.metric_data)
-        backend.put_metric_data(namespace, data)
-        for item in backend.metric_data[before:]:  # many items have the same dimensions
-            pairs = tuple((each.name, each.value) for each in item.dimensions)
-            item.dimensions = _dimensions.setdefault(pairs, item.dimensions)
-
-
-def age_metrics(*, region: str, before: datetime, forget_before: datetime) -> None:
-    """Make one item a minute of what SageMaker and its endpoints measured before a moment, as CloudWatch does later.
-
-    Args:
-        region: AWS Region.
-        before: Items that are older are taken together by the minute.
-        forget_before: Items that are older go.
-    """
-    data: list[Any] = get_backend("cloudwatch")[ACCOUNT_ID][region].metric_data
-    kept: list[Any] = []
-    minutes: dict[tuple[Any, ...], Any] = {}
-    with _lock:
-        count = len(data)
-        for item in data[:count]:
-            own = item.namespace in OWN_NAMESPACES and isinstance(item, MetricAggregatedDatum)
-            if not own or item.timestamp >= before:
-                kept.append(item)
-            elif item.timestamp >= forget_before:
-                minute = item.timestamp.replace(second=0, microsecond=0)
-                key = (item.namespace, item.name, id(item.dimensions), minute)
-                one = minutes.setdefault(key, item)
-                if one is item:
-                    item.timestamp = minute
-                else:
-                    one.sum, one.sample_count = one.sum + item.sum, one.sample_count + item.sample_count
-                    one.min, one.max = min(one.min, item.min), max(one.max, item.max)
-        data[:count] = [*minutes.values(), *kept]  # at once: a client may add something meanwhile
 
 
 class LogStream:

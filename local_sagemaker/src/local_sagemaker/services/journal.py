@@ -31,7 +31,7 @@ from moto.s3 import models as s3_models
 
 from local_sagemaker.errors import losing
 from local_sagemaker.records import HomeVersionError, Records, now
-from local_sagemaker.services import aws_services
+from local_sagemaker.services import aws_services, cloudwatch
 
 REQUEST = "request"
 SERVICES = frozenset({"application-autoscaling", "iam", "logs", "monitoring"})
@@ -43,6 +43,7 @@ _CLOCKS = (cloudwatch_models, iam_models, logs_models)
 
 # S3 draws its version ids beside the requests kept here; from the same source it would change what they draw.
 s3_models.random = MotoRandom()  # type: ignore[attr-defined]  # a name that the module imports
+cloudwatch.install()
 
 
 class Journal:

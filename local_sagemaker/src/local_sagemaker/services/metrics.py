@@ -3,14 +3,15 @@
 See "Monitor Amazon SageMaker AI with Amazon CloudWatch" in the SageMaker developer guide.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from local_sagemaker.services import aws_services
+from local_sagemaker.services import cloudwatch
+from local_sagemaker.services.metric_statistics import bin_value, pack
 
 INVOCATIONS = "AWS/SageMaker"
 INSTANCES = "/aws/sagemaker/Endpoints"
@@ -44,20 +45,23 @@ class Series(NamedTuple):
     dimensions: tuple[tuple[str, str], ...]
 
 
-@dataclass
 class _Statistics:
     """The values of a series within a second."""
 
-    count: int
-    total: float
-    least: float
-    most: float
+    __slots__ = ("bins", "least", "most", "total")
+
+    def __init__(self) -> None:
+        self.total, self.least, self.most = 0.0, math.inf, -math.inf
+        self.bins: dict[float, int] = {}
 
     def add(self, value: float) -> None:
-        self.count += 1
         self.total += value
-        self.least = min(value, self.least)
-        self.most = max(value, self.most)
+        if value < self.least:
+            self.least = value
+        if value > self.most:
+            self.most = value
+        key = bin_value(value)
+        self.bins[key] = self.bins.get(key, 0) + 1
 
 
 class Metrics:
@@ -80,10 +84,9 @@ class Metrics:
         key = (series, int(time.time()))
         with self._lock:
             statistics = self._pending.get(key)
-            if statistics:
-                statistics.add(value)
-            else:
-                self._pending[key] = _Statistics(1, value, value, value)
+            if statistics is None:
+                statistics = self._pending[key] = _Statistics()
+            statistics.add(value)
 
     def flush(self) -> None:
         """Hand everything collected to CloudWatch, what is measured only now included."""
@@ -95,7 +98,7 @@ class Metrics:
             self._regions.add(series.region)
             items.setdefault((series.region, series.namespace), []).append(_datum(series, second, statistics))
         for (region, namespace), data in items.items():
-            aws_services.put_metrics(namespace, data, region=region)
+            cloudwatch.put(namespace, data, region=region)
 
     def age(self, *, detail_seconds: float, max_seconds: float) -> None:
         """Take what was measured within a minute together, once it is old enough, and forget it in the end."""
@@ -105,7 +108,7 @@ class Metrics:
             "forget_before": now - timedelta(seconds=max_seconds),
         }
         for region in self._regions:
-            aws_services.age_metrics(region=region, **limits)
+            cloudwatch.age(region=region, **limits)
 
 
 class VariantMetrics:
@@ -140,9 +143,10 @@ def _datum(series: Series, second: int, statistics: _Statistics) -> dict[str, An
         "Timestamp": datetime.fromtimestamp(second, UTC).replace(tzinfo=None),
         "Unit": _UNITS.get(series.name, "None"),
         "StatisticValues": {
-            "SampleCount": statistics.count,
+            "SampleCount": sum(statistics.bins.values()),
             "Sum": statistics.total,
             "Minimum": statistics.least,
             "Maximum": statistics.most,
         },
+        "Bins": pack(statistics.bins.items()),
     }

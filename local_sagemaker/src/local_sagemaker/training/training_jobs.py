@@ -17,7 +17,7 @@ from local_sagemaker import software
 from local_sagemaker.errors import STORAGE_ERRORS, losing
 from local_sagemaker.processes import Process
 from local_sagemaker.records import Records, now
-from local_sagemaker.services import aws_services
+from local_sagemaker.services import aws_services, cloudwatch
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
 from local_sagemaker.training import artifacts, channels, job_environments
@@ -281,7 +281,7 @@ class _Run(threading.Thread):
             "Value": value,
             "Unit": "None",
         }
-        aws_services.put_metrics(METRIC_NAMESPACE, [datum], region=region)
+        cloudwatch.put(METRIC_NAMESPACE, [datum], region=region)
         self._final_metrics[name] = {"MetricName": name, "Value": value, "Timestamp": moment}
         self._status.note(FinalMetricDataList=list(self._final_metrics.values()))
 
