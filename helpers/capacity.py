@@ -22,15 +22,10 @@ MEMORY_FOR_MODELS = 0.7  # share of an instance's memory; the rest is for the sy
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Calls in the order in which they come.
+    """Calls in the order in which they come."""
 
-    Attributes:
-        starts: float64 array (M,), seconds since the beginning, ascending.
-        models: int64 array (M,), the number of the model that each call names.
-    """
-
-    starts: np.ndarray
-    models: np.ndarray
+    starts: np.ndarray  # float64 (M,), seconds since the beginning, ascending
+    models: np.ndarray  # int64 (M,), the number of the model that each call names
 
     def __len__(self) -> int:
         """Count the calls."""
@@ -40,10 +35,8 @@ class Trace:
 def zipf(count: int, exponent: float) -> np.ndarray:
     """Return the popularity of models by Zipf's law: the k-th gets a share in proportion to 1 / k to the exponent.
 
-    Web and video traffic mostly has an exponent between 0.6 and 1.2; at 0 all shares are equal.
-
-    Returns:
-        float64 array (count,) that sums to 1, the most popular model first.
+    Web and video traffic mostly has an exponent between 0.6 and 1.2; at 0 all shares are equal. The shares, float64
+    (count,), sum to 1; the most popular model comes first.
     """
     if count < 1 or exponent < 0:
         raise ValueError(f"Zipf's law needs a model and an exponent of at least 0, not {count} and {exponent}.")
@@ -52,14 +45,7 @@ def zipf(count: int, exponent: float) -> np.ndarray:
 
 
 def poisson(popularity: np.ndarray, *, calls_per_second: float, count: int, seed: int) -> Trace:
-    """Draw calls that come independently of each other: a Poisson process.
-
-    Args:
-        popularity: float array (N,) that sums to 1, the share of the calls of each model.
-        calls_per_second: Mean rate.
-        count: Number of calls.
-        seed: Of the draws.
-    """
+    """Draw calls that come independently of each other, a Poisson process, where each model has its share of them."""
     if calls_per_second <= 0:
         raise ValueError(f"A rate of {calls_per_second} calls a second brings no call. Give one above 0.")
     generator = np.random.default_rng(seed)
@@ -86,10 +72,6 @@ def characteristic_time(popularity: np.ndarray, capacity: float) -> float:
     A model is loaded if it was called within this time, which is taken to be the same for all models and is infinite if
     all fit. H. Che, Y. Tung, Z. Wang, "Hierarchical Web Caching Systems: Modeling, Design and Experimental Results",
     IEEE Journal on Selected Areas in Communications 20(7), 2002.
-
-    Args:
-        popularity: float array (N,) that sums to 1.
-        capacity: Models that fit, above 0.
     """
     if capacity <= 0:
         raise ValueError(f"A cache of {capacity} models holds none. Give a capacity above 0.")
@@ -133,20 +115,13 @@ def weight_bytes(archive: bytes) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """Instances of one type that hold models at a wanted hit ratio.
-
-    Attributes:
-        models_to_hold: Models that must be loaded on all instances together.
-        for_memory: Instances that hold them.
-        for_processors: Instances that answer the calls and load what is missing.
-        instances: The larger of the two.
-    """
+    """Instances of one type that hold models at a wanted hit ratio."""
 
     instance_type: str
-    models_to_hold: int
-    for_memory: int
-    for_processors: int
-    instances: int
+    models_to_hold: int  # models that must be loaded on all instances together
+    for_memory: int  # instances that hold them
+    for_processors: int  # instances that answer the calls and load what is missing
+    instances: int  # the larger of the two
     dollars_per_hour: float
 
 
@@ -163,7 +138,7 @@ def plans(
     """Return a plan for each instance type that can hold a model, the cheapest first.
 
     Args:
-        popularity: float array (N,) that sums to 1.
+        popularity: float (N,) that sums to 1.
         types: Which instances may be taken.
         wanted: Hit ratio, 0 to 1.
         model_bytes: Memory of one loaded model.

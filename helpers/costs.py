@@ -1,8 +1,7 @@
-"""Costs: an endpoint for each model against one endpoint for all, from a table of prices that the reader edits."""
+"""Prices of serving instances, from a table that the reader edits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import floor
 from pathlib import Path
 
 import yaml
@@ -12,14 +11,7 @@ PRICES = Path(__file__).resolve().parents[1] / "notebooks" / "prices.yaml"
 
 @dataclass(frozen=True)
 class InstanceType:
-    """A kind of serving instance.
-
-    Attributes:
-        name: Such as "ml.c5.xlarge".
-        processors: Virtual CPUs.
-        memory_gib: Memory in GiB.
-        dollars_per_hour: Price of one instance, on demand.
-    """
+    """A kind of serving instance; the price is of one, on demand."""
 
     name: str
     processors: int
@@ -28,10 +20,7 @@ class InstanceType:
 
 
 def load_prices(path: Path = PRICES) -> dict[str, InstanceType]:
-    """Read the table of prices.
-
-    Returns:
-        The instance types by name.
+    """Read the table of prices: the instance types by name.
 
     Raises:
         ValueError: If an entry lacks a value or has one that is not above zero.
@@ -60,31 +49,3 @@ def per_hour(prices: Mapping[str, InstanceType], name: str) -> float:
     if name not in prices:
         raise ValueError(f"No price of {name}. Add it to {PRICES.name}, which has {', '.join(prices)}.")
     return prices[name].dollars_per_hour
-
-
-def separate(models: int, *, price: float, instances_each: float) -> float:
-    """Return what an endpoint for each model costs in dollars an hour.
-
-    Args:
-        models: Number of models.
-        price: Dollars per hour and instance.
-        instances_each: Instances of each endpoint, on average: at least 1, and 2 where one of them may fail.
-    """
-    return models * instances_each * price
-
-
-def saving(models: int, *, shared: float, price: float, instances_each: float) -> float:
-    """Return the share of the cost that one shared endpoint saves; below 0 if it costs more.
-
-    Args:
-        models: Number of models.
-        shared: Dollars per hour of the shared endpoint.
-        price: Dollars per hour and instance of the separate endpoints.
-        instances_each: Instances of each separate endpoint.
-    """
-    return 1 - shared / separate(models, price=price, instances_each=instances_each)
-
-
-def break_even(*, shared: float, price: float, instances_each: float) -> int:
-    """Return from how many models on the shared endpoint is cheaper; the arguments are those of `saving`."""
-    return floor(shared / (instances_each * price)) + 1

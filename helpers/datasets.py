@@ -19,16 +19,12 @@ SPLITS = ("train", "validation", "test")
 RECORD = "dataset.json"
 CIFAR = "cifar"
 SIGN_LANGUAGE = "sign-language"
+_SAID = ("name", "title", "source", "is_real", "split", "seed")  # fields that `dataset.json` says as they are
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
-
-    Attributes:
-        images: uint8 array (N, size, size, 3), RGB.
-        labels: int64 array (N,), index of each image's class.
-    """
+    """One part of a data set: images, uint8 (N, size, size, 3), RGB, and the index of each one's class, int64 (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -44,31 +40,18 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images in three parts, and where they come from.
+    """Images in three parts, and where they come from."""
 
-    Attributes:
-        name: Slug of the model they train, such as "cifar" or "sign-language".
-        title: What a reader calls them.
-        source: A sentence that says which images these are.
-        is_real: False for the generated sample.
-        class_names: Names in the order of the labels.
-        split: How the parts came about: "random", "by_student" or "original".
-        seed: Seed of the division, and of the drawing if the images are drawn.
-        train: Images to train on.
-        validation: Images to watch the training with.
-        test: Images to judge the result with.
-    """
-
-    name: str
-    title: str
-    source: str
-    is_real: bool
-    class_names: tuple[str, ...]
-    split: str
-    seed: int
-    train: Split
-    validation: Split
-    test: Split
+    name: str  # slug of the model they train, such as "cifar" or "sign-language"
+    title: str  # what a reader calls them
+    source: str  # a sentence that says which images these are
+    is_real: bool  # False for the generated sample
+    class_names: tuple[str, ...]  # names in the order of the labels
+    split: str  # how the parts came about: "random", "by_student" or "original"
+    seed: int  # seed of the division, and of the drawing if the images are drawn
+    train: Split  # images to train on
+    validation: Split  # images to watch the training with
+    test: Split  # images to judge the result with
 
     @cached_property
     def fingerprint(self) -> str:
@@ -102,18 +85,9 @@ class Dataset:
     @property
     def record(self) -> dict[str, Any]:
         """What `dataset.json` says, as plain values."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "source": self.source,
-            "is_real": self.is_real,
-            "class_names": list(self.class_names),
-            "image_size": self.image_size,
-            "counts": self.counts,
-            "split": self.split,
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
-        }
+        said = {name: getattr(self, name) for name in _SAID}
+        derived = {"image_size": self.image_size, "counts": self.counts, "fingerprint": self.fingerprint}
+        return said | {"class_names": list(self.class_names)} | derived
 
 
 def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = None) -> Dataset:
@@ -134,7 +108,7 @@ def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | No
     Raises:
         ConnectionError: If the source is "download" and the download fails.
         FileNotFoundError: If the folder does not exist.
-        ValueError: If the source or the limit is not understood, or the folder is not of that form.
+        ValueError: If an argument is not understood, or the folder or the archive is not of the expected form.
     """
     return _assemble(provenance.cifar(source, seed=seed), CIFAR, split="random", seed=seed, limit=limit)
 
@@ -148,20 +122,11 @@ def load_sign_language(
 ) -> Dataset:
     """Load the Sign Language Digits (Mavi and Dikle, arXiv:2011.08927), or the generated sample.
 
-    Args:
-        source: As for `load_cifar`; the download is the archive of the authors' GitHub repository.
-        split: "random", or "by_student": nobody's hand is in two parts.
-        seed: Seed of the division, and of the generated sample.
-        limit: Most training images; the other parts shrink with it.
+    Arguments and errors are those of `load_cifar`; the download is the archive of the authors' GitHub repository. With
+    the split "by_student", nobody's hand is in two parts.
 
     Returns:
         Images of 100x100 pixels in ten classes, 1,712, 300 and 50 of them in the full set.
-
-    Raises:
-        ConnectionError: If the source is "download" and the download fails.
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If an argument is not understood, or the folder or the archive is not of the expected
-            form.
     """
     if split not in ("random", "by_student"):
         raise ValueError(f'The split is {split!r}; it must be "random" or "by_student".')
@@ -175,8 +140,7 @@ def load_folder(
     """Load images of your own, for a model beside those of the series.
 
     Args:
-        folder: Holds one folder of images per class, named after the class, or `train` and `test`, which hold one
-            each.
+        folder: Holds one folder of images per class, named after the class, or `train` and `test`, which hold one each.
         name: Slug of the model that they train.
         title: What a reader calls the images.
         size: Width and height of every image in pixels; those of another size are scaled.
@@ -229,14 +193,9 @@ def take(pool: Pool, *parts: np.ndarray) -> list[Split]:
 
 
 def save(dataset: Dataset, folder: str | Path) -> Path:
-    """Write a data set as the files that the training job reads.
+    """Write a data set as the files that the training job reads: `train.npz`, …, `dataset.json`; return the folder.
 
-    Args:
-        dataset: What to write.
-        folder: Where; made if missing. Files of an earlier data set are replaced.
-
-    Returns:
-        The folder, now with `train.npz`, `validation.npz`, `test.npz` and `dataset.json`.
+    The folder is made if missing, and files of an earlier data set are replaced.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -262,7 +221,7 @@ def read(folder: str | Path) -> Dataset:
         raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        fields = {key: record[key] for key in ("name", "title", "source", "is_real", "split", "seed")}
+        fields = {key: record[key] for key in _SAID}
         fields |= {part: _read_split(folder / f"{part}.npz") for part in SPLITS}
         dataset = Dataset(**fields, class_names=tuple(record["class_names"]))
         matches = dataset.fingerprint == record["fingerprint"]

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -33,13 +32,9 @@ _MOST_SECONDS = 2 * 3600  # that a change of an endpoint is waited for
 
 
 class MultiModelEndpoint:
-    """One endpoint in front of all model archives below an S3 prefix.
+    """One endpoint in front of all model archives below the S3 prefix `models_uri`.
 
-    Attributes:
-        connection: The session.
-        name: Endpoint name, also that of its model and endpoint configuration.
-        models_uri: S3 prefix of the archives.
-        metrics: What CloudWatch knows of the endpoint.
+    Its model and its configuration have its name. `metrics` is what CloudWatch knows of it.
     """
 
     def __init__(self, connection: Connection, name: str, *, models_uri: str) -> None:
@@ -49,15 +44,12 @@ class MultiModelEndpoint:
         self._runtime = connection.boto.client("sagemaker-runtime")
 
     def add_model(self, archive: str | Path, *, target_model: str) -> str:
-        """Publish a model archive; the running endpoint serves it at its first call.
+        """Publish a model archive, a file or an S3 URI; the running endpoint serves it at its first call.
 
         Args:
             archive: `tar.gz` file, or the S3 URI of one.
             target_model: Name below the prefix, ending in `.tar.gz`. Use a new name for a new version: the endpoint
                 keeps what it loaded under the old one.
-
-        Returns:
-            The S3 URI.
 
         Raises:
             EndpointError: If the name is taken, or one that no call could name.
@@ -104,8 +96,8 @@ class MultiModelEndpoint:
         `helpers/aws/invocation.py` does, or sets boto3's retry mode to `legacy`, which makes up to five calls.
 
         Args:
-            images: Array (N, height, width, 3) of pixels 0-255 in the model's size, or a sequence of JPEG or PNG
-                files as bytes, of any size up to `images.MAX_PIXELS`.
+            images: Array (N, height, width, 3) of pixels 0-255 in the model's size, or JPEG or PNG files as bytes, each
+                of at most 25 million pixels.
             target_model: Name below the prefix, such as `"cifar.tar.gz"`.
 
         Raises:
@@ -198,8 +190,7 @@ def deploy(
         fresh: Delete an endpoint of that name that serves these archives first: it may have loaded earlier ones.
 
     Raises:
-        EndpointError: If an endpoint of that name exists in another state or serves other archives, or the deployment
-            fails.
+        EndpointError: If an endpoint of that name is changing or serves other archives, or the deployment fails.
         ClientError: If a model or an endpoint configuration of that name exists without an endpoint; delete them with
             `MultiModelEndpoint(…).delete()`.
     """
@@ -220,7 +211,7 @@ def deploy(
         from sagemaker.core.resources import Endpoint, EndpointConfig, Model
         from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
 
-        undo.push(partial(_take_back, "CreateModel", partial(_delete_model_of, models_uri), connection, name))
+        undo.enter_context(_undone(partial(_delete_model_of, models_uri), connection, name, of="CreateModel"))
         Model.create(
             model_name=name,
             primary_container=ContainerDefinition(
@@ -230,7 +221,7 @@ def deploy(
             vpc_config=VpcConfig(**account.vpc) if account.vpc else None,
             **session,
         )
-        undo.push(partial(_take_back, "CreateEndpointConfig", delete_config, connection, name))
+        undo.enter_context(_undone(delete_config, connection, name, of="CreateEndpointConfig"))
         variant = ProductionVariant(
             variant_name="AllTraffic",
             model_name=name,
@@ -240,7 +231,7 @@ def deploy(
         EndpointConfig.create(
             endpoint_config_name=name, production_variants=[variant], kms_key_id=account.kms_key or None, **session
         )
-        undo.push(partial(_take_back, "CreateEndpoint", delete_endpoint, connection, name))
+        undo.enter_context(_undone(delete_endpoint, connection, name, of="CreateEndpoint"))
         Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
         undo.push(lambda error_type, *_: setattr(step, "note", "Deleting" if error_type else "InService"))
         _wait(connection, "endpoint_in_service", name)
@@ -261,11 +252,7 @@ def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelE
 
 
 def require_model(connection: Connection, slug: str, *, notebook: str) -> str:
-    """Return the S3 URI of a published model.
-
-    Raises:
-        MissingInputError: If the notebook that trains it has not run.
-    """
+    """Return the S3 URI of a published model; raise MissingInputError if the notebook that trains it has not run."""
     return s3.require(connection, connection.model_uri(slug), what="model", notebook=notebook)
 
 
@@ -320,18 +307,15 @@ def _wait(connection: Connection, waiter: str, name: str) -> None:
         raise EndpointError(f"The endpoint {name} failed: {reason}") from error
 
 
-def _take_back(
-    operation: str,
-    delete: Callable[[Connection, str], None],
-    connection: Connection,
-    name: str,
-    _: type[BaseException] | None,
-    error: BaseException | None,
-    __: TracebackType | None,
-) -> None:
-    """Delete what an operation created if the deployment ended in an error, unless it was refused itself."""
-    if error is not None and getattr(error, "operation_name", None) != operation:
-        delete(connection, name)
+@contextlib.contextmanager
+def _undone(delete: Callable[[Connection, str], None], connection: Connection, name: str, *, of: str) -> Iterator[None]:
+    """Delete what the operation `of` created if the deployment ends in an error, unless it was refused itself."""
+    try:
+        yield
+    except BaseException as error:
+        if getattr(error, "operation_name", None) != of:
+            delete(connection, name)
+        raise
 
 
 def _delete_model_of(models_uri: str, connection: Connection, name: str) -> None:

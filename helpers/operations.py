@@ -24,12 +24,7 @@ ALARMS = {
 def scale(connection: Connection, endpoint_name: str, *, least: int, most: int, calls_per_minute: float) -> None:
     """Have the number of instances of an endpoint in service follow the traffic.
 
-    Args:
-        connection: The session.
-        endpoint_name: Its name.
-        least: Fewest instances.
-        most: Most instances.
-        calls_per_minute: Calls that one instance shall get in a minute: well below what it can bear.
+    Each instance shall get `calls_per_minute`, well below what it can bear.
 
     Raises:
         ValueError: If `least` is above `most`, or there is no call to aim at.
@@ -67,11 +62,7 @@ def describe_scaling(connection: Connection, endpoint_name: str) -> dict[str, An
 
 
 def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
-    """Create the alarms of `ALARMS` for an endpoint; they show in CloudWatch and notify nobody yet.
-
-    Returns:
-        What each alarm tells, by its name.
-    """
+    """Create the alarms of `ALARMS`; they notify nobody yet. Return what each tells, by its name."""
     client, dimensions = connection.boto.client("cloudwatch"), {"EndpointName": endpoint_name, "VariantName": _VARIANT}
     told = {}
     for kind, (metric, statistic, comparison, threshold, words) in ALARMS.items():
@@ -115,11 +106,7 @@ def caller_policy(endpoint_arn: str, target_models: Sequence[str]) -> dict[str, 
     """Return the IAM policy of a caller who may call some models of an endpoint and no others.
 
     IAM compares the condition key `sagemaker:TargetModel` with the target model of each call (AWS's service
-    authorization reference of SageMaker).
-
-    Args:
-        endpoint_arn: As `DescribeEndpoint` gives it.
-        target_models: Names of the models; `*` stands for any text, as in "team-a/*".
+    authorization reference of SageMaker). In a name, `*` stands for any text, as in "team-a/*".
 
     Raises:
         ValueError: If there is no name: a condition without a value is no condition.

@@ -30,12 +30,8 @@ class Resource(NamedTuple):
     state: str
 
 
-def find(connection: Connection, *, names: Collection[str] = ()) -> list[Resource]:
+def find(connection: Connection) -> list[Resource]:
     """Return what is left below the prefix of a connection, in the order in which it has to be deleted.
-
-    Args:
-        connection: The session.
-        names: Endpoints that belong to the series even if none of their models is left.
 
     Raises:
         ValueError: If the prefix is empty: it would take the whole bucket for the series.
@@ -45,7 +41,7 @@ def find(connection: Connection, *, names: Collection[str] = ()) -> list[Resourc
     found: dict[str, list[Resource]] = {}
     for kind, how in reversed(KINDS.items()):  # what others hang on comes first
         hangs_on = {resource.name for resource in found.get(how.hangs_on, [])}
-        found[kind] = [Resource(kind, *each) for each in how.find(connection, names, hangs_on)]
+        found[kind] = [Resource(kind, *each) for each in how.find(connection, hangs_on)]
     return [resource for kind in KINDS for resource in found[kind]]
 
 
@@ -74,52 +70,53 @@ def _described(connection: Connection, kind: str, key: str, **arguments: Any) ->
         yield describe(**{f"{kind}Name": item[f"{kind}Name"]})
 
 
-def _jobs(connection: Connection, *_: Collection[str]) -> _Found:
+def _jobs(connection: Connection, _: Collection[str]) -> _Found:
     for job in _described(connection, "TrainingJob", "TrainingJobSummaries", StatusEquals="InProgress"):
         if job["OutputDataConfig"]["S3OutputPath"].startswith(connection.base_uri):
             yield job["TrainingJobName"], job["SecondaryStatus"]
 
 
-def _models(connection: Connection, names: Collection[str], _: Collection[str]) -> _Found:
+def _models(connection: Connection, _: Collection[str]) -> _Found:
     for model in _described(connection, "Model", "Models"):
         url = model.get("PrimaryContainer", {}).get("ModelDataUrl", "")
-        if url.startswith(connection.base_uri) or model["ModelName"] in names:
+        if url.startswith(connection.base_uri):
             yield model["ModelName"], url
 
 
-def _configs(connection: Connection, names: Collection[str], models: Collection[str]) -> _Found:
+def _configs(connection: Connection, models: Collection[str]) -> _Found:
     for config in _described(connection, "EndpointConfig", "EndpointConfigs"):
-        name, variants = config["EndpointConfigName"], config["ProductionVariants"]
-        if name in names or any(variant.get("ModelName") in models for variant in variants):
+        variants = config["ProductionVariants"]
+        if any(variant.get("ModelName") in models for variant in variants):
+            name = config["EndpointConfigName"]
             yield name, ", ".join(f"{each['InitialInstanceCount']} × {each['InstanceType']}" for each in variants)
 
 
-def _endpoints(connection: Connection, names: Collection[str], configs: Collection[str]) -> _Found:
+def _endpoints(connection: Connection, configs: Collection[str]) -> _Found:
     for each in _described(connection, "Endpoint", "Endpoints"):
-        if each["EndpointName"] in names or each["EndpointConfigName"] in configs:
+        if each["EndpointConfigName"] in configs:
             yield each["EndpointName"], each["EndpointStatus"]
 
 
-def _scaling(connection: Connection, names: Collection[str], endpoints: Collection[str]) -> _Found:
+def _scaling(connection: Connection, endpoints: Collection[str]) -> _Found:
     where = ("application-autoscaling", "describe_scalable_targets", "ScalableTargets")
     for target in _pages(connection, *where, ServiceNamespace="sagemaker"):
-        if target["ResourceId"].split("/")[1] in {*names, *endpoints}:
+        if target["ResourceId"].split("/")[1] in endpoints:
             yield target["ResourceId"], f"{target['MinCapacity']} to {target['MaxCapacity']} instances"
 
 
-def _alarms(connection: Connection, names: Collection[str], endpoints: Collection[str]) -> _Found:
+def _alarms(connection: Connection, endpoints: Collection[str]) -> _Found:
     for alarm in _pages(connection, "cloudwatch", "describe_alarms", "MetricAlarms"):
         dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions", [])}
-        if dimensions.get("EndpointName") in {*names, *endpoints}:
+        if dimensions.get("EndpointName") in endpoints:
             yield alarm["AlarmName"], alarm.get("MetricName", "")
 
 
-def _uploads(connection: Connection, *_: Collection[str]) -> _Found:
+def _uploads(connection: Connection, _: Collection[str]) -> _Found:
     uploads = connection.s3.Bucket(connection.bucket).multipart_uploads.filter(Prefix=f"{connection.prefix}/")
     yield from ((f"s3://{connection.bucket}/{key}", "parts") for key in sorted({each.object_key for each in uploads}))
 
 
-def _objects(connection: Connection, *_: Collection[str]) -> _Found:
+def _objects(connection: Connection, _: Collection[str]) -> _Found:
     place = {"Bucket": connection.bucket, "Prefix": f"{connection.prefix}/"}
     sizes = [item["Size"] for item in _pages(connection, "s3", "list_objects_v2", "Contents", **place)]
     if sizes:
@@ -155,7 +152,7 @@ def _abort_uploads(connection: Connection, name: str) -> None:
 class Kind:
     """How resources of a kind are found and deleted, what they cost on AWS, and the kind that says whose they are."""
 
-    find: Callable[[Connection, Collection[str], Collection[str]], _Found]
+    find: Callable[[Connection, Collection[str]], _Found]
     delete: Callable[[Connection, str], Any]
     bills: str
     hangs_on: str = ""
@@ -190,12 +187,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help="delete without asking")
     parser.add_argument("--target", choices=session.TARGETS, default="local")
     parser.add_argument("--prefix", default="multi-model-endpoint", help="S3 key prefix of the series")
-    parser.add_argument("--name", dest="names", nargs="+", default=[], help="endpoints to look for besides")
     arguments = parser.parse_args(argv)
     with session.running(arguments.target):
         try:
             connection = session.connect(arguments.target, prefix=arguments.prefix)
-            found = find(connection, names=arguments.names)
+            found = find(connection)
         except (ValueError, RuntimeError, BotoCoreError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

@@ -71,13 +71,10 @@ RULES: dict[str, Rule] = {
 
 
 def check(namespace: Mapping[str, object]) -> None:
-    """Refuse parameters that are not what they should be, before a notebook starts anything with them.
+    """Refuse parameters in a notebook's `globals()` that are not what they should be, before anything starts.
 
     papermill injects whatever it reads, and only warns of a name that it does not know: `-p CLEAN_UP false` is a text,
     which is true, and an unset shell variable is an empty text, which is false and leaves an endpoint running.
-
-    Args:
-        namespace: The notebook's `globals()`.
 
     Raises:
         ValueError: With a sentence for each fault.

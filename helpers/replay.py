@@ -19,15 +19,10 @@ MOST_CALLS_AT_ONCE = 32
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """Calls that were made.
+    """Calls that were made."""
 
-    Attributes:
-        seconds: float64 array (M,), from the moment that each was due to its answer.
-        began: When the trace began.
-    """
-
-    seconds: np.ndarray
-    began: datetime
+    seconds: np.ndarray  # float64 (M,), from the moment that each was due to its answer
+    began: datetime  # when the trace began
 
 
 def run(
@@ -40,13 +35,7 @@ def run(
     """Make the calls of a trace at their times, whether or not earlier ones have been answered.
 
     That is an *open loop*: a client that waited for each answer would call less often just when the endpoint is slow,
-    and hide it.
-
-    Args:
-        endpoint: An endpoint in service.
-        trace: When to call which model.
-        target_models: Their names, by the numbers of the trace.
-        images: What each call asks about, as `MultiModelEndpoint.predict` takes them.
+    and hide it. The numbers of the trace stand for `target_models`; each call asks about the same images.
 
     Raises:
         ClientError: If a call fails; those under way are waited for, and no further one is made.

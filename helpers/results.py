@@ -22,10 +22,7 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
 
 def record(**values: object) -> None:
-    """Show values as a table that tests and the page of a run can read.
-
-    Args:
-        **values: Scalars, strings, None, and lists, dicts or arrays of them. NumPy values become plain ones.
+    """Show values as a table that tests and the page of a run can read; NumPy values become plain ones.
 
     Raises:
         ValueError: No value was given, or one is NaN or infinite.
@@ -44,9 +41,7 @@ class Table:
     def __init__(self, rows: Mapping[str, Mapping[str, object]], *, heading: str) -> None:
         """Keep the text of each cell.
 
-        Args:
-            rows: For each row, its values by the name of their column, with its unit: ``"median, ms"``.
-            heading: What a row is: the name of the first column.
+        A row has its values by the name of their column, with its unit: `"median, ms"`. The first has the heading.
         """
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
         self._head = [heading, *columns]
@@ -69,12 +64,9 @@ def _html(tag: str, row: list[str]) -> str:
 
 
 def accuracies(evaluations: Mapping[str, Mapping[str, Any]], *, heading: str) -> Table:
-    """Return accuracies as a table, in percent, with their 95% intervals.
+    """Return accuracies as a table, in percent, with their 95% intervals and, where it is known, the number of images.
 
-    Args:
-        evaluations: For each row, `accuracy` and the two ends of `accuracy_interval`, 0 to 1; where there is one,
-            `count`, the number of images.
-        heading: What a row is.
+    The evaluations, by row, are as training jobs leave them.
     """
     rows: dict[str, dict[str, object]] = {}
     for name, found in evaluations.items():
@@ -86,13 +78,7 @@ def accuracies(evaluations: Mapping[str, Mapping[str, Any]], *, heading: str) ->
 
 
 def read(notebook_path: Path | str) -> dict[str, Value]:
-    """Return the values that an executed notebook recorded.
-
-    Args:
-        notebook_path: An executed notebook file.
-
-    Returns:
-        Name to value, of all recorded tables; a name recorded twice keeps its last value.
+    """Return the values that an executed notebook recorded, by name; a name recorded twice keeps its last value.
 
     Raises:
         FileNotFoundError: There is no such file.

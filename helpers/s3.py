@@ -63,13 +63,7 @@ def exists(connection: Connection, uri: str) -> bool:
 
 
 def require(connection: Connection, uri: str, *, what: str, notebook: str) -> str:
-    """Return the URI of an object that an earlier notebook made.
-
-    Args:
-        connection: The session.
-        uri: S3 URI of the object.
-        what: What it is, for the message, such as `"model"`.
-        notebook: The notebook that makes it.
+    """Return the URI of an object that an earlier notebook made; `what` it is, such as `"model"`, is for the message.
 
     Raises:
         MissingInputError: If it does not exist.
@@ -82,11 +76,6 @@ def require(connection: Connection, uri: str, *, what: str, notebook: str) -> st
 def size(connection: Connection, uri: str) -> int:
     """Return the size of one object, in bytes."""
     return int(_object(connection, uri).content_length)
-
-
-def count(connection: Connection, uri: str) -> int:
-    """Return the number of objects below an S3 URI."""
-    return len(list_names(connection, uri))
 
 
 def list_names(connection: Connection, uri: str) -> list[str]:
@@ -105,17 +94,13 @@ def delete(connection: Connection, uri: str) -> int:
     bucket, prefix = split_uri(uri)
     if not prefix.strip("/"):
         raise ValueError(f"{uri} is a whole bucket. Name a prefix below it to delete.")
-    found = count(connection, uri)
+    found = len(list_names(connection, uri))
     connection.s3.Bucket(bucket).objects.filter(Prefix=prefix).delete()
     return found
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Split an S3 URI into bucket and key.
-
-    Raises:
-        ValueError: If it is none.
-    """
+    """Split an S3 URI into bucket and key; raise ValueError if it is none."""
     parts = urlsplit(uri, allow_fragments=False)
     if parts.scheme != "s3" or not parts.netloc:
         raise ValueError(f"{uri!r} is not an S3 URI. Write it as s3://bucket/key.")

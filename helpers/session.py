@@ -29,12 +29,8 @@ def connect(
     """Connect to SageMaker.
 
     `"local"` starts the emulator if it is not running and points the SDK at it. `"aws"` uses the account, the Region
-    and the role of Studio, or of the AWS profile (the role then from `SAGEMAKER_ROLE_ARN`).
-
-    Args:
-        target: `"local"` or `"aws"`.
-        prefix: Key prefix for everything that is stored in S3.
-        account: What the account asks of jobs and endpoints, as `Account` has it; by default nothing.
+    and the role of Studio, or of the AWS profile (the role then from `SAGEMAKER_ROLE_ARN`). Everything in S3 is stored
+    below `prefix`; `account` is what the account asks of jobs and endpoints, with the settings of `Account`.
 
     Raises:
         ValueError: If the target or a setting of the account is unknown, or this process is connected to the other

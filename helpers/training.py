@@ -26,28 +26,17 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a completed training job left.
-
-    Attributes:
-        job_name: Name of the job.
-        model_uri: S3 URI of ``model.tar.gz``.
-        history: Per-epoch lists: epoch, loss, accuracy, val_loss, val_accuracy, seconds.
-        evaluation: For validation and test: accuracy with its 95 % interval, counts, and calibration; the confusion
-            matrix of the test images, and the class names.
-        mistakes: The most confident mistakes, by split: ``validation`` and ``test``.
-        provenance: Data, weights, seed, hyperparameters and versions that the model comes from.
-        training_seconds: Seconds the instances spent on training.
-        billable_seconds: Seconds of instances that are paid for; with spot instances on AWS fewer than they spent.
-    """
+    """What a completed training job left."""
 
     job_name: str
-    model_uri: str
-    history: dict[str, list[float]]
+    model_uri: str  # S3 URI of `model.tar.gz`
+    history: dict[str, list[float]]  # per-epoch lists: epoch, loss, accuracy, val_loss, val_accuracy, seconds
+    # For validation and test: accuracy with its 95 % interval, counts, and calibration; the confusion matrix of the
+    # test images, and the class names
     evaluation: dict[str, Any]
-    mistakes: dict[str, Mistakes]
-    provenance: dict[str, Any]
-    training_seconds: int
-    billable_seconds: int
+    mistakes: dict[str, Mistakes]  # the most confident mistakes, by split: `validation` and `test`
+    provenance: dict[str, Any]  # data, weights, seed, hyperparameters and versions that the model comes from
+    training_seconds: int  # seconds the instances spent on training
 
     @property
     def source(self) -> str:
@@ -68,7 +57,6 @@ def train(
     max_run_seconds: int = 3600,
     checkpoint: str | None = None,
     use_spot: bool = False,
-    max_wait_seconds: int | None = None,
 ) -> TrainingResult:
     """Run a training script as a SageMaker training job and wait for it, with a bar and a line for each epoch.
 
@@ -78,29 +66,25 @@ def train(
     Args:
         connection: The session.
         slug: Model slug; the job's name starts with it.
-        entry_script: Script in ``training_scripts/``.
+        entry_script: Script in `training_scripts/`.
         channels: S3 URI by channel name.
-        hyperparameters: Passed to the script as ``--name value``.
-        instance_type: Such as ``"ml.c5.2xlarge"``.
+        hyperparameters: Passed to the script as `--name value`.
+        instance_type: Such as `"ml.c5.2xlarge"`.
         instance_count: Number of instances; several train one model together, through MPI.
         image: Training image; by default that of the account, or AWS's TensorFlow training image for the instance type.
-        max_run_seconds: The job is stopped after this time, in seconds.
+        max_run_seconds: The job is stopped after this time.
         checkpoint: Name of the training among its checkpoints in S3. A job that was interrupted goes on from its last
             epoch when it is started again under the same name, and a finished one trains no more. Training with
             other data or hyperparameters needs another name. None keeps no checkpoints.
         use_spot: Train on spare capacity, which costs less and may be taken away; the job then goes on by itself from
-            its checkpoint when there is capacity again.
-        max_wait_seconds: The end of a job on spot instances, waiting included, in seconds; by default twice
-            `max_run_seconds`.
+            its checkpoint when there is capacity again. It ends, waiting included, after twice `max_run_seconds`.
 
     Raises:
         TrainingError: If the job fails or is stopped.
-        ValueError: If spot instances are to be used without a checkpoint, or to be waited for without being used.
+        ValueError: If spot instances are to be used without a checkpoint.
     """
     if use_spot and not checkpoint:
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
-    if max_wait_seconds and not use_spot:
-        raise ValueError("Only a job on spot instances waits for them. Pass use_spot=True, or no max_wait_seconds.")
     account, kms_key = connection.account, connection.account.kms_key or None
     unknown = (
         f"If the job was created, python -m helpers.orphaned_resources list --target {connection.target} shows it."
@@ -114,7 +98,7 @@ def train(
         from sagemaker.train import ModelTrainer
 
         step.note = "uploading the scripts"
-        longest = {"max_wait_time_in_seconds": max_wait_seconds or 2 * max_run_seconds} if use_spot else {}
+        longest = {"max_wait_time_in_seconds": 2 * max_run_seconds} if use_spot else {}
         checkpoints = CheckpointConfig(
             s3_uri=f"{connection.base_uri}checkpoints/{checkpoint}/", local_path=_CHECKPOINT_FOLDER
         )
@@ -153,15 +137,9 @@ def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str
 
 
 def publish_all(connection: Connection, result: TrainingResult, *, models_uri: str) -> dict[str, int]:
-    """Publish each archive that a job packed into its ``model.tar.gz``, below a prefix of its own.
+    """Publish each archive in a job's `model.tar.gz` below an S3 prefix, and return the bytes of each by name.
 
-    Args:
-        connection: The session.
-        result: A job that wrote several archives.
-        models_uri: S3 prefix of a multi-model endpoint. What is there under another name stays.
-
-    Returns:
-        Bytes of each archive, by name.
+    What is there under another name stays.
 
     Raises:
         TrainingError: If the job left no archive.
@@ -233,6 +211,5 @@ def _result(connection: Connection, description: dict[str, Any]) -> TrainingResu
         job_name=job_name,
         model_uri=description["ModelArtifacts"]["S3ModelArtifacts"],
         training_seconds=description.get("TrainingTimeInSeconds", 0),
-        billable_seconds=description.get("BillableTimeInSeconds", 0),
         **left,
     )

@@ -28,9 +28,7 @@ _GENERATED = (
 class UserDataset(Dataset):
     """Images of hand signs, and whose each of them is.
 
-    Attributes:
-        users: Name of each user, such as "user-042".
-        indices: For each part, int64 array (N,): the place in `users` of each image's user.
+    For each part, `indices` has int64 (N,): the place in `users` of each image's user.
     """
 
     users: tuple[str, ...]
@@ -82,20 +80,12 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
 
     A student shows each digit once: five images are for training, two for validation and three for testing. A generated
     user shows each digit three times: all of the first two rounds are for training, three images of the last one for
-    validation and seven for testing.
+    validation and seven for testing. Students who do not show each digit once are left out.
 
     Args:
-        source: "auto", "download", "sample" or a folder, as for `datasets.load_sign_language`.
+        source: "auto", "download", "sample" or a folder; it and its errors are those of `datasets.load_sign_language`.
         seed: Seed of the division, and of the generated users.
         limit: Most users, at least two.
-
-    Returns:
-        The images of all users; students who do not show each digit once are left out.
-
-    Raises:
-        ConnectionError: If the source is "download" and the download fails.
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If the source or the limit is not understood, or the folder is not of the expected form.
     """
     if limit is not None and limit < 2:
         raise ValueError(f"A limit of {limit} users leaves nobody to compare with. Raise it to 2 or more.")

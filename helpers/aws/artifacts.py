@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-REPORTS = ("history", "evaluation", "provenance")
-SPLITS = ("validation", "test")
+_REPORTS = ("history", "evaluation", "provenance")
+_SPLITS = ("validation", "test")
 # ``training_scripts`` writes it beside the SavedModel, where serving ignores it.
 CARD = "1/assets.extra/model.json"
 MIB = 1024 * 1024
@@ -34,41 +34,27 @@ class ArtifactError(ValueError):
 
 @dataclass(frozen=True)
 class Mistakes:
-    """The images of one split on which the model was wrong and most sure of it, the surest first.
+    """The images of one split on which the model was wrong and most sure of it, the surest first."""
 
-    Attributes:
-        images: uint8 array of shape (M, H, W, 3). M is 0 for a model without mistakes.
-        indices: int array of shape (M,): the places of the images in the split.
-        labels: int array of shape (M,): the true classes.
-        predictions: int array of shape (M,): the predicted classes.
-        probabilities: float array of shape (M, C).
-        count: All mistakes in the split, of which M are kept.
-        image_count: All images in the split.
-    """
-
-    images: np.ndarray
-    indices: np.ndarray
-    labels: np.ndarray
-    predictions: np.ndarray
-    probabilities: np.ndarray
-    count: int
-    image_count: int
+    images: np.ndarray  # uint8 (M, H, W, 3). M is 0 for a model without mistakes.
+    indices: np.ndarray  # int (M,), the places of the images in the split
+    labels: np.ndarray  # int (M,), the true classes
+    predictions: np.ndarray  # int (M,), the predicted classes
+    probabilities: np.ndarray  # float (M, C)
+    count: int  # all mistakes in the split, of which M are kept
+    image_count: int  # all images in the split
 
 
 def read_output(archive: bytes) -> dict[str, Any]:
-    """Read the reports and the mistakes from the content of ``output.tar.gz``.
-
-    Returns:
-        ``history``, ``evaluation`` and ``provenance`` as the script wrote them, and ``mistakes``: those of the
-        validation and of the test images, by split.
+    """Read the reports and, by split, the mistakes from the content of `output.tar.gz`.
 
     Raises:
         ArtifactError: A file is missing, too large, or not what its name promises.
     """
-    limits = {f"{name}.json": LARGEST_JSON for name in REPORTS}
-    files = _read(archive, limits | {f"mistakes/{split}.npz": LARGEST_MISTAKES for split in SPLITS})
-    left: dict[str, Any] = {name: _document(files, f"{name}.json") for name in REPORTS}
-    return left | {"mistakes": {split: _mistakes(files, split, left["evaluation"]) for split in SPLITS}}
+    limits = {f"{name}.json": LARGEST_JSON for name in _REPORTS}
+    files = _read(archive, limits | {f"mistakes/{split}.npz": LARGEST_MISTAKES for split in _SPLITS})
+    left: dict[str, Any] = {name: _document(files, f"{name}.json") for name in _REPORTS}
+    return left | {"mistakes": {split: _mistakes(files, split, left["evaluation"]) for split in _SPLITS}}
 
 
 def read_card(archive: bytes) -> dict[str, Any]:
@@ -123,8 +109,8 @@ def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
 def _mistakes(files: Mapping[str, bytes], split: str, evaluation: dict[str, Any]) -> Mistakes:
     name = f"mistakes/{split}.npz"
     try:
-        arrays, part = _arrays(files[name]), evaluation[split]
-        _check(arrays, class_count=len(evaluation["class_names"]))
+        part = evaluation[split]
+        arrays = _arrays(files[name])
         return Mistakes(**arrays, count=int(part["mistake_count"]), image_count=int(part["count"]))
     except _DAMAGE as error:
         raise ArtifactError(f"{name} or its part of evaluation.json cannot be read: {error!r}") from error
@@ -138,20 +124,3 @@ def _arrays(content: bytes) -> dict[str, np.ndarray]:
         raise ValueError(f"{size / MIB:,.0f} MiB of arrays, where {LARGEST_MISTAKES // MIB} are the limit")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in ("images", "indices", "labels", "predictions", "probabilities")}
-
-
-def _check(arrays: Mapping[str, np.ndarray], *, class_count: int) -> None:
-    """Raise a ValueError that names the first array of another form."""
-    one_each = arrays["images"].shape[:1]
-    forms: dict[str, tuple[type, tuple[int, ...]]] = {
-        "images": (np.uint8, (*arrays["images"].shape[:3], 3)),
-        **{name: (np.integer, one_each) for name in ("indices", "labels", "predictions")},
-        "probabilities": (np.floating, (*one_each, class_count)),
-    }
-    for name, (kind, shape) in forms.items():
-        array = arrays[name]
-        if not np.issubdtype(array.dtype, kind) or array.shape != shape:
-            raise ValueError(f"{array.dtype} {name} of shape {array.shape}, not {kind.__name__} of shape {shape}")
-    classes = np.concatenate([arrays["labels"], arrays["predictions"]])
-    if classes.size and not (classes.min() >= 0 and classes.max() < class_count):
-        raise ValueError(f"classes from {classes.min()} to {classes.max()}, not 0 to {class_count - 1}")

@@ -9,36 +9,23 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from helpers.display.progress import Step
-
 # AWS's own tests pair these two; there is no inference image 2.21.
 _TENSORFLOW = {"training": "2.21", "inference": "2.20"}
 
 
 @dataclass(frozen=True)
 class Account:
-    """What an AWS account asks of jobs and endpoints; without a setting, AWS's default holds.
+    """What an AWS account asks of jobs and endpoints; without a setting, AWS's default holds."""
 
-    Attributes:
-        subnets: Ids of the subnets of a VPC, Amazon's private network, in which jobs and endpoints run.
-        security_groups: Ids of the security groups, its firewalls, that they get there.
-        kms_key: ARN or id of the key that encrypts objects in S3 and the volumes of instances.
-        training_image: Image in the place of AWS's TensorFlow training image.
-        serving_image: Image in the place of AWS's TensorFlow inference image.
-    """
-
+    # Ids of the subnets of a VPC, Amazon's private network, in which jobs and endpoints run
     subnets: tuple[str, ...] = ()
-    security_groups: tuple[str, ...] = ()
-    kms_key: str = ""
-    training_image: str = ""
-    serving_image: str = ""
+    security_groups: tuple[str, ...] = ()  # ids of the security groups, its firewalls, that they get there
+    kms_key: str = ""  # ARN or id of the key that encrypts objects in S3 and the volumes of instances
+    training_image: str = ""  # image in the place of AWS's TensorFlow training image
+    serving_image: str = ""  # image in the place of AWS's TensorFlow inference image
 
     def __post_init__(self) -> None:
-        """Refuse what AWS would refuse once something has been created, or would not apply everywhere.
-
-        Raises:
-            ValueError: If a setting cannot be what it should be.
-        """
+        """Refuse what AWS would refuse once something has been created, or would not apply everywhere."""
         for name, start in (("subnets", "subnet-"), ("security_groups", "sg-")):
             ids = getattr(self, name)
             if not isinstance(ids, tuple) or not all(str(item).startswith(start) for item in ids):
@@ -90,29 +77,17 @@ def read_account(settings: Mapping[str, Any]) -> Account:
 
 @dataclass(frozen=True)
 class Connection:
-    """A way to SageMaker, and the S3 locations that the notebooks hand over through.
+    """A way to SageMaker, and the S3 locations that the notebooks hand over through."""
 
-    Attributes:
-        target: `"local"` or `"aws"`.
-        region: AWS Region.
-        bucket: S3 bucket for everything the series stores.
-        prefix: Key prefix in that bucket.
-        role_arn: Execution role of jobs and models.
-        where: A phrase that says where work runs, for titles and records.
-        poll_seconds: Seconds between two looks at something that takes long.
-        account: What the account asks of jobs and endpoints.
-        boto: boto3 session.
-    """
-
-    target: str
+    target: str  # `"local"` or `"aws"`
     region: str
-    bucket: str
-    prefix: str
-    role_arn: str
-    where: str
-    poll_seconds: float
-    account: Account = field(repr=False)
-    boto: Any = field(repr=False)
+    bucket: str  # S3 bucket for everything the series stores
+    prefix: str  # key prefix in that bucket
+    role_arn: str  # execution role of jobs and models
+    where: str  # a phrase that says where work runs, for titles and records
+    poll_seconds: float  # seconds between two looks at something that takes long
+    account: Account = field(repr=False)  # what the account asks of jobs and endpoints
+    boto: Any = field(repr=False)  # boto3 session
 
     @cached_property
     def s3(self) -> Any:
@@ -158,18 +133,15 @@ class Connection:
         return f"{self.models_uri}{slug}.tar.gz"
 
     def image(self, scope: str, instance_type: str) -> str:
-        """Return the address of a container image: the account's own, or AWS's of TensorFlow.
+        """Return the address of an image for an instance type's processor: the account's own, or AWS's of TensorFlow.
 
-        Args:
-            scope: `"training"` or `"inference"`.
-            instance_type: The image is for its processor.
+        `scope` is `"training"` or `"inference"`.
         """
         own = {"training": self.account.training_image, "inference": self.account.serving_image}[scope]
         if own:
             return own
-        with Step("Importing the SageMaker SDK", stays=False):
-            _ = self.sagemaker  # which imports it quietly
-            from sagemaker.core import image_uris
+        _ = self.sagemaker  # which imports the SDK quietly
+        from sagemaker.core import image_uris
 
         address: str = image_uris.retrieve(
             "tensorflow",

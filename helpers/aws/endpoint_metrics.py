@@ -25,12 +25,7 @@ _LATE = 600  # seconds to wait for what has been called already
 
 @dataclass(frozen=True)
 class EndpointMetrics:
-    """The metrics of one endpoint.
-
-    Attributes:
-        connection: The session.
-        endpoint_name: Name of the endpoint.
-    """
+    """The metrics of one endpoint."""
 
     connection: Connection
     endpoint_name: str
@@ -38,16 +33,12 @@ class EndpointMetrics:
     def total(
         self, name: str, *, since: datetime | None = None, minutes: int = 60, samples: int = 0
     ) -> dict[str, float]:
-        """Return SampleCount, Average, Minimum, Maximum and Sum of a metric; empty if there is no data.
+        """Return SampleCount, Average, Minimum, Maximum and Sum of one of `METRICS`; times are in microseconds.
 
-        Args:
-            name: One of `METRICS`; times are in microseconds.
-            since: Where to begin, with a time zone; by default so many minutes ago.
-            minutes: How far back to look.
-            samples: Wait, at most ten minutes, until CloudWatch has so many.
+        The answer is empty if there is no data. It is about what came after `since`, or in the last minutes.
 
         Raises:
-            EndpointError: If they do not arrive.
+            EndpointError: If so many samples do not arrive within ten minutes.
         """
         since, deadline = since or datetime.now(UTC) - timedelta(minutes=minutes), time.monotonic() + _LATE
         while (count := _sum(points := self._data_points(name, since), "SampleCount")) < samples:
@@ -65,10 +56,7 @@ class EndpointMetrics:
         }
 
     def table(self, *names: str, minutes: int = 60) -> dict[str, dict[str, float | str]]:
-        """Return metrics as `results.Table` takes them: samples, average, least, most and unit; times in milliseconds.
-
-        A metric without data yet is empty.
-        """
+        """Return metrics as `results.Table` takes them, times in milliseconds; a metric without data yet is empty."""
         rows: dict[str, dict[str, float | str]] = {}
         for name in names:
             total = self.total(name, minutes=minutes)

@@ -28,24 +28,15 @@ class EndpointError(RuntimeError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says about a batch of images.
+    """What a model says about N images."""
 
-    Attributes:
-        labels: Class name of each image, length N.
-        probabilities: float64 array (N, number of classes); rows sum to 1.
-        seconds: Time from the request to the whole answer, in seconds.
-    """
-
-    labels: list[str]
-    probabilities: np.ndarray
-    seconds: float
+    labels: list[str]  # class name of each image
+    probabilities: np.ndarray  # float64 (N, number of classes); rows sum to 1
+    seconds: float  # time from the request to the whole answer, in seconds
 
 
 def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
-    """Return the JSON body that asks about images: pixels, or encoded files in base64.
-
-    Args:
-        images: Array (N, height, width, 3) of pixels 0-255, or a sequence of JPEG or PNG files as bytes.
+    """Return the JSON body that asks about images: pixels 0-255, (N, height, width, 3), or JPEG or PNG files.
 
     Raises:
         ValueError: If it is neither, is empty, or exceeds the 6 MiB that one call may carry.
@@ -86,7 +77,7 @@ def _warn_of_scale(pixels: np.ndarray) -> None:
 
 def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
     """Say how to get images into one call."""
-    from helpers import images as files  # with Pillow, which a notebook that only deploys does without
+    from helpers.sources import image_files  # with Pillow, which a notebook that only deploys does without
 
     if isinstance(images, np.ndarray):
         return "Send fewer images, or send them as JPEG or PNG files."
@@ -94,7 +85,7 @@ def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
         name = f"image {index}" if len(images) > 1 else "the image"
         if len(file) * 4 / 3 + 100 > MAX_BODY_BYTES:  # base64 makes four bytes of three
             try:
-                width, height = files.read(file).size
+                width, height = image_files.read(file).size
             except ValueError as error:
                 return f"{name.capitalize()} {error}."
             # Smaller pictures take more bytes a pixel, so it stays well below.
@@ -135,7 +126,7 @@ def invoke(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) 
 
 
 def read_answer(content: bytes, *, target_model: str, seconds: float) -> Predictions:
-    """Return what `invoke` returned, read.
+    """Read what `invoke` returned.
 
     Raises:
         EndpointError: If the model answers in another form than those of the series.
@@ -154,11 +145,11 @@ def read_answer(content: bytes, *, target_model: str, seconds: float) -> Predict
 def explain(error: ClientError, images: np.ndarray | Sequence[bytes]) -> str:
     """Say why a model refused images: which of the files cannot be read, or else the container's own words."""
     if not isinstance(images, np.ndarray):
-        from helpers import images as files
+        from helpers.sources import image_files
 
         for index, file in enumerate(images):
             try:
-                files.read(file)
+                image_files.read(file)
             except ValueError as reason:
                 return f"image {index} (of {len(images)}, counted from 0) {reason}."
     text: str = error.response.get("OriginalMessage", str(error))

@@ -28,11 +28,7 @@ _TAIL = 20  # lines of the log that tell why a job failed
 
 
 def follow(connection: Connection, job_name: str, step: Step) -> tuple[dict[str, Any], str]:
-    """Wait for a training job, and show what it does, its epochs and their lines.
-
-    Returns:
-        What `DescribeTrainingJob` says at the end, and the last lines of the log.
-    """
+    """Wait for a training job and show what it does; return its description and the last lines of its log."""
     client = connection.boto.client("sagemaker")
     positions: dict[str, str] = {}
     tail: list[str] = []
@@ -60,10 +56,7 @@ def follow(connection: Connection, job_name: str, step: Step) -> tuple[dict[str,
 def new_lines(connection: Connection, job_name: str, positions: dict[str, str]) -> Iterator[str]:
     """Yield the lines that a job has newly written, instance by instance.
 
-    Args:
-        connection: The session.
-        job_name: Name of the job.
-        positions: Where each stream was left; empty at first, and kept up by this function.
+    `positions`, empty at first, says where each stream was left; this function keeps it up.
     """
     client = connection.boto.client("logs")
     try:

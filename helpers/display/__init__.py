@@ -1,1 +1,1 @@
-"""Progress and errors as a person sees them."""
+"""Progress, errors and pictures as a person sees them."""

@@ -32,24 +32,15 @@ def duration(seconds: float) -> str:
 
 @dataclass
 class Step:
-    """A context around something that takes long.
+    """A context around something that takes long."""
 
-    Attributes:
-        name: What it does, for people.
-        total: How much there is to do, or None if nobody knows.
-        unit: What is counted; `"B"` are bytes.
-        if_stopped: A sentence for who interrupts it: what becomes of what it started, and what still bills.
-        stays: False leaves no line, for a cell whose stored output is compared with a new one.
-        done: How much is done.
-        note: What it does at the moment, and at the end what came out; it ends the line that stays.
-    """
-
-    name: str
-    total: int | None = field(default=None, kw_only=True)
-    unit: str = field(default="", kw_only=True)
+    name: str  # what it does, for people
+    total: int | None = field(default=None, kw_only=True)  # how much there is to do, or None if nobody knows
+    unit: str = field(default="", kw_only=True)  # what is counted; `"B"` are bytes
+    # A sentence for who interrupts it: what becomes of what it started, and what still bills
     if_stopped: str = field(default="", kw_only=True)
-    stays: bool = field(default=True, kw_only=True)
-    done: int = field(default=0, init=False)
+    done: int = field(default=0, init=False)  # how much is done
+    # What it does at the moment, and at the end what came out; it ends the line that stays
     note: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -95,16 +86,10 @@ class Step:
         amount = self._amount(self.done) if self.done else ""
         if kind and issubclass(kind, KeyboardInterrupt):
             self._show(f"Interrupted after {took}: {self.name}. {self.if_stopped}".strip(), last=True)
-        elif self._shown and not self.stays:
-            self._show("", last=True)
-        elif self._shown and kind in (None, GeneratorExit):  # who takes from a generator may have enough of it
+        elif self._output is not None and kind is None:
             self._show(f"{self.name}: {', '.join(filter(None, [amount, took, self.note]))}", last=True)
-        elif self._shown:
+        elif self._output is not None:
             self._show(f"Failed after {took}: {self.name}", last=True)
-
-    @property
-    def _shown(self) -> bool:
-        return self._output is not None
 
     def _tick(self) -> None:
         wait = _SHORT
@@ -141,7 +126,7 @@ class Step:
     def _show(self, line: str, *, last: bool = False) -> None:
         if self._kernel:
             plain = {"text/plain": "\n".join([line, *([] if last else self._lines)])}
-            data = (plain if line else {}) if last else {**plain, "text/html": self._html(line)}
+            data = plain if last else {**plain, "text/html": self._html(line)}
             if self._output is None:
                 self._output = display(data, raw=True, display_id=True)
             else:
@@ -149,9 +134,9 @@ class Step:
         elif self._stream.isatty():
             width = shutil.get_terminal_size().columns - 1
             shown = line if last else line[:width]  # what stays may wrap: it tells what still bills
-            print(f"\r{shown:{width}}", end="\n" if last and line else "", file=self._stream, flush=True)
+            print(f"\r{shown:{width}}", end="\n" if last else "", file=self._stream, flush=True)
             self._output = self._stream
-        elif last and line:
+        elif last:
             print(line, file=self._stream, flush=True)
         else:
             self._output = self._stream

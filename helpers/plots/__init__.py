@@ -1,6 +1,7 @@
 """The figures of the notebooks.
 
-Every function returns a matplotlib figure that shows in small type where its data comes from.
+Every function returns a matplotlib figure with the heading `title`. In small type it says its `source`: which images,
+weights and machine its numbers come from.
 """
 
 from helpers.plots.capacity import costs, hit_ratios

@@ -18,12 +18,8 @@ def hit_ratios(
 ) -> Figure:
     """Show the hit ratio by the share of the models that fit: lines by Che's approximation, points by other means.
 
-    Args:
-        curves: For each line, shares of the models that fit (0 to 1) and hit ratios (0 to 1).
-        points: The same for each kind of points, such as simulated or measured ones.
-        wanted: Hit ratio to mark.
-        title: Heading of the figure.
-        source: What was computed and measured.
+    `curves` and `points` have, for each name, shares of the models that fit and hit ratios, all 0 to 1. The hit ratio
+    `wanted` is marked.
     """
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.8)
     for index, (name, (shares, ratios)) in enumerate(curves.items()):
@@ -56,14 +52,10 @@ def costs(
     title: str,
     source: str,
 ) -> Figure:
-    """Show what separate endpoints and a shared endpoint cost, by the number of models; both axes logarithmic.
+    """Show what separate endpoints and a shared one cost, by the number of models; both axes logarithmic.
 
-    Args:
-        models: Numbers of models, ascending.
-        separate: Dollars per hour of separate endpoints, for each way to provide them.
-        shared: Dollars per hour of one shared endpoint, for each kind of models.
-        title: Heading of the figure.
-        source: Where prices and capacities come from.
+    `separate` has dollars an hour for each way to provide endpoints, `shared` for each kind of models; both have a
+    number for each of `models`, which ascend.
     """
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.6)
     for curves, color in ((separate, ORANGE), (shared, BLUE)):

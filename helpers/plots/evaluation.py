@@ -20,19 +20,9 @@ def confusion_matrix(
 ) -> Figure:
     """Show how often images of each class (rows) were given each label (columns), and the share that is right.
 
-    Args:
-        matrix: Counts, int (C, C); row is the true class, column the predicted one.
-        class_names: One name for each of the C classes.
-        interval: Low and high end of the 95 % interval of the accuracy, for the title.
-        title: Heading of the figure.
-        source: The images that were counted.
-
-    Raises:
-        ValueError: The matrix is not square or does not fit the names.
+    `matrix` has counts, int (C, C), and `interval` the two ends of the accuracy's 95 % interval.
     """
     counts, size = np.asarray(matrix), len(class_names)
-    if counts.shape != (size, size):
-        raise ValueError(f"The confusion matrix has shape {counts.shape}; {size} class names need ({size}, {size}).")
     # Color is the share of the row, so that classes of different sizes can be compared.
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, ((axis,),) = new_figure(1, 1, width=max(4.5, 2.4 + 0.56 * size), height=1.2 + 0.5 * size)
@@ -71,21 +61,10 @@ def confusion_matrix(
 def calibration(measured: Mapping[str, Any], *, title: str, source: str) -> Figure:
     """Show whether the model is right as often as it is sure (a reliability diagram), and how sure it is how often.
 
-    The form follows Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017).
-
-    Args:
-        measured: ``expected_error`` and ``expected_error_by_chance``, 0 to 1, and ``bins``: for each, ``low``,
-            ``high``, ``count``, ``confidence``, ``accuracy`` and ``accuracy_interval``, as a training job writes them
-            to ``evaluation.json``.
-        title: Heading of the figure.
-        source: The images that were counted.
-
-    Raises:
-        ValueError: There is no bin.
+    The form follows Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017). `measured` is
+    the calibration in a job's `evaluation.json`.
     """
     bins = measured["bins"]
-    if not bins:
-        raise ValueError("A calibration needs at least one bin with images. A training job writes each that has some.")
     low, high, count, confidence, accuracy = (
         np.array([each[name] for each in bins]) for name in ("low", "high", "count", "confidence", "accuracy")
     )

@@ -8,26 +8,18 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from helpers.plots.style import BLUE, GREY, ORANGE, SERIES, check_lengths, finished, new_figure, round_steps, styled
+from helpers.plots.style import BLUE, GREY, ORANGE, SERIES, finished, new_figure, round_steps, styled
 
 STATES = {"cold": ORANGE, "on disk": SERIES[4], "warm": BLUE}
 
 
 @styled
 def latencies(timings: Mapping[str, Mapping[str, Sequence[float]]], *, title: str, source: str) -> Figure:
-    """Compare calls by the state of their model: cold, on disk or warm.
+    """Compare calls by the state of their model.
 
-    Args:
-        timings: For each model, lists of seconds by state, "cold", "on disk" or "warm". A list may be empty.
-        title: Heading of the figure.
-        source: What was measured, and where.
-
-    Raises:
-        ValueError: There is no time at all, or one is not above zero.
+    `timings` has, for each model, lists of seconds by state, "cold", "on disk" or "warm"; a list may be empty.
     """
     times = [second for states in timings.values() for seconds in states.values() for second in seconds]
-    if not times or min(times) <= 0:
-        raise ValueError("Latencies need at least one time, all in seconds above zero.")
     bands = {model: [state for state in STATES if len(states.get(state, ()))] for model, states in timings.items()}
     places = {model: -1.2 * index - sum(map(len, list(bands.values())[:index])) for index, model in enumerate(bands)}
     rows = sum(map(len, bands.values())) + 0.2 * len(bands)
@@ -73,15 +65,9 @@ def traffic_over_time(
 ) -> Figure:
     """Show each call by its time and duration, above the share of the calls that found their model loaded.
 
-    Args:
-        starts: When each call was made, in seconds, float (M,).
-        seconds: How long each took, float (M,).
-        hits: Whether its model was loaded, bool (M,).
-        change: When the traffic changed, in seconds.
-        title: Heading of the figure.
-        source: What was measured, and where.
+    `starts` and `seconds` are float (M,); `hits`, bool (M,), tells whose model was loaded. The traffic changed after
+    `change` seconds.
     """
-    check_lengths(starts=starts, seconds=seconds, hits=hits)
     figure, ((upper,), (lower,)) = new_figure(2, 1, width=9.0, height=4.4)
     for chosen, name, color in ((hits, "hits", BLUE), (~hits, "misses, which load their model", ORANGE)):
         label = f"{name}: {chosen.sum():,}"

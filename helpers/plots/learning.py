@@ -14,7 +14,6 @@ from helpers.plots.style import (
     GREY,
     ORANGE,
     STEEL,
-    check_lengths,
     finished,
     new_figure,
     round_steps,
@@ -27,17 +26,9 @@ from helpers.plots.style import (
 def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, source: str) -> Figure:
     """Show loss and accuracy by epoch, for training and validation, and mark the best validation value of each.
 
-    Args:
-        history: Lists of equal length: epoch (from 1), loss, accuracy (0 to 1), val_loss and val_accuracy. With
-            a list of seconds as well, the figure says how long an epoch takes.
-        title: Heading of the figure.
-        source: What the model was trained on.
-
-    Raises:
-        ValueError: A list is missing or they differ in length.
+    `history` has lists of equal length: epoch (from 1), loss, accuracy (0 to 1), val_loss, val_accuracy and, if the
+    figure shall say how long an epoch takes, seconds.
     """
-    needed = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
-    check_lengths(**{name: history.get(name, ()) for name in needed})
     epochs = np.asarray(history["epoch"])
     figure, ((left, right),) = new_figure(1, 2, width=9.0, height=3.4)
     for axis, name, best in ((left, "loss", np.argmin), (right, "accuracy", np.argmax)):
@@ -72,24 +63,14 @@ def accuracy_over_time(runs: Sequence[Mapping[str, Any]], *, title: str, source:
     """Compare recipes by the accuracy that they reach in the time that they take.
 
     Each recipe has a panel of its own, with the others in gray. A line is the mean over the seeds of a recipe, the band
-    around it reaches from the lowest to the highest.
-
-    Args:
-        runs: One for each recipe and seed: `recipe`, its name, and lists of equal length: `seconds` (of each epoch)
-            and `val_accuracy` (0 to 1).
-        title: Heading of the figure.
-        source: What was trained on, and on which machine.
-
-    Raises:
-        ValueError: There is no run, or the runs of a recipe differ in epochs.
+    around it reaches from the lowest to the highest. A run, of one seed, has the name of its `recipe`, the `seconds` of
+    each epoch, and its `val_accuracy`, 0 to 1.
     """
-    check_lengths(runs=runs)
     recipes = {run["recipe"]: [other for other in runs if other["recipe"] == run["recipe"]] for run in runs}
     longest = max(sum(run["seconds"]) for run in runs)
     unit, length = ("minutes", 60) if longest >= 180 else ("seconds", 1)
     lines = {}
     for name, repeated in recipes.items():
-        check_lengths(**{f"{name}, run {number}": run["seconds"] for number, run in enumerate(repeated, start=1)})
         times = np.mean([np.cumsum(run["seconds"]) for run in repeated], axis=0) / length
         lines[name] = (times, np.array([run["val_accuracy"] for run in repeated], dtype=float))
     columns = min(3, len(recipes))
@@ -126,23 +107,13 @@ def cost_and_accuracy(
 ) -> Figure:
     """Set what each of several settings costs against the accuracy that it brings, with its uncertainty.
 
-    Args:
-        settings: For each setting, in their order: ``seconds`` (above 0), ``accuracy`` (0 to 1) and
-            ``accuracy_interval``, its low and high end. Other entries are left alone, so that a part of an
-            evaluation will do: ``{"seconds": 12.3, **result.evaluation["validation"]}``.
-        title: Heading of the figure.
-        source: What was trained on, and on which machine.
-        cost_label: What `seconds` counts.
-
-    Raises:
-        ValueError: There is no setting, or one costs no time.
+    A setting has `seconds`, which `cost_label` explains, `accuracy` (0 to 1) and `accuracy_interval`. Other entries are
+    left alone, so that a part of an evaluation will do: `{"seconds": 12.3, **result.evaluation["validation"]}`.
     """
     seconds, accuracies, intervals = (
         np.array([setting[name] for setting in settings.values()], dtype=float)
         for name in ("seconds", "accuracy", "accuracy_interval")
     )
-    if not len(seconds) or seconds.min() <= 0:
-        raise ValueError("Costs need at least one setting, each with seconds above zero.")
     figure, ((axis,),) = new_figure(1, 1, width=8.0, height=3.8)
     axis.plot(seconds, accuracies, color=GREY, linewidth=1.5, zorder=1)
     axis.errorbar(seconds, accuracies, np.abs(intervals.T - accuracies), color=BLUE, fmt="o", markersize=7, capsize=3)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.aws.artifacts import Mistakes
-from helpers.plots.style import BLUE, GREY, INK, ORANGE, check_lengths, finished, new_figure, styled
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, finished, new_figure, styled
 
 
 @styled
@@ -22,18 +22,8 @@ def sample_grid(
 ) -> Figure:
     """Show the first images of every class, a row for each class.
 
-    Args:
-        images: uint8 (N, H, W, 3), RGB.
-        labels: int (N,), indices into `class_names`.
-        class_names: One name for each class.
-        per_class: Images in a row; a class with fewer leaves the rest empty.
-        title: Heading of the figure.
-        source: Where the images come from.
-
-    Raises:
-        ValueError: Images and labels differ in number.
+    `images` is uint8 (N, H, W, 3), `labels` int (N,): indices into `class_names`.
     """
-    check_lengths(images=images, labels=labels)
     figure, axes = new_figure(len(class_names), per_class, width=1.3 + 0.72 * per_class, height=0.75 * len(class_names))
     for index, (name, row) in enumerate(zip(class_names, axes, strict=True)):
         row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=11)
@@ -55,25 +45,11 @@ def predictions(
     title: str,
     source: str,
 ) -> Figure:
-    """Show each image beside the five labels that the model finds most probable.
+    """Show each image beside the five labels that the model finds most probable, and mark a wrong prediction.
 
-    Args:
-        images: uint8 (N, H, W, 3), RGB.
-        labels: The N labels that the model returned.
-        probabilities: float (N, C), each row sums to 1.
-        class_names: The C names, in the order of the probabilities.
-        true_labels: The N true labels, if known: a wrong prediction is then marked.
-        title: Heading of the figure.
-        source: Where the images come from.
-
-    Raises:
-        ValueError: The arguments differ in length.
+    `images` is uint8 (N, H, W, 3), `probabilities` float (N, C) in the order of the `class_names`.
     """
     truths = list(labels if true_labels is None else true_labels)
-    check_lengths(images=images, labels=labels, probabilities=probabilities, true_labels=truths)
-    probabilities = np.asarray(probabilities, dtype=float)
-    if probabilities.shape[1:] != (len(class_names),):
-        raise ValueError(f"Probabilities of shape {probabilities.shape} need as many class names as columns.")
     columns = min(2, len(images))
     rows = -(-len(images) // columns)
     figure, axes = new_figure(rows, 2 * columns, width=4.6 * columns, height=1.75 * rows, ratios=[1, 1.25] * columns)
@@ -94,12 +70,6 @@ def mistakes(kept: Mistakes, class_names: Sequence[str], *, title: str, source: 
     """Show the images on which the model was wrong and most sure, with what it said and what is true.
 
     A model without mistakes gets a picture that says so.
-
-    Args:
-        kept: The mistakes that a training job left, of one split.
-        class_names: The C names, in the order of the probabilities.
-        title: Heading of the figure.
-        source: Where the images come from.
     """
     amount, columns = len(kept.images), 6
     if not amount:

@@ -17,18 +17,9 @@ def preprocessing(
 ) -> Figure:
     """Show pixel values before and after the preprocessing of VGG16, and the accuracy with other preprocessing.
 
-    Args:
-        images: uint8 (N, H, W, 3), RGB.
-        measured: For each kind of preprocessing, in their order: ``served`` (accuracy, 0 to 1, of a model that was
-            trained with the right one) and ``trained`` (accuracy of a model that was trained with this one too).
-        title: Heading of the figure.
-        source: Where images and accuracies come from.
-
-    Raises:
-        ValueError: There are no images or no accuracies.
+    `images` is uint8 (N, H, W, 3). For each kind of preprocessing, `measured` has the accuracy `served` of a model that
+    was trained with the right one, and `trained` of a model that was trained with this one too.
     """
-    if not len(images) or not measured:
-        raise ValueError("This figure needs at least one image and one kind of preprocessing.")
     figure, ((before, after, bars),) = new_figure(1, 3, width=11.0, height=3.2, ratios=[1, 1, 1.25])
     pixels = images.reshape(-1, 3).astype(np.float64)
     for axis, values, heading in (

@@ -7,19 +7,18 @@ is white, so that a figure reads the same on light and dark pages.
 import base64
 import io
 import textwrap
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
-from helpers.images import as_html
+from helpers.display.pictures import as_html
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -78,18 +77,10 @@ def new_figure(
     ratios: Sequence[float] | None = None,
     shared: bool = False,
 ) -> tuple[Figure, np.ndarray]:
-    """Return an empty figure, and its axes as an array.
+    """Return an empty figure, and its axes as an array of shape (rows, columns).
 
-    Args:
-        rows: Rows of axes.
-        columns: Columns of axes.
-        width: Of the figure, in inches.
-        height: Of the axes, in inches; title and source come on top.
-        ratios: Relative widths of the columns.
-        shared: Give all axes the same scales.
-
-    Returns:
-        The figure and an array of axes of shape (rows, columns).
+    Width and height are in inches; title and source come on top. `ratios` are widths of the columns, and `shared` gives
+    all axes the same scales.
     """
     figure = Picture(figsize=(width, height + 0.8), layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06))
     FigureCanvasAgg(figure)
@@ -99,13 +90,8 @@ def new_figure(
 def finished(figure: Figure, title: str, source: str, *, seen: str) -> Figure:
     """Write the title above and the source below, both at the left edge and wrapped to the figure's width.
 
-    For people who do not see the figure, both are its label, too, with what is seen between them.
-
-    Args:
-        figure: The figure, drawn.
-        title: Its heading.
-        source: Where its data come from.
-        seen: What the figure shows, with its main numbers, without a full stop.
+    For people who do not see the figure, both are its label, too, and between them what is `seen`: what the figure
+    shows, with its main numbers, without a full stop.
     """
     width = figure.get_figwidth()
     heading = textwrap.fill(title, max(20, int(width / 0.125)))
@@ -115,21 +101,6 @@ def finished(figure: Figure, title: str, source: str, *, seen: str) -> Figure:
     figure.supxlabel(stamp, x=0.01, ha="left", fontsize=8, color="#5c6370")
     figure.set_label(f"{title}. {seen}. Source: {source}")
     return figure
-
-
-def hide(axis: Axes) -> None:
-    """Remove the frame and the ticks around a picture."""
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.spines[:].set_visible(False)
-
-
-def check_lengths(**values: Sized) -> None:
-    """Raise a ValueError unless all values have the same number of entries, at least one."""
-    lengths = {name: len(value) for name, value in values.items()}
-    if len(set(lengths.values())) > 1 or 0 in lengths.values():
-        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-        raise ValueError(f"A figure needs lists of one length, at least one entry each. Given are {listed}.")
 
 
 def round_steps(low: float, high: float) -> list[float]:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.style import BLUE, GREY, INK, ORANGE, STEEL, check_lengths, finished, hide, new_figure, styled
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, STEEL, finished, new_figure, styled
 
 
 @styled
@@ -22,24 +22,15 @@ def user_signs(
 ) -> Figure:
     """Show one image of each class for each user, a row for each user; private signs are framed.
 
-    Args:
-        images: For each user, uint8 (C, H, W, 3), RGB: one image of each class, in their order.
-        users: Name of each user.
-        class_names: The C names.
-        private: For users who have private signs, the classes that they show so.
-        title: Heading of the figure.
-        source: Where the images come from.
-
-    Raises:
-        ValueError: The arguments differ in length.
+    `images` has uint8 (C, H, W, 3) for each user, in the order of the `class_names`. `private` has the classes that a
+    user shows in a way of their own.
     """
-    check_lengths(images=images, users=users)
-    check_lengths(images=images[0], class_names=class_names)
     columns = len(class_names)
     figure, axes = new_figure(len(users), columns, width=1.6 + 0.72 * columns, height=0.25 + 0.75 * len(users))
     for user, row, row_axes in zip(users, images, axes, strict=True):
         for label, (axis, image) in enumerate(zip(row_axes, row, strict=True)):
-            hide(axis)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
             axis.imshow(image, interpolation="nearest")
             if label in private.get(user, ()):
                 axis.spines[:].set(visible=True, color=ORANGE, linewidth=3)
@@ -62,19 +53,9 @@ def personal_gain(
 ) -> Figure:
     """Show how the regularization strength was chosen, and what each user gains on their test images.
 
-    Args:
-        strengths: ``strength``, ``difference`` and ``difference_interval`` on the validation images, lists of equal
-            length, as a training job leaves them.
-        comparison: ``gains``, ``difference`` and ``difference_interval`` on the test images, likewise.
-        chosen: The strength that was taken.
-        title: Heading of the figure.
-        source: Images and weights.
-
-    Raises:
-        ValueError: The lists differ in length, or one is empty.
+    A job leaves `strengths` and `comparison` in `evaluation.json`: differences to the shared model on the validation
+    images, and on the test images with the gains of the users.
     """
-    check_lengths(**{name: strengths[name] for name in ("strength", "difference", "difference_interval")})
-    check_lengths(gains=comparison["gains"])
     figure, ((left, right),) = new_figure(1, 2, width=9.6, height=3.4)
     _draw_strengths(left, strengths, chosen)
     _draw_gains(right, comparison["gains"])

@@ -17,14 +17,10 @@ class Indices(NamedTuple):
 def divide(
     labels: np.ndarray, *, validation: float, test: float, seed: int, students: np.ndarray | None = None
 ) -> Indices:
-    """Divide images into three parts; validation and test hold equally many of each class.
+    """Divide images by their classes, int (N,); validation and test hold equally many of each class.
 
-    Args:
-        labels: int array (N,), the class of each image.
-        validation: Share of the images for validation, 0-1; measured on the smallest class, at least one a class.
-        test: Share of the images for testing, 0-1, likewise; 0 for none.
-        seed: Seed of the choice.
-        students: int array (N,), who is on each image; if given, nobody is in two parts.
+    Their shares, 0-1, are measured on the smallest class, at least one image; a share for testing of 0 means none.
+    With `students`, int (N,), nobody is in two parts.
 
     Raises:
         ValueError: If there are too few images of a class, or too few students.
@@ -75,14 +71,8 @@ def _ranks_by_student(
 def limit_images(indices: Indices, labels: np.ndarray, test_labels: np.ndarray, *, limit: int) -> Indices:
     """Keep at most so many training images, equally many a class, and scale the other parts down with them.
 
-    Args:
-        indices: The three parts.
-        labels: int array, the classes that `train` and `validation` point into.
-        test_labels: int array, the classes that `test` points into; often the same array.
-        limit: Most training images, at least one a class.
-
-    Returns:
-        The three smaller parts, at least one image a class in each.
+    `train` and `validation` point into `labels`, `test` into `test_labels`, often the same array. At least one image of
+    each class stays in each part.
 
     Raises:
         ValueError: If the limit is below the number of classes.

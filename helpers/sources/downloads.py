@@ -69,16 +69,13 @@ class _Bar(Step):
 
 
 def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) -> Path:
-    """Download a file unless it is there already, with the hash that is known.
+    """Download a file unless it is there already; it appears only once it is complete.
 
     Args:
         url: Where it is.
-        file: Where it goes; it appears there only once it is complete.
+        file: Where it goes.
         limit: Largest size accepted, in bytes.
         known_hash: `"md5:…"` or `"sha256:…"`, where one is published.
-
-    Returns:
-        The file.
 
     Raises:
         ConnectionError: If the address does not answer, stops in the middle, or sends more than `limit` or
@@ -100,7 +97,7 @@ def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) ->
 
 
 def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most: int) -> Path:
-    """Unpack the image files below one folder of a ZIP archive that is not trusted.
+    """Unpack the image files in the folders of one folder of a ZIP archive that is not trusted.
 
     Args:
         archive: The ZIP file.
@@ -108,9 +105,6 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
         inside: Name of a folder in the archive; what lies elsewhere is left out.
         limit: Most bytes unpacked in all.
         most: Most files unpacked.
-
-    Returns:
-        The folder.
 
     Raises:
         ValueError: If the archive is damaged, has no such folder, or would unpack to more than the limits.
@@ -125,9 +119,9 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
             if len(members) > most:
                 raise ValueError(f"it holds more than {most:,} images")
             # zipfile reads no more of a file than the size that is stated.
-            if sum(member.file_size for member, _ in members) > limit:
+            if sum(member.file_size for member in members.values()) > limit:
                 raise ValueError("it unpacks to more than expected")
-            for member, name in members:
+            for name, member in members.items():
                 (part / name).parent.mkdir(parents=True, exist_ok=True)
                 (part / name).write_bytes(source.read(member))
         part.replace(folder)
@@ -138,16 +132,14 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
     return folder
 
 
-def _members(source: zipfile.ZipFile, inside: str) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
-    """List a ZIP archive's plain files of the form `…/<inside>/<class>/<name>`, with their last two parts."""
-    members = []
+def _members(source: zipfile.ZipFile, inside: str) -> dict[Path, zipfile.ZipInfo]:
+    """List a ZIP archive's plain files of the form `…/<inside>/<class>/<name>`, by their last two parts."""
+    members = {}
     for member in source.infolist():
         parts = PurePosixPath(member.filename).parts
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if member.is_dir() or len(parts) < 3 or parts[-3] != inside or kind not in (0, stat.S_IFREG):
-            continue
-        # Only the last two parts are used, and neither may lead elsewhere.
-        if any(part in ("..", ".", "/") or "\\" in part or ":" in part for part in parts[-2:]):
-            raise ValueError(f"it holds the unsafe path {member.filename!r}")
-        members.append((member, PurePosixPath(*parts[-2:])))
+        is_plain = not member.is_dir() and stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG)
+        if len(parts) >= 3 and parts[-3] == inside and is_plain:
+            if any(part in ("..", ".", "/") or "\\" in part or ":" in part for part in parts[-2:]):
+                raise ValueError(f"it holds the unsafe path {member.filename!r}")
+            members[Path(*parts[-2:])] = member
     return members

@@ -4,13 +4,12 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from helpers import images
 from helpers.display.progress import Step
+from helpers.sources import image_files
 
 # Files of other names are looked into: what a file is, its content says.
 SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -18,79 +17,50 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 _CLUTTER = {"thumbs.db", "desktop.ini"}
 
 
-@dataclass(frozen=True, eq=False)
-class FolderImages:
-    """The image files of class-named folders, not yet read.
+def numbers(files: Sequence[Path]) -> np.ndarray:
+    """Take the numbers from the names of files: 4039 for `IMG_4039.JPG`, int64 (N,).
 
-    Attributes:
-        files: Paths, in order of class and name.
-        labels: int64 array (N,), index of each file's class.
+    Raises:
+        ValueError: If a name holds no number.
     """
+    found = [re.findall(r"\d+", file.stem) for file in files]
+    for file, digits in zip(files, found, strict=True):
+        if not digits:
+            raise ValueError(
+                f"{file} carries no number in its name, so its student is unknown. "
+                'Name the files as the camera does (IMG_1118.JPG, …), or use split="random".'
+            )
+    return np.array([int(digits[-1]) for digits in found], dtype=np.int64)
 
-    files: Sequence[Path]
-    labels: np.ndarray
 
-    def numbers(self) -> np.ndarray:
-        """Take the numbers from the file names.
+def read_images(files: Sequence[Path], indices: np.ndarray, *, size: int) -> np.ndarray:
+    """Read some of the files, int (M,), scaled to a width and height of `size` pixels: uint8 (M, size, size, 3).
 
-        Returns:
-            int64 array (N,): 4039 for `IMG_4039.JPG`.
-
-        Raises:
-            ValueError: If a file name holds no number.
-        """
-        found = [re.findall(r"\d+", file.stem) for file in self.files]
-        for file, digits in zip(self.files, found, strict=True):
-            if not digits:
-                raise ValueError(
-                    f"{file} carries no number in its name, so its student is unknown. "
-                    'Name the files as the camera does (IMG_1118.JPG, …), or use split="random".'
-                )
-        return np.array([int(digits[-1]) for digits in found], dtype=np.int64)
-
-    def read(self, indices: np.ndarray, *, size: int) -> np.ndarray:
-        """Read some of the images.
-
-        Args:
-            indices: int array (M,), which files.
-            size: Width and height of the result in pixels; images of another size are scaled to it.
-
-        Returns:
-            uint8 array (M, size, size, 3), RGB.
-
-        Raises:
-            ValueError: If a file is not a readable image.
-        """
-        pixels = np.empty((len(indices), size, size, 3), dtype=np.uint8)
-        paths = [self.files[index] for index in indices]
-        workers = min(8, os.cpu_count() or 1)
-        with Step("Reading", total=len(paths), unit="images") as step, ThreadPoolExecutor(workers) as pool:
-            read = pool.map(lambda path: read_image(path, size=size), paths)
-            try:
-                for row, image in enumerate(read):
-                    pixels[row] = image
-                    step.advance()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        return pixels
+    Raises:
+        ValueError: If a file is not a readable image.
+    """
+    pixels = np.empty((len(indices), size, size, 3), dtype=np.uint8)
+    workers = min(8, os.cpu_count() or 1)
+    with Step("Reading", total=len(indices), unit="images") as step, ThreadPoolExecutor(workers) as pool:
+        read = pool.map(lambda index: read_image(files[index], size=size), indices)
+        try:
+            for row, image in enumerate(read):
+                pixels[row] = image
+                step.advance()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return pixels
 
 
 def read_image(path: Path, *, size: int) -> np.ndarray:
-    """Read one image file.
-
-    Args:
-        path: A JPEG or PNG file.
-        size: Width and height of the result in pixels; an image of another size is scaled to it.
-
-    Returns:
-        uint8 array (size, size, 3), RGB, upright as its EXIF orientation says.
+    """Read one JPEG or PNG file, upright and scaled: uint8 (size, size, 3), RGB.
 
     Raises:
         ValueError: If the file is another one, broken, or has too many pixels.
     """
     try:
-        return np.asarray(images.read(path.read_bytes(), size=(size, size)))
+        return np.asarray(image_files.read(path.read_bytes(), size=(size, size)))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} {error}. Replace it or take it out of the folder, then run again.") from error
 
@@ -100,13 +70,7 @@ def _class_folders(folder: Path) -> list[Path]:
 
 
 def find_root(folder: Path) -> Path:
-    """Find the folder that holds the class folders: the one given, or the only folder in it (repeatedly).
-
-    Args:
-        folder: What the user named.
-
-    Returns:
-        The folder whose folders are the classes, or `train` and `test`.
+    """Return the folder that holds the class folders: the one given, or the only folder in it (repeatedly).
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -126,29 +90,15 @@ def find_root(folder: Path) -> Path:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the names of a folder's class folders, sorted.
-
-    Args:
-        folder: Holds the class folders.
-
-    Raises:
-        ValueError: If there are fewer than two.
-    """
+    """Return the names of a folder's class folders, sorted; raise ValueError if there are fewer than two."""
     names = tuple(path.name for path in _class_folders(folder))
     if len(names) < 2:
         raise ValueError(f"{folder} has fewer than two classes. It needs one folder of images for each class.")
     return names
 
 
-def list_images(folder: Path, class_names: Sequence[str]) -> FolderImages:
-    """List the image files of a folder that holds one folder per class.
-
-    Args:
-        folder: Holds the class folders, and no others.
-        class_names: What the class folders are called, in the order of the labels.
-
-    Returns:
-        The files and their labels.
+def list_images(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], np.ndarray]:
+    """Return the image files of class folders, and their labels, int64 (N,); the folder holds these folders only.
 
     Raises:
         ValueError: If class folders are missing, unexpected or empty, or hold something that is not an image.
@@ -170,7 +120,7 @@ def list_images(folder: Path, class_names: Sequence[str]) -> FolderImages:
             raise ValueError(f"{folder / name} holds no images. Put some there, then run again.")
         files += found_files
         labels += [label] * len(found_files)
-    return FolderImages(files=files, labels=np.array(labels, dtype=np.int64))
+    return files, np.array(labels, dtype=np.int64)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -184,7 +134,7 @@ def _images(folder: Path) -> list[Path]:
             with path.open("rb") as file:
                 head = file.read(16)
             try:
-                images.check_format(head)
+                image_files.check_format(head)
             except ValueError as error:
                 raise ValueError(f"{path} {error}. Convert it or take it out of the folder, then run again.") from error
     return paths

@@ -13,14 +13,9 @@ DIGIT_SIZE = 100
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Images that can be had by number: their labels are known, their pixels are not read or drawn yet.
+    """Images that can be had by number: their labels are known, their pixels are not read or drawn yet."""
 
-    Attributes:
-        labels: int64 array (N,), index of each image's class.
-        read: Takes an int array (M,) of numbers and gives a uint8 array (M, size, size, 3), RGB.
-        students: int64 array (N,), who is on each image, where that is known.
-    """
-
-    labels: np.ndarray
+    labels: np.ndarray  # int64 array (N,), index of each image's class
+    # Takes an int array (M,) of numbers and gives a uint8 array (M, size, size, 3), RGB
     read: Callable[[np.ndarray], np.ndarray]
-    students: np.ndarray | None = None
+    students: np.ndarray | None = None  # int64 array (N,), who is on each image, where that is known

@@ -28,25 +28,15 @@ _HANDS_SHARES = (300 / _HANDS, 50 / _HANDS)
 
 @dataclass(frozen=True, eq=False)
 class Provenance:
-    """Where a data set comes from.
+    """Where a data set comes from."""
 
-    Attributes:
-        title: What a reader calls the images.
-        source: A sentence that says which images these are.
-        is_real: False for the generated sample.
-        class_names: Names in the order of the labels.
-        images: All images, or all but those for testing.
-        test: The images for testing, if they are set apart already.
-        shares: Shares of `images` for validation and for testing, 0-1.
-    """
-
-    title: str
-    source: str
-    is_real: bool
-    class_names: tuple[str, ...]
-    images: Pool
-    test: Pool | None
-    shares: tuple[float, float]
+    title: str  # what a reader calls the images
+    source: str  # a sentence that says which images these are
+    is_real: bool  # False for the generated sample
+    class_names: tuple[str, ...]  # names in the order of the labels
+    images: Pool  # all images, or all but those for testing
+    test: Pool | None  # the images for testing, if they are set apart already
+    shares: tuple[float, float]  # shares of `images` for validation and for testing, 0-1
 
 
 def cifar(source: str | Path, *, seed: int) -> Provenance:
@@ -65,12 +55,9 @@ def cifar(source: str | Path, *, seed: int) -> Provenance:
 
 
 def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Provenance:
-    """Find the images of sign language digits, not yet read.
+    """Find the images of sign language digits, not yet read, and who is on each of them if that is asked for.
 
-    Args:
-        source: "auto", "download", "sample" or a folder; it and the errors are those of `datasets.load_sign_language`.
-        seed: Seed of the generated sample.
-        by_student: Whether it must be known who is on each image.
+    Arguments and errors are those of `datasets.load_sign_language`.
     """
 
     def folder(path: Path) -> Provenance:
@@ -93,17 +80,7 @@ def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Provena
 
 
 def own_folder(path: str | Path, *, title: str, size: int) -> Provenance:
-    """Find the images and the classes of a folder of the user's, not yet read.
-
-    Args:
-        path: Folder of class-named folders, or of `train` and `test` with such folders.
-        title: What a reader calls the images.
-        size: Width and height of the images when they are read, in pixels.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If it is not of the expected form.
-    """
+    """Find the images and the classes of a folder of the user's; arguments and errors as of `datasets.load_folder`."""
     root = folders.find_root(Path(path).expanduser())
     class_names = folders.class_names(root / "train" if _sets_test_apart(root) else root)
     return _from_folder(
@@ -191,9 +168,9 @@ def _from_folder(
         )
 
     def pool(root: Path) -> Pool:
-        images = folders.list_images(root, class_names)
-        students = find_students(images.numbers(), images.labels) if by_student else None
-        return Pool(images.labels, read=partial(images.read, size=size), students=students)
+        files, labels = folders.list_images(root, class_names)
+        students = find_students(folders.numbers(files), labels) if by_student else None
+        return Pool(labels, read=partial(folders.read_images, files, size=size), students=students)
 
     images, test = (pool(folder / "train"), pool(folder / "test")) if apart else (pool(folder), None)
     shares = _SHARES_BESIDE_TEST if apart else _SHARES

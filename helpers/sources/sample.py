@@ -1,6 +1,5 @@
 """The generated sample: images that this project draws, each on demand."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -13,35 +12,20 @@ from helpers.sources.pools import CIFAR_SIZE, DIGIT_SIZE, Pool
 
 def objects(count: int, *, seed: int) -> Pool:
     """Offer CIFAR-like images."""
-
-    def read(numbers: np.ndarray) -> np.ndarray:
-        from generated_sample import object_image
-
-        return _draw(numbers, CIFAR_SIZE, partial(object_image, seed=seed))
-
-    return Pool(np.arange(count) % 10, read)
+    return Pool(np.arange(count) % 10, partial(_draw, image="object_image", size=CIFAR_SIZE, seed=seed))
 
 
 def hands(count: int, *, seed: int) -> Pool:
     """Offer hand signs of students with ten images each."""
-
-    def read(numbers: np.ndarray) -> np.ndarray:
-        from generated_sample import hand_image
-
-        return _draw(numbers, DIGIT_SIZE, partial(hand_image, seed=seed))
-
-    return Pool(np.arange(count) % 10, read, students=np.arange(count) // 10)
+    numbers = np.arange(count)
+    read = partial(_draw, image="hand_image", size=DIGIT_SIZE, seed=seed)
+    return Pool(numbers % 10, read, students=numbers // 10)
 
 
 def hands_of_users(users: int, *, per_user: int, seed: int) -> Pool:
     """Offer hand signs of users who show some digits in a way of their own."""
-
-    def read(numbers: np.ndarray) -> np.ndarray:
-        from generated_sample import user_image
-
-        return _draw(numbers, DIGIT_SIZE, partial(user_image, per_user=per_user, seed=seed))
-
     numbers = np.arange(users * per_user)
+    read = partial(_draw, image="user_image", size=DIGIT_SIZE, seed=seed, per_user=per_user)
     return Pool(numbers % 10, read, students=numbers // per_user)
 
 
@@ -52,10 +36,13 @@ def private_digits(user: int, *, seed: int) -> tuple[int, ...]:
     return generated_sample.user(user, seed=seed).private_digits
 
 
-def _draw(numbers: np.ndarray, size: int, draw: Callable[[int], np.ndarray]) -> np.ndarray:
+def _draw(numbers: np.ndarray, *, image: str, size: int, **options: int) -> np.ndarray:
+    import generated_sample
+
+    draw = getattr(generated_sample, image)
     images = np.empty((len(numbers), size, size, 3), dtype=np.uint8)
     with Step("Drawing the sample", total=len(numbers), unit="images") as step:
         for row, number in enumerate(numbers.tolist()):
-            images[row] = draw(number)
+            images[row] = draw(number, **options)
             step.advance()
     return images

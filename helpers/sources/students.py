@@ -10,18 +10,14 @@ _GAP_OF_A_NEW_STUDENT = 5
 
 
 def find_students(numbers: np.ndarray, digits: np.ndarray) -> np.ndarray:
-    """Work out which pictures show the same student.
+    """Tell from the camera's picture numbers, int (N,), and the digits, which pictures show the same student.
 
     Pictures are taken in order and each student counts up from 0, so a new student begins where the digit
     falls back. Where it is unclear, two students are taken for one: that never puts one student on both
     sides of a split.
 
-    Args:
-        numbers: int array (N,), the camera's picture numbers (4039 for `IMG_4039.JPG`).
-        digits: int array (N,), the digit each picture shows, 0-9.
-
     Returns:
-        int64 array (N,): the student on each picture, counted from 0 in order of the numbers.
+        int64 (N,), the student on each picture, counted from 0 in order of the numbers.
 
     Raises:
         ValueError: If two pictures carry the same number, so that they have no order.

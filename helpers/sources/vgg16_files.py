@@ -15,11 +15,7 @@ _CHANNELS = {1: (64, 64), 2: (128, 128), 3: (256, 256, 256), 4: (512, 512, 512),
 
 
 def layer_shapes() -> dict[str, tuple[int, ...]]:
-    """Name the arrays of VGG16's convolutional base and their shapes.
-
-    Returns:
-        `block1_conv1/kernel`, `block1_conv1/bias`, … `block5_conv3/bias`, in the order of the network.
-    """
+    """Return the shapes of the base by name, `block1_conv1/kernel` and so on, in the order of the network."""
     shapes: dict[str, tuple[int, ...]] = {}
     inputs = 3
     for block, widths in _CHANNELS.items():
@@ -31,14 +27,10 @@ def layer_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def read_base(file: Path) -> Arrays:
-    """Read VGG16's convolutional base from a file, whichever of the usual layouts it has.
+    """Read VGG16's convolutional base: 26 float32 arrays, named and shaped as `layer_shapes` says.
 
-    Args:
-        file: `.npz` as `weights.obtain` writes it, `.weights.h5` of Keras 3, or `.h5` of earlier versions; layers that
-            follow in it are ignored.
-
-    Returns:
-        26 float32 arrays, named and shaped as `layer_shapes` says.
+    The file is `.npz` as `weights.obtain` writes it, `.weights.h5` of Keras 3, or `.h5` of earlier versions; further
+    layers in it are ignored.
 
     Raises:
         FileNotFoundError: If there is no such file.

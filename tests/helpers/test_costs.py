@@ -29,22 +29,3 @@ def test_an_instance_costs_its_price_and_an_unknown_type_is_named():
     assert costs.per_hour(prices, "ml.own") == 0.2
     with pytest.raises(ValueError, match=r"No price of ml.other. Add it to prices.yaml, which has ml.own"):
         costs.per_hour(prices, "ml.other")
-
-
-def test_separate_endpoints_cost_in_proportion_to_models_and_instances():
-    assert costs.separate(1000, price=0.1, instances_each=1) == pytest.approx(100)
-    assert costs.separate(1000, price=0.1, instances_each=2) == pytest.approx(200)
-
-
-def test_the_saving_moves_with_the_instances_of_each_separate_endpoint():
-    assert costs.saving(1000, shared=10, price=0.1, instances_each=1) == pytest.approx(0.9)
-    assert costs.saving(1000, shared=10, price=0.1, instances_each=2) == pytest.approx(0.95)
-    assert costs.saving(50, shared=10, price=0.1, instances_each=1) == pytest.approx(-1)
-
-
-@pytest.mark.parametrize(("shared", "models"), [(1.0, 6), (0.99, 5), (0.05, 1)])
-def test_from_the_break_even_on_the_shared_endpoint_is_cheaper_and_not_before(shared, models):
-    found = costs.break_even(shared=shared, price=0.1, instances_each=2)
-    assert found == models
-    assert costs.separate(found, price=0.1, instances_each=2) > shared
-    assert costs.separate(found - 1, price=0.1, instances_each=2) <= shared

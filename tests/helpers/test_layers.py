@@ -14,8 +14,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "helpers"
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-# Modules that lie at the top because notebooks call them, and that folders need as well.
-SHARED = {"images"}
 
 
 def imported(source: str) -> Iterator[str]:
@@ -69,9 +67,9 @@ def test_no_folders_import_each_other_in_a_loop():
 
 
 @pytest.mark.parametrize("folder", sorted(FOLDERS))
-def test_a_folder_imports_nothing_from_the_top_but_what_all_share(folder):
+def test_a_folder_imports_nothing_from_the_top(folder):
     found = {name for module, names in IMPORTS.items() if top(module) == folder for name in names}
-    assert {name for name in found if "." not in name and name not in FOLDERS} <= SHARED
+    assert {name for name in found if "." not in name and name not in FOLDERS} == set()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)

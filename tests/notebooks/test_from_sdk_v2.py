@@ -76,11 +76,11 @@ def test_the_new_code_runs_from_start_to_end(connection):
     for block in blocks("v3"):
         if "models.delete()" in block:  # the last look before everything goes
             assert endpoint.find(connection, "from-sdk-v2") == "InService"
-            assert s3.count(connection, seen["connection"].base_uri) > 5
+            assert len(s3.list_names(connection, seen["connection"].base_uri)) > 5
         exec(compile(block, str(PAGE), "exec"), seen)
     assert seen["result"].provenance["hyperparameters"]["epochs"] == 1
     assert seen["names"] == ["cifar-v2.tar.gz", "cifar.tar.gz"]
     assert set(seen["labels"]) <= set(seen["cifar"].class_names) and len(seen["labels"]) == 4
     assert seen["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert endpoint.find(connection, "from-sdk-v2") is None
-    assert s3.count(connection, seen["connection"].base_uri) == 0
+    assert s3.list_names(connection, seen["connection"].base_uri) == []

@@ -10,7 +10,8 @@ import pytest
 from nbformat import v4
 from PIL import Image
 
-from helpers import images, results
+from helpers import results
+from helpers.display import pictures
 from series import report
 from tests.browser import DESKTOP, PHONE
 
@@ -37,7 +38,7 @@ def _picture(alt: str | None, *, width: int) -> nbformat.NotebookNode:
     data = {"image/png": base64.b64encode(encoded.getvalue()).decode(), "text/plain": "<Picture>"}
     if alt:
         # As the project's own figures come; one of another library may have no alternative text.
-        data["text/html"] = images.as_html(data["image/png"], alt)
+        data["text/html"] = pictures.as_html(data["image/png"], alt)
     return v4.new_output("display_data", data=data, metadata={"image/png": {"alt": alt}} if alt else {})
 
 

@@ -1,8 +1,8 @@
 """Image files in the graph of an exported model: decoded, turned upright and scaled as for training.
 
-The counterpart is ``helpers/images.py``, which reads files for training with Pillow: what a file looks like there it
-looks like here, and what one of the two refuses the other refuses in the same words. The table in ``data/README.md``
-says which. Everything here is an operation of TensorFlow, for TensorFlow Serving has no Python.
+The counterpart is ``helpers/sources/image_files.py``, which reads files for training with Pillow: what a file looks
+like there it looks like here, and what one of the two refuses the other refuses in the same words. The table in
+``data/README.md`` says which. Everything here is an operation of TensorFlow, for TensorFlow Serving has no Python.
 """
 
 import tensorflow as tf

@@ -90,23 +90,6 @@ def test_an_evaluation_without_the_count_of_mistakes_is_refused():
         artifacts.read_output(archive(evaluation_dot_json=b"{}"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"images": ARRAYS["images"].astype(np.float32)}, "float32 images"),
-        ({"images": np.uint8(1)}, "uint8 images of shape \\(\\)"),
-        ({"images": ARRAYS["images"][:1]}, "indices of shape \\(2,\\), not integer of shape \\(1,\\)"),
-        ({"labels": np.array([0.0, 1.0])}, "float64 labels"),
-        ({"labels": np.array([0, 2])}, "classes from 0 to 2, not 0 to 1"),
-        ({"predictions": np.array([-1, 0])}, "classes from -1 to 1"),
-        ({"probabilities": np.zeros((2, 3))}, "probabilities of shape \\(2, 3\\)"),
-    ],
-)
-def test_arrays_of_another_form_are_refused(changes, message):
-    with pytest.raises(ArtifactError, match=rf"mistakes/test\.npz .*{message}"):
-        artifacts.read_output(archive(mistakes__test_dot_npz=npz(**changes)))
-
-
 class Harmful:
     """Unpickled, it would write a file."""
 

@@ -2,27 +2,13 @@ import numpy as np
 import pytest
 
 from helpers import plots
-
-NAMES = ["airplane", "automobile", "cat"]
-CALIBRATION = {
-    "expected_error": 0.0612,
-    "expected_error_by_chance": 0.021,
-    "bins": [
-        {"low": 0.3, "high": 0.4, "count": 2, "confidence": 0.36, "accuracy": 0.5, "accuracy_interval": [0.09, 0.91]},
-        {"low": 0.9, "high": 1.0, "count": 1234, "confidence": 0.97, "accuracy": 1.0, "accuracy_interval": [0.99, 1]},
-    ],
-}
+from tests.helpers.plots.examples import CALIBRATION, NAMES
 
 
 def test_the_matrix_shows_its_counts_and_how_many_are_right(texts):
     figure = plots.confusion_matrix([[1200, 3, 0], [0, 7, 0], [0, 0, 0]], NAMES, title="T", source="s")
     assert {"1,200", "3", "7"} <= set(texts(figure))
     assert figure.get_suptitle() == "T (1,207 of 1,210 right)"
-
-
-def test_a_matrix_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"shape \(2, 2\); 3 class names need \(3, 3\)"):
-        plots.confusion_matrix(np.eye(2), NAMES, title="T", source="s")
 
 
 def test_the_matrix_shows_the_share_of_each_class_that_is_right_and_nothing_for_a_class_without_images(texts):
@@ -66,8 +52,3 @@ def test_nothing_above_the_calibration_is_cut_off():
 def test_calibration_names_its_error_and_that_of_chance():
     figure = plots.calibration(CALIBRATION, title="T", source="s")
     assert figure.get_suptitle() == "T (error 6.1%, 2.1% expected by chance)"
-
-
-def test_a_calibration_without_bins_is_refused():
-    with pytest.raises(ValueError, match="at least one bin with images"):
-        plots.calibration({**CALIBRATION, "bins": []}, title="T", source="s")

@@ -7,20 +7,10 @@ from matplotlib.figure import Figure
 from helpers import plots
 from helpers.aws.artifacts import Mistakes
 from helpers.plots import style
+from tests.helpers.plots.examples import IMAGES, MISTAKES, NAMES
 
-NAMES = ["airplane", "automobile", "cat"]
-IMAGES = np.arange(5 * 8 * 8 * 3, dtype=np.uint8).reshape(5, 8, 8, 3)
 LABELS = np.array([0, 0, 2, 0, 2])
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-MISTAKES = Mistakes(
-    images=IMAGES[:2],
-    indices=np.array([7, 3]),
-    labels=np.array([0, 2]),
-    predictions=np.array([2, 1]),
-    probabilities=np.array([[0.1, 0.1, 0.8], [0.1, 0.6, 0.3]]),
-    count=2,
-    image_count=50,
-)
 NO_MISTAKES = dataclasses.replace(
     MISTAKES,
     **{name: getattr(MISTAKES, name)[:0] for name in ("images", "indices", "labels", "predictions", "probabilities")},
@@ -57,11 +47,6 @@ def test_predictions_list_the_most_probable_first_and_mark_a_wrong_one(texts):
     assert title.get_color() == style.ORANGE
     colours = [[bar.get_facecolor() for bar in axis.patches] for axis in (first, second)]
     assert colours[0][0] != colours[1][0] and colours[0][1] == colours[1][1]
-
-
-def test_probabilities_of_another_number_of_classes_are_refused():
-    with pytest.raises(ValueError, match="as many class names as columns"):
-        plots.predictions(IMAGES[:2], ["a", "b"], PROBABILITIES, NAMES[:2], title="T", source="s")
 
 
 @pytest.mark.parametrize("count", [1, 3])

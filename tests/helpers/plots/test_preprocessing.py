@@ -37,10 +37,3 @@ def test_each_kind_of_preprocessing_has_both_accuracies(images, texts):
     figure = plots.preprocessing(images, MEASURED, title="T", source="s")
     assert {"right", "scaled to 0–1", "98.0%", "12.5%", "70.0%"} <= set(texts(figure))
     assert sorted(bar.get_width() for bar in figure.axes[2].patches) == [0.125, 0.7, 0.98, 0.98]
-
-
-def test_nothing_to_show_is_refused(images):
-    with pytest.raises(ValueError, match="at least one image"):
-        plots.preprocessing(images[:0], MEASURED, title="T", source="s")
-    with pytest.raises(ValueError, match="one kind of preprocessing"):
-        plots.preprocessing(images, {}, title="T", source="s")

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from helpers import plots
 from helpers.plots.style import ORANGE
@@ -31,13 +30,6 @@ def test_private_signs_and_no_others_are_framed(texts):
     assert {"ann", "bob", *NAMES} <= set(texts(figure))
 
 
-def test_pictures_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="images: 2, users: 1"):
-        plots.user_signs(PICTURES, ["ann"], NAMES, private={}, title="T", source="s")
-    with pytest.raises(ValueError, match="images: 3, class_names: 2"):
-        plots.user_signs(PICTURES, ["ann", "bob"], NAMES[:2], private={}, title="T", source="s")
-
-
 def test_the_gain_is_counted_by_user_and_named_with_its_interval(texts):
     figure = plots.personal_gain(STRENGTHS, COMPARISON, chosen=1.0, title="T", source="s")
     assert " ".join(figure.get_suptitle().split()) == "T (+7.5 points, 95% interval -1.0 to +15.0)"
@@ -54,9 +46,3 @@ def test_nobody_gaining_is_a_picture_too(texts):
     nothing = {"gains": [0, 0, 0], "difference": 0.0, "difference_interval": [0.0, 0.0]}
     figure = plots.personal_gain(STRENGTHS, nothing, chosen=10.0, title="T", source="s")
     assert [bar.get_height() for bar in figure.axes[1].patches] == [0, 3, 0]
-
-
-@pytest.mark.parametrize("wrong", [{**STRENGTHS, "difference": []}, {**STRENGTHS, "strength": [1.0]}])
-def test_lists_of_other_lengths_are_refused(wrong):
-    with pytest.raises(ValueError, match="lists of one length"):
-        plots.personal_gain(wrong, COMPARISON, chosen=1.0, title="T", source="s")

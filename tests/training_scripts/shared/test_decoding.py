@@ -15,8 +15,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from helpers import endpoint, images, s3
-from helpers.sources import folders
+from helpers import endpoint, s3
+from helpers.sources import folders, image_files
 from shared import decoding, exporting
 
 SIZE = 16
@@ -40,7 +40,7 @@ def png(depth, color, rows, *, width=50, height=30, before=b"", after=b""):
     """Write a PNG of a kind that Pillow does not write."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     middle = before + chunk(b"IDAT", zlib.compress(rows)) + after
-    return images.PNG + chunk(b"IHDR", header) + middle + chunk(b"IEND", b"")
+    return image_files.PNG + chunk(b"IHDR", header) + middle + chunk(b"IEND", b"")
 
 
 def noise(bits, channels):
@@ -54,7 +54,7 @@ def interlaced():
     rows = (row for x, y, right, down in passes for row in SMOOTH[y::down, x::right])
     data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     return (
-        images.PNG
+        image_files.PNG
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 50, 30, 8, 2, 0, 0, 1))
         + chunk(b"IDAT", data)
         + chunk(b"IEND", b"")
@@ -131,8 +131,8 @@ REFUSED = {
         (b"no image", "is not an image; models read JPEG and PNG files"),
         (file(PHOTO, "JPEG")[:500], "broken"),
         (file(PHOTO, "PNG")[:500], "broken"),
-        (images.PNG, "broken"),
-        (images.JPEG, "broken"),
+        (image_files.PNG, "broken"),
+        (image_files.JPEG, "broken"),
     ],
     "more than 25,000,000 pixels": [
         (
@@ -185,7 +185,7 @@ def test_a_file_gives_the_same_pixels_on_both_sides(served, tmp_path, row):
 def test_without_scaling_the_pixels_are_equal(row):
     for content in READ[row]:
         decoded = decoding.decode(tf.constant(content), 0, height=30, width=50)
-        assert np.array_equal(decoded, np.asarray(images.read(content)))
+        assert np.array_equal(decoded, np.asarray(image_files.read(content)))
 
 
 def test_each_orientation_is_undone(served):
@@ -206,7 +206,7 @@ def test_each_orientation_is_undone(served):
         for little in (True, False):
             content = exif(orientation, little=little, image=Image.fromarray(pixels), form="PNG")
             assert np.array_equal(served(content)[0], bright), orientation
-            assert np.array_equal(images.read(content), bright), orientation
+            assert np.array_equal(image_files.read(content), bright), orientation
 
 
 @pytest.mark.parametrize("row", REFUSED)
@@ -230,8 +230,8 @@ def test_the_page_about_data_has_exactly_these_rows(project):
 
 
 def test_both_sides_have_one_limit_and_know_the_same_formats():
-    assert images.MAX_PIXELS == decoding.MAX_PIXELS
-    assert images.OTHER_FORMATS == decoding.OTHER_FORMATS
+    assert image_files.MAX_PIXELS == decoding.MAX_PIXELS
+    assert image_files.OTHER_FORMATS == decoding.OTHER_FORMATS
 
 
 def test_both_sides_read_malformed_exif_data_alike():
@@ -248,7 +248,7 @@ def test_both_sides_read_malformed_exif_data_alike():
         for _ in range(RANDOM.integers(0, 4)):
             content[RANDOM.integers(8, 110)] = RANDOM.choice([0, 1, 2, 3, 6, 255, RANDOM.integers(256)])
         content = bytes(content)[: RANDOM.integers(9, 130) if number % 5 == 0 else None]
-        expected = images.read_orientation(content)
+        expected = image_files.read_orientation(content)
         found.add(expected)
         assert in_graph(content) == expected, content[:130].hex()
     assert found == set(range(1, 9))
@@ -270,7 +270,7 @@ def deployed(connection, model, tmp_path):
 @pytest.mark.slow
 def test_models_share_a_graph_in_the_emulator(connection, deployed):
     content = exif(6)
-    trained = np.asarray(images.read(content, size=(SIZE, SIZE)))
+    trained = np.asarray(image_files.read(content, size=(SIZE, SIZE)))
     group = f"/aws/sagemaker/Endpoints/{deployed.name}"
 
     def ask(target_model):
