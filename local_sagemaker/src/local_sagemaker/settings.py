@@ -80,6 +80,11 @@ def max_tensor_dimensions() -> int:
     return int(_number("MAX_TENSOR_DIMENSIONS", 16, os.environ))
 
 
+def max_handler_bytes() -> int:
+    """Return how long a request of a model's ``inference.py`` may be: ``LOCAL_SAGEMAKER_MAX_HANDLER_BYTES``."""
+    return int(_number("MAX_HANDLER_BYTES", 512 * MEBIBYTE, os.environ))
+
+
 def _number(name: str, default: float, environment: Mapping[str, str]) -> float:
     text = environment.get(f"LOCAL_SAGEMAKER_{name}")
     if text is None:

@@ -38,10 +38,10 @@ def test_custom_attributes_are_read_as_by_awss_container(attributes, version, me
 
 def test_the_rest_uri_holds_name_version_and_method():
     plain = Invocation("m", b"")
-    ports = {"rest_port": 8501, "grpc_port": 9000, "timeout": 55}
-    assert plain.context("m", **ports)["rest_uri"] == "http://localhost:8501/v1/models/m:predict"
+    ports = {"rest_address": "http://localhost:8501/secret", "grpc_port": 9000, "timeout": 55}
+    assert plain.context("m", **ports)["rest_uri"] == "http://localhost:8501/secret/v1/models/m:predict"
     chosen = Invocation("m", b"", custom_attributes="tfs-model-version=2,tfs-method=classify")
-    assert chosen.context("m", **ports)["rest_uri"] == "http://localhost:8501/v1/models/m/versions/2:classify"
+    assert chosen.context("m", **ports)["rest_uri"] == "http://localhost:8501/secret/v1/models/m/versions/2:classify"
 
 
 def test_an_error_answer_can_hold_any_text():

@@ -1,6 +1,7 @@
 import asyncio
 import http.client
 import json
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,10 +16,11 @@ def ask():
     async def predict(name: str, version: str | None, method: str, body: bytes) -> Answer:
         return Answer(200, json.dumps([name, version, method, len(body)]).encode())
 
-    def ask(method: str, path: str, body: bytes = b"", host: str = "") -> tuple[int, object]:
-        def call(port: int) -> tuple[int, object]:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request(method, path, body, {"Host": host.format(port=port) or f"127.0.0.1:{port}"})
+    def ask(method: str, path: str, body: bytes = b"", *, secret: str | None = None, **headers: str):
+        def call(address: str) -> tuple[int, object]:
+            parts = urlsplit(address)
+            connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)
+            connection.request(method, (parts.path if secret is None else secret) + path, body, headers)
             response = connection.getresponse()
             answer = response.status, json.loads(response.read())
             connection.close()
@@ -28,7 +30,7 @@ def ask():
             api = ServingApi(predict, lambda *asked: Answer(200, json.dumps(asked).encode()))
             await asyncio.gather(api.start(), api.start())
             try:
-                return await asyncio.to_thread(call, api.port)
+                return await asyncio.to_thread(call, api.address)
             finally:
                 await api.close()
 
@@ -54,6 +56,15 @@ def test_other_calls_are_malformed(ask, call):
     assert ask(*call) == (400, {"error": f"Malformed request: {call[0]} {call[1]}"})
 
 
-def test_the_loopback_address_is_the_only_host(ask):
-    assert ask("GET", "/v1/models/m", host="localhost:{port}")[0] == 200
-    assert ask("GET", "/v1/models/m", host="evil.example:{port}")[0] == 403
+@pytest.mark.parametrize("secret", ["", "/", "/guess"])
+def test_who_was_not_told_the_address_is_refused_before_the_body_is_sent(ask, secret):
+    assert ask("GET", "/v1/models/m", secret=secret)[0] == 403
+    assert ask("POST", "/v1/models/m:predict", **{"Content-Length": "1000000"}, secret=secret)[0] == 403
+
+
+def test_a_body_over_the_limit_is_refused(ask, monkeypatch):
+    monkeypatch.setenv("LOCAL_SAGEMAKER_MAX_HANDLER_BYTES", "10")
+    assert ask("POST", "/v1/models/m:predict", bytes(10))[0] == 200
+    assert ask("POST", "/v1/models/m:predict", bytes(11))[0] == 413
+    assert ask("POST", "/v1/models/m:predict", **{"Content-Length": "11"})[0] == 413  # unread
+    assert ask("POST", "/v1/models/m:predict", iter([bytes(11)]))[0] == 413  # in chunks

@@ -138,12 +138,12 @@ class Invocation:
         if self.target is not None and not _MODEL_NAME.fullmatch(self.target):
             raise RefusedError("invalid tfs-model-name")
 
-    def context(self, model: str, *, rest_port: int, grpc_port: int, timeout: int) -> dict[str, Any]:
+    def context(self, model: str, *, rest_address: str, grpc_port: int, timeout: int) -> dict[str, Any]:
         """Return the fields of a handler's context.
 
         Args:
             model: Name of the model in TensorFlow Serving's REST API.
-            rest_port: Port of that API.
+            rest_address: What the addresses of that API begin with.
             grpc_port: Port of the gRPC API, which nothing answers here.
             timeout: Seconds that a request of the handler may take.
         """
@@ -152,7 +152,7 @@ class Invocation:
             "model_name": model,
             "model_version": self.version,
             "method": self.method,
-            "rest_uri": f"http://localhost:{rest_port}/v1/models/{model}{version}:{self.method or 'predict'}",
+            "rest_uri": f"{rest_address}/v1/models/{model}{version}:{self.method or 'predict'}",
             "grpc_port": grpc_port,
             "channel": None,
             "custom_attributes": self.custom_attributes,

@@ -280,7 +280,7 @@ class LoadedModels:
         named = call.target if bundle.single else bundle.name
         context = call.context(
             named or bundle.default,
-            rest_port=self._api.port,
+            rest_address=self._api.address,
             grpc_port=self._api.grpc_port,
             timeout=self._handler_seconds,
         )
