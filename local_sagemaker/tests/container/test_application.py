@@ -1,7 +1,9 @@
 import contextlib
 import http.client
 import json
+import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -85,6 +87,19 @@ def test_more_models_than_the_memory_holds(start_container, models, engine):
     assert answer["error"].startswith("Memory exhausted: ")
     client.call("DELETE", "/models/a")
     assert client.load("b", models / "heavy")[0] == 200
+
+
+def test_more_models_than_files_can_be_open(client, models):
+    assert client.load("a", models / "linear")[0] == 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) * 5 // 4, hard))
+    try:
+        status, answer = client.load("b", models / "linear")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert status == 507
+    assert answer["error"].startswith("Memory exhausted: ")
+    assert client.load("b", models / "linear")[0] == 200
 
 
 def test_a_damaged_saved_model_cannot_be_loaded_and_leaves_nothing(client, tmp_path):

@@ -15,6 +15,7 @@ This is AWS's TensorFlow Serving container 2.20. The rules of its own code, besi
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -40,7 +41,7 @@ from local_sagemaker.container.invocations import (
 from local_sagemaker.container.json_quotes import quote
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.loader import Loader
-from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError
+from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError, check_descriptors
 from local_sagemaker.container.predict_requests import read_exactly
 from local_sagemaker.container.servables import Servable, UnloadedError
 from local_sagemaker.container.serving_api import ServingApi
@@ -321,6 +322,7 @@ class LoadedModels:
     async def _load(self, bundle: Bundle, folder: Path, found: dict[str, dict[int, Path]]) -> None:
         """Load all versions of all models, and start their handler; or leave nothing."""
         try:
+            check_descriptors()
             for name, each in found.items():
                 for version, path in each.items():
                     place = Place(bundle.name, name, version)
@@ -420,7 +422,7 @@ async def _end_replacement(model: LoadedModel) -> None:
 
 
 def _load_error(name: str, error: Exception, accept: str) -> Answer:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):
         reason = str(error) or f"not enough memory to load {name}"
         return error_answer(507, f"Memory exhausted: {reason}")
     logger.warning("loading %s failed: %s: %s", name, type(error).__name__, error)

@@ -1,11 +1,25 @@
 """The memory of a container: what each of its models counts, and whether there is room for another."""
 
 import asyncio
+import os
+import resource
 from collections.abc import Hashable
 
 
 class NoRoomError(MemoryError):
-    """So much memory is not free; the message tells how much is."""
+    """So much memory is not free, or too few files can be opened; the message tells what is."""
+
+
+def check_descriptors() -> None:
+    """Refuse another model where most files that the process may open are open: each holds some, and calls need theirs.
+
+    Raises:
+        NoRoomError: If fewer than 256 can be opened, or a quarter of all.
+    """
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    used = len(os.listdir("/dev/fd"))
+    if used > most - min(most // 4, 256):
+        raise NoRoomError(f"{used:,} of {most:,} files are open.")
 
 
 class MemoryBudget:

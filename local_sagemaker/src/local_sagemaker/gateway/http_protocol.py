@@ -14,7 +14,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0
 def limited(settings: Settings) -> type[HttpToolsProtocol]:
     """Return uvicorn's protocol with the limits of a server."""
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    most = min(settings.max_connections, most_files // 2)  # the server has other files to open
+    most = min(settings.max_connections, most_files // 3)  # a call has one to a container, too; the rest is for files
 
     class Limited(HttpToolsProtocol):
         """A connection; uvicorn and its parser call the methods."""
@@ -38,10 +38,7 @@ def limited(settings: Settings) -> type[HttpToolsProtocol]:
             self._head_bytes += self._of_head
             super().data_received(data)
             if self._in_head and self._head_bytes > settings.max_head_bytes and not self.transport.is_closing():
-                answer = (
-                    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-                )
-                self.transport.write(answer)
+                self.transport.write(_TOO_LARGE)
                 self.transport.close()
 
         def on_message_begin(self) -> None:
