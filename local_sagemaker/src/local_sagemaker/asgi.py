@@ -1,6 +1,6 @@
 """Whole requests and responses over ASGI, for the server and the container alike."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 
@@ -8,9 +8,15 @@ async def read_body(receive: Callable[[], Awaitable[Any]], *, limit: int | None 
     """Read a whole request body.
 
     Raises:
+        ConnectionResetError: If the client goes away.
         OverflowError: If it is longer than the limit, in bytes.
     """
-    chunks, size = [], 0
+    return b"".join([part async for part in body_parts(receive, limit=limit)])
+
+
+async def body_parts(receive: Callable[[], Awaitable[Any]], *, limit: int | None = None) -> AsyncIterator[bytes]:
+    """Yield the parts of a request body as they come; the errors are those of ``read_body``."""
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -19,9 +25,9 @@ async def read_body(receive: Callable[[], Awaitable[Any]], *, limit: int | None 
         size += len(chunk)
         if limit is not None and size > limit:
             raise OverflowError(f"The request body is longer than {limit:,} bytes.")
-        chunks.append(chunk)
+        yield chunk
         if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return
 
 
 async def send_response(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -5,12 +5,14 @@ SageMaker's own actions and the runtime are answered here, everything else by mo
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
+import hashlib
 import logging
 import os
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from urllib.parse import parse_qs, unquote
 from moto import __version__ as MOTO
 
 from local_sagemaker.actions import Actions, accepted_fields
-from local_sagemaker.asgi import read_body, send_response
+from local_sagemaker.asgi import body_parts, read_body, send_response
 from local_sagemaker.clients import client_environment
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import error_documents, payloads, signing
@@ -31,8 +33,9 @@ from local_sagemaker.services.journal import SERVICES as JOURNAL_SERVICES
 from local_sagemaker.services.journal import Journal
 from local_sagemaker.services.log_store import LogStore
 from local_sagemaker.services.metrics import Metrics
-from local_sagemaker.services.objects import Objects
-from local_sagemaker.settings import HOST, Settings
+from local_sagemaker.services.objects import Objects, brings_object, sync
+from local_sagemaker.services.s3_documents import Upload
+from local_sagemaker.settings import HOST, MEBIBYTE, Settings
 from local_sagemaker.training.training_jobs import TrainingJobs
 
 logger = logging.getLogger(__name__)
@@ -128,16 +131,20 @@ class Server:
             buckets.check_form(request.method, request.path, headers)
             runtime = request.path.startswith("/endpoints/") and request.path.endswith("/invocations")
             limit = self._settings.max_invocation_bytes if runtime else self._settings.max_request_bytes
-            check_body = signing.check_head(
+            access, check_body = signing.check_head(
                 method=request.method,
                 path=request.path,
                 query=request.query,
                 headers=headers,
                 credentials=self._credentials,
             )
-            body = await self._body(headers, receive, send, limit)
-            request = _Request(request.method, request.path, request.query, headers, body)
-            access = check_body(body)
+            with self._room(headers, limit):
+                if access.service == "s3" and brings_object(request.method, request.path, *_without_signature(request)):
+                    parts = body_parts(receive, limit=limit)
+                    await _pass_on(send, await self._upload(request, access, check_body, parts))
+                    return
+                request = dataclasses.replace(request, body=await read_body(receive, limit=limit))
+            check_body(hashlib.sha256(request.body).hexdigest())
             if self._transcript:
                 self._transcript.add(request, access.service, region=access.region)
             if access.service == "sagemaker" and runtime:
@@ -154,7 +161,9 @@ class Server:
             logger.exception("%s %s", request.method, request.path)
             await _send_error(send, _unexpected(error, request, self._settings.home), headers)
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive, send: Send, limit: int) -> bytes:
+    @contextlib.contextmanager
+    def _room(self, headers: Mapping[str, str], limit: int) -> Iterator[None]:
+        """Count a body among those that are being taken, or refuse it."""
         too_large = ServiceError(
             "ValidationError", f"The request body is larger than the limit of {limit:,} bytes.", status=413
         )
@@ -168,11 +177,38 @@ class Server:
             raise ServiceError("SlowDown", "The server is taking too many bodies. Try again.", status=503)
         self._waiting_bytes += expected
         try:
-            return await read_body(receive, limit=limit)
+            yield
         except OverflowError:
             raise too_large from None
         finally:
             self._waiting_bytes -= expected
+
+    async def _upload(
+        self, request: _Request, access: signing.Scope, check_body: Callable[[str], None], parts: AsyncIterator[bytes]
+    ) -> aws_services.Response:
+        """Write the body of an object to disk while it comes, and let moto answer once it is checked and all there."""
+        query, headers = _without_signature(request)
+        with self._objects.upload() as (upload, file):
+            payload = payloads.Payload(headers, file.write)
+            waiting = bytearray()
+            async for part in parts:
+                waiting += part
+                if len(waiting) >= MEBIBYTE:
+                    await asyncio.to_thread(payload.feed, bytes(waiting))
+                    waiting.clear()
+
+            def finish() -> aws_services.Response:
+                payload.feed(bytes(waiting))
+                check_body(payload.sha256)
+                if self._transcript:
+                    whole = dataclasses.replace(request, body=b"..." if payload.size else b"")
+                    self._transcript.add(whole, access.service, region=access.region)
+                taken = _Request(request.method, request.path, query, payload.finish(), b"")
+                upload.etag = payload.md5
+                sync(file)
+                return self._s3(taken, access, upload)
+
+            return await asyncio.to_thread(finish)
 
     async def _act(self, request: _Request, region: str, send: Send) -> None:
         target = request.headers.get("x-amz-target", "")
@@ -220,9 +256,7 @@ class Server:
         if service == "monitoring":
             self._metrics.flush()
         answer = self._s3 if service == "s3" else self._journaled
-        response = await asyncio.to_thread(answer, request, access)
-        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-        await send({"type": "http.response.body", "body": response.body})
+        await _pass_on(send, await asyncio.to_thread(answer, request, access))
 
     def _journaled(self, request: _Request, access: signing.Scope) -> aws_services.Response:
         submit = self._journal.submit if access.service in JOURNAL_SERVICES else aws_services.send_request
@@ -231,11 +265,12 @@ class Server:
             self._logs.forget_deleted()
         return response
 
-    def _s3(self, request: _Request, access: signing.Scope) -> aws_services.Response:
-        query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
-        query, given = payloads.split_headers(query)
+    def _s3(self, request: _Request, access: signing.Scope, upload: Upload | None = None) -> aws_services.Response:
+        query, headers = _without_signature(request)
         buckets.check_supported(request.method, request.path, query)
-        headers, body = payloads.decode(request.method, query, {**request.headers, **given}, request.body)
+        body = request.body
+        if upload is None:  # else its body was decoded while it came
+            headers, body = payloads.decode(request.method, query, headers, body)
         parts: dict[str, Any] = {"method": request.method, "path": request.path, "query": query, "body": body}
         if request.method in ("GET", "HEAD"):
             with contextlib.suppress(FileNotFoundError):
@@ -246,10 +281,25 @@ class Server:
             with self._objects.lock:
                 return aws_services.send_request("s3", headers=headers, region=access.region, **parts)
         with self._objects.lock:
-            response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+            with upload.given_to_moto() if upload else contextlib.nullcontext():
+                response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
             if response.status < 300:  # on disk before the client hears of it
-                self._objects.after_request(headers=headers, region=access.region, **parts)
+                self._objects.after_request(headers=headers, region=access.region, upload=upload, **parts)
+            elif upload:
+                self._objects.undo(request.path)
         return buckets.without_version(response, request.path)
+
+
+async def _pass_on(send: Send, response: aws_services.Response) -> None:
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def _without_signature(request: _Request) -> tuple[str, dict[str, str]]:
+    """Return the query and the headers of a request to S3 as if it had not been presigned."""
+    query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
+    query, given = payloads.split_headers(query)
+    return query, {**request.headers, **given}
 
 
 def _open_transcript(settings: Settings) -> Any:

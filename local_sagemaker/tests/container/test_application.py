@@ -1,7 +1,6 @@
 import contextlib
 import http.client
 import json
-import os
 import re
 import resource
 import signal
@@ -9,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -92,7 +92,7 @@ def test_more_models_than_the_memory_holds(start_container, models, engine):
 def test_more_models_than_files_can_be_open(client, models):
     assert client.load("a", models / "linear")[0] == 200
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) * 5 // 4, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) * 5 // 4, hard))
     try:
         status, answer = client.load("b", models / "linear")
     finally:

@@ -1,5 +1,10 @@
+import base64
 import io
+import random
+import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -157,3 +162,41 @@ def test_settings_that_moto_cannot_read_are_refused_by_name(service, call):
     key = {"Key": "k"} if "object" in call else {}
     with pytest.raises(ClientError, match="NotImplemented"):
         getattr(service.s3, call)(Bucket=bucket, **key)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is only there")
+def test_a_large_upload_is_never_in_memory_whole(service):
+    bucket, content = service.buckets.create(), random.randbytes(64 * MEBIBYTE)
+    service.s3.put_object(Bucket=bucket, Key="small", Body=b"x")
+    process = Path("/proc", str(service.status.pid))
+    (process / "clear_refs").write_text("5")  # the peak is what is used now
+    before = peak(process)
+    service.s3.put_object(Bucket=bucket, Key="large", Body=content)
+    assert peak(process) - before < 24 * MEBIBYTE
+    upload = service.s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    service.s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=content)
+    assert peak(process) - before < 24 * MEBIBYTE
+    assert body(service, bucket, "large") == content
+
+
+def peak(process):
+    return int(re.search(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())[1]) * 1024
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        ({"ContentMD5": base64.b64encode(bytes(16)).decode()}, "BadDigest"),
+        ({"Tagging": "aws:mine=1"}, "InvalidTag"),  # moto has made the object by then
+        ({"IfNoneMatch": "*"}, "PreconditionFailed"),
+    ],
+)
+def test_an_upload_that_is_refused_leaves_what_was_there(service, refused, code):
+    bucket = service.buckets.create()
+    service.s3.put_object(Bucket=bucket, Key="k", Body=b"old")
+    before = files(service)
+    with pytest.raises(ClientError) as failure:
+        service.s3.put_object(Bucket=bucket, Key="k", Body=b"new", **refused)
+    assert failure.value.response["Error"]["Code"] == code
+    assert body(service, bucket, "k") == b"old"
+    assert files(service) == before

@@ -1,9 +1,9 @@
 """The memory of a container: what each of its models counts, and whether there is room for another."""
 
 import asyncio
-import os
 import resource
 from collections.abc import Hashable
+from pathlib import Path
 
 
 class NoRoomError(MemoryError):
@@ -17,7 +17,7 @@ def check_descriptors() -> None:
         NoRoomError: If fewer than 256 can be opened, or a quarter of all.
     """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    used = len(os.listdir("/dev/fd"))
+    used = len(list(Path("/dev/fd").iterdir()))
     if used > most - min(most // 4, 256):
         raise NoRoomError(f"{used:,} of {most:,} files are open.")
 

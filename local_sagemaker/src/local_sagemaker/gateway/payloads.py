@@ -3,8 +3,11 @@
 import base64
 import binascii
 import hashlib
+import io
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 from awscrt import checksums
@@ -12,6 +15,8 @@ from awscrt import checksums
 from local_sagemaker.errors import ServiceError
 
 _TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+_BREAK = b"\r\n"
+_MAX_LINE_BYTES = 16 * 1024  # of a chunk's head, and of the trailer
 
 
 def split_headers(query: str) -> tuple[str, dict[str, str]]:
@@ -39,58 +44,171 @@ def decode(method: str, query: str, headers: Mapping[str, str], body: bytes) -> 
     Raises:
         ServiceError: If the chunks are malformed, or a checksum or the length is not the bytes' own.
     """
-    fields = dict(headers)
-    declared = fields.get("x-amz-content-sha256", "")
-    if declared.startswith("STREAMING-") and declared != _TRAILER:
-        raise ServiceError(
-            "NotImplemented", f"local_sagemaker does not read {declared} bodies. Turn chunk signing off.", status=501
-        )
-    if declared == _TRAILER:
-        body, trailer = _without_chunks(body)
-        promised = fields.pop("x-amz-trailer", "").lower()
-        if set(trailer) != ({promised} if promised else set()):
-            raise ServiceError("MalformedTrailerError", "The trailer is not the one that x-amz-trailer names.")
-        if fields.pop("x-amz-decoded-content-length", str(len(body))) != str(len(body)):
-            message = "You did not provide the number of bytes specified by the x-amz-decoded-content-length header."
-            raise ServiceError("IncompleteBody", message)
-        fields |= trailer | {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-        encodings = [item.strip() for item in fields.pop("content-encoding", "").split(",")]
-        kept = ", ".join(item for item in encodings if item and item != "aws-chunked")
-        fields |= {"content-encoding": kept} if kept else {}
-    if not (method == "POST" and "uploadId=" in query):  # completing an upload states the checksum of the object
-        _check(fields, body)
-    return fields, body
+    # Completing an upload states the checksum of the object.
+    decoded = io.BytesIO()
+    payload = Payload(headers, decoded.write, check=not (method == "POST" and "uploadId=" in query))
+    payload.feed(body)
+    return payload.finish(), decoded.getvalue()
 
 
-def _without_chunks(body: bytes) -> tuple[bytes, dict[str, str]]:
-    data, position = bytearray(), 0
-    try:
-        while True:
-            end = body.index(b"\r\n", position)
-            size = int(body[position:end], 16)
-            if size < 0 or end + 2 + size > len(body):
-                raise ValueError(size)
-            position = end + 2
-            if size == 0:
+class Payload:
+    """A body that is decoded and checked while it comes.
+
+    Attributes:
+        size: How many bytes it has so far, without chunks and trailer.
+    """
+
+    def __init__(self, headers: Mapping[str, str], write: Callable[[bytes], object], *, check: bool = True) -> None:
+        """Begin a body.
+
+        Args:
+            headers: Headers of a verified request, names in lower case.
+            write: What takes the bytes without chunks and trailer.
+            check: Whether what the headers say of checksums is said of this body.
+
+        Raises:
+            ServiceError: If the body comes in a form that is not read here.
+        """
+        self._fields = dict(headers)
+        declared = headers.get("x-amz-content-sha256", "")
+        if declared.startswith("STREAMING-") and declared != _TRAILER:
+            raise ServiceError(
+                "NotImplemented",
+                f"local_sagemaker does not read {declared} bodies. Turn chunk signing off.",
+                status=501,
+            )
+        self.size = 0
+        self._write = write
+        self._sent = hashlib.sha256()
+        self._promised = headers.get("x-amz-trailer", "").lower() if declared == _TRAILER else ""
+        self._wanted = f"x-amz-checksum-{headers.get('x-amz-sdk-checksum-algorithm', '').lower()}"
+        names = {*headers, self._promised, self._wanted, "content-md5"} if check else set()
+        self._checksums: dict[str, Any] = {name: _ALGORITHMS[name]() for name in names & _ALGORITHMS.keys()}
+        self._chunks = _Chunks(self._take) if declared == _TRAILER else None
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the bytes as they were sent, in hexadecimal digits."""
+        return self._sent.hexdigest()
+
+    @property
+    def md5(self) -> str:
+        """Hash of the bytes without chunks and trailer, in hexadecimal digits."""
+        return str(self._checksums["content-md5"].hexdigest())
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ServiceError: If the chunks are malformed.
+        """
+        self._sent.update(data)
+        (self._chunks.feed if self._chunks else self._take)(data)
+
+    def finish(self) -> dict[str, str]:
+        """End the body and return the headers of a request that has it without chunks and trailer.
+
+        Raises:
+            ServiceError: If something is missing, or a checksum or the length is not the bytes' own.
+        """
+        fields = self._fields
+        if self._chunks:
+            trailer = self._chunks.finish()
+            fields.pop("x-amz-trailer", "")
+            if set(trailer) != ({self._promised} if self._promised else set()):
+                raise ServiceError("MalformedTrailerError", "The trailer is not the one that x-amz-trailer names.")
+            if fields.pop("x-amz-decoded-content-length", str(self.size)) != str(self.size):
+                message = (
+                    "You did not provide the number of bytes specified by the x-amz-decoded-content-length header."
+                )
+                raise ServiceError("IncompleteBody", message)
+            fields |= trailer | {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+            encodings = [item.strip() for item in fields.pop("content-encoding", "").split(",")]
+            kept = ", ".join(item for item in encodings if item and item != "aws-chunked")
+            fields |= {"content-encoding": kept} if kept else {}
+        for name, checksum in self._checksums.items():
+            if name in fields and not _equal(fields[name], checksum.digest()):
+                what = "Content-MD5" if name == "content-md5" else name.removeprefix("x-amz-checksum-").upper()
+                raise ServiceError("BadDigest", f"The {what} you specified did not match the calculated checksum.")
+        if self._wanted in self._checksums:
+            fields[self._wanted] = base64.b64encode(self._checksums[self._wanted].digest()).decode()
+        return fields
+
+    def _take(self, data: bytes) -> None:
+        self.size += len(data)
+        for checksum in self._checksums.values():
+            checksum.update(data)
+        self._write(data)
+
+
+class _Chunks:
+    """Takes a chunked body apart while it comes."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._rest = b""
+        self._left = 0  # of the chunk, with the line break at its end
+        self._in_trailer = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        data = self._rest + data
+        position = 0
+        while not self._in_trailer:
+            if self._left > len(_BREAK):
+                part = data[position : position + self._left - len(_BREAK)]
+                self._write(part)
+                self._left -= len(part)
+                position += len(part)
+            if self._left > len(_BREAK) or len(data) - position < self._left:
                 break
-            data += body[position : position + size]
-            position += size
-            if body[position : position + 2] != b"\r\n":
-                raise ValueError(position)
-            position += 2
-        lines = [line for line in body[position:].decode("ascii").split("\r\n") if line]
-        trailer = dict(line.split(":", 1) for line in lines)
-    except (ValueError, UnicodeDecodeError):
-        raise ServiceError("IncompleteBody", "The body's chunks are malformed.") from None
-    return bytes(data), {name.strip().lower(): value.strip() for name, value in trailer.items()}
+            if self._left and data[position : position + len(_BREAK)] != _BREAK:
+                raise _malformed()
+            position += self._left
+            self._left = 0
+            end = data.find(_BREAK, position)
+            if end < 0:
+                break
+            try:
+                size = int(data[position:end], 16)
+            except ValueError:
+                raise _malformed() from None
+            if size < 0:
+                raise _malformed()
+            position = end + len(_BREAK)
+            self._left = size + len(_BREAK) if size else 0
+            self._in_trailer = size == 0
+        self._rest = data[position:]
+        if len(self._rest) > _MAX_LINE_BYTES:
+            raise _malformed()
+
+    def finish(self) -> dict[str, str]:
+        """Return the names and values of the trailer."""
+        if not self._in_trailer:
+            raise _malformed()
+        try:
+            lines = [line for line in self._rest.decode("ascii").split("\r\n") if line]
+            trailer = dict(line.split(":", 1) for line in lines)
+        except ValueError:
+            raise _malformed() from None
+        return {name.strip().lower(): value.strip() for name, value in trailer.items()}
 
 
-def _check(headers: Mapping[str, str], body: bytes) -> None:
-    for name, value in headers.items():
-        algorithm = _ALGORITHMS.get(name)
-        if algorithm and not _equal(value, algorithm(body)):
-            what = "Content-MD5" if name == "content-md5" else name.removeprefix("x-amz-checksum-").upper()
-            raise ServiceError("BadDigest", f"The {what} you specified did not match the calculated checksum.")
+class _Crc:
+    """A cyclic redundancy check, as ``hashlib`` has its hashes."""
+
+    def __init__(self, function: Callable[[bytes, int], int], size: int) -> None:
+        self._function, self._size, self._value = function, size, 0
+
+    def update(self, data: bytes) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def _malformed() -> ServiceError:
+    return ServiceError("IncompleteBody", "The body's chunks are malformed.")
 
 
 def _equal(text: str, digest: bytes) -> bool:
@@ -100,11 +218,11 @@ def _equal(text: str, digest: bytes) -> bool:
         return False
 
 
-_ALGORITHMS: dict[str, Callable[[bytes], bytes]] = {
-    "content-md5": lambda body: hashlib.md5(body, usedforsecurity=False).digest(),
-    "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
-    "x-amz-checksum-crc32c": lambda body: checksums.crc32c(body).to_bytes(4, "big"),
-    "x-amz-checksum-crc64nvme": lambda body: checksums.crc64nvme(body).to_bytes(8, "big"),
-    "x-amz-checksum-sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
-    "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
+_ALGORITHMS: dict[str, Callable[[], Any]] = {
+    "content-md5": partial(hashlib.md5, usedforsecurity=False),
+    "x-amz-checksum-crc32": lambda: _Crc(zlib.crc32, 4),
+    "x-amz-checksum-crc32c": lambda: _Crc(checksums.crc32c, 4),
+    "x-amz-checksum-crc64nvme": lambda: _Crc(checksums.crc64nvme, 8),
+    "x-amz-checksum-sha1": partial(hashlib.sha1, usedforsecurity=False),
+    "x-amz-checksum-sha256": hashlib.sha256,
 }

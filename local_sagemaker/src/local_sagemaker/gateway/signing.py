@@ -1,6 +1,5 @@
 """Verifies AWS signatures on incoming requests, with botocore's own signers."""
 
-import hashlib
 import hmac
 import json
 import os
@@ -44,10 +43,10 @@ class Scope:
 
 
 class _Signer(SigV4Auth):
-    """botocore's signer, which takes the body as it is; its own way there prepares the whole request for sending."""
+    """botocore's signer, which leaves the body's hash to us; its own way there prepares the whole request."""
 
     def payload(self, request: AWSRequest) -> str:
-        return hashlib.sha256(request.data).hexdigest()
+        return ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def load_credentials(home: Path) -> Credentials:
 
 def check_head(
     *, method: str, path: str, query: str, headers: Mapping[str, str], credentials: Credentials
-) -> Callable[[bytes], Scope]:
+) -> tuple[Scope, Callable[[str], None]]:
     """Check all of a request's signature that can be checked before its body is there.
 
     Args:
@@ -96,7 +95,8 @@ def check_head(
         credentials: The only credentials that may sign.
 
     Returns:
-        A function that takes the whole body, checks the rest, and returns the request's scope.
+        The request's scope, and a function that takes the SHA-256 of the whole body, in hexadecimal digits, and checks
+        the rest.
 
     Raises:
         ServiceError: Status 403, by this or the function that it returns, if the request is unsigned, wrongly signed,
@@ -108,7 +108,7 @@ def check_head(
         raise ServiceError("AccessDenied", f"The path {path!r} is not that of a signed request.", status=403)
     if "AWSAccessKeyId=" in query:
         signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
-        return lambda body: Scope("s3", DEFAULT_REGION)
+        return Scope("s3", DEFAULT_REGION), lambda sha256: None
     claim = _presigned_claim(query) or _header_claim(headers, query)
     if claim is None:
         raise ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
@@ -124,27 +124,26 @@ def check_head(
         if _ODD_SPACE.search(headers.get(name, "")):
             raise ServiceError("AccessDenied", f"The header {name} holds a control character.", status=403)
     declared = headers.get("x-amz-content-sha256", "") if claim.payload_hash is None else ""
-    states_body = bool(claim.payload_hash or declared)  # then the signature is of what it says of the body
+    states_body = claim.payload_hash or declared  # then the signature is of what it says of the body
     if states_body:
-        _check_signature(claim, method, path, headers, b"", credentials)
+        _check_signature(claim, method, path, headers, states_body, credentials)
 
-    def check_body(body: bytes) -> Scope:
+    def check_body(sha256: str) -> None:
         if not states_body:
-            _check_signature(claim, method, path, headers, body, credentials)
-        elif declared and not declared.startswith(("UNSIGNED", "STREAMING")):
-            actual = hashlib.sha256(body).hexdigest()
-            if not hmac.compare_digest(declared.encode(), actual.encode()):
-                message = "The body does not match x-amz-content-sha256."
-                raise ServiceError("XAmzContentSHA256Mismatch", message, status=403)
-        return Scope(claim.service, claim.region)
+            _check_signature(claim, method, path, headers, sha256, credentials)
+            return
+        is_hash = declared and not declared.startswith(("UNSIGNED", "STREAMING"))
+        if is_hash and not hmac.compare_digest(declared.encode(), sha256.encode()):
+            message = "The body does not match x-amz-content-sha256."
+            raise ServiceError("XAmzContentSHA256Mismatch", message, status=403)
 
-    return check_body
+    return Scope(claim.service, claim.region), check_body
 
 
 def _check_signature(
-    claim: _Claim, method: str, path: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
+    claim: _Claim, method: str, path: str, headers: Mapping[str, str], payload_hash: str, credentials: Credentials
 ) -> None:
-    signature = _signature(claim, method, path, headers, body, credentials)
+    signature = _signature(claim, method, path, headers, payload_hash, credentials)
     if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
         raise ServiceError(
             "SignatureDoesNotMatch",
@@ -221,16 +220,14 @@ def _check_time(claim: _Claim) -> None:
 
 
 def _signature(
-    claim: _Claim, method: str, path: str, headers: Mapping[str, str], body: bytes, credentials: Credentials
+    claim: _Claim, method: str, path: str, headers: Mapping[str, str], payload_hash: str, credentials: Credentials
 ) -> str:
     signer_type = S3SigV4Auth if claim.service == "s3" else _Signer
     signer = signer_type(credentials, claim.service, claim.region)
     url = f"http://{headers.get('host', '')}{path}" + (f"?{claim.query}" if claim.query else "")
     signed = {name: headers[name] for name in claim.signed_headers if name in headers}
-    request = AWSRequest(method=method, url=url, headers=signed, data=body)
+    request = AWSRequest(method=method, url=url, headers=signed, data=b"")
     request.context["timestamp"] = claim.timestamp
-    canonical = signer.canonical_request(request)
-    if claim.payload_hash:  # a presigned URL signs this text in the place of the body's hash
-        canonical = canonical.rpartition("\n")[0] + "\n" + claim.payload_hash
+    canonical = signer.canonical_request(request).rpartition("\n")[0] + "\n" + payload_hash
     signature: str = signer.signature(signer.string_to_sign(request, canonical), request)
     return signature

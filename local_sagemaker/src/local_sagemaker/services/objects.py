@@ -5,16 +5,17 @@ and synced. When the server starts, moto's keys and uploads are rebuilt from the
 are read on demand.
 """
 
+import contextlib
 import hashlib
 import io
 import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, unquote
 
 from defusedxml import ElementTree
@@ -23,7 +24,7 @@ from moto.s3.models import FakeKey
 from local_sagemaker.records import Records
 from local_sagemaker.services import aws_services, s3_documents
 from local_sagemaker.services.buckets import Buckets
-from local_sagemaker.services.s3_documents import DiskBuffer
+from local_sagemaker.services.s3_documents import DiskBuffer, Upload
 
 OBJECT, UPLOAD = "s3_object", "s3_upload"
 
@@ -45,6 +46,14 @@ class StoredObject:
     etag: str
 
 
+def brings_object(method: str, path: str, query: str, headers: Mapping[str, str]) -> bool:
+    """Return whether the body of a request to S3 is that of an object or of a part."""
+    names = parse_qs(query, keep_blank_values=True).keys() - {"x-id"}
+    _, _, key = path.lstrip("/").partition("/")
+    whole = names in (set(), {"uploadId", "partNumber"})
+    return method == "PUT" and key != "" and whole and "x-amz-copy-source" not in headers
+
+
 class Objects:
     """Keeps moto's S3 state on disk and lets the emulator read and write objects directly.
 
@@ -61,8 +70,27 @@ class Objects:
         folder.mkdir(parents=True, exist_ok=True)
         self._restore()
 
+    @contextlib.contextmanager
+    def upload(self) -> Iterator[tuple[Upload, BinaryIO]]:
+        """Open a file for an upload, which goes again unless the upload is given to ``after_request``."""
+        upload = Upload(self._folder / uuid.uuid4().hex)
+        try:
+            with upload.path.open("xb") as file:
+                yield upload, file
+        finally:
+            if not upload.is_kept:
+                upload.path.unlink(missing_ok=True)
+
     def after_request(
-        self, method: str, path: str, query: str, body: bytes, *, headers: dict[str, str], region: str
+        self,
+        method: str,
+        path: str,
+        query: str,
+        body: bytes,
+        *,
+        headers: dict[str, str],
+        region: str,
+        upload: Upload | None = None,
     ) -> None:
         """Write down what a successful S3 request changed.
 
@@ -73,6 +101,7 @@ class Objects:
             body: Request body; read for multi-object deletes and the settings of buckets.
             headers: Request headers, names in lower case.
             region: AWS Region of the request.
+            upload: Where the body of the request is, if it was given to moto.
 
         Raises:
             OSError: If it cannot be written; moto then has again what is on disk.
@@ -83,6 +112,8 @@ class Objects:
         bucket, _, key = unquote(path.lstrip("/")).partition("/")
         names = parse_qs(query, keep_blank_values=True)
         if key:
+            if upload:
+                upload.is_kept = True
             self._keep(bucket, key)
             if "uploads" in names or "uploadId" in names:
                 self._keep_uploads(bucket, key, names.get("uploadId", []))
@@ -92,6 +123,12 @@ class Objects:
                     self._keep(bucket, element.text)
         elif bucket:
             self._buckets.keep(bucket, method, query, body, headers=headers, region=region)
+
+    def undo(self, path: str) -> None:
+        """Have moto forget what a request for an object that it refused has changed nevertheless."""
+        bucket, _, key = unquote(path.lstrip("/")).partition("/")
+        if bucket in aws_services.s3_backend().buckets:
+            self._restore_object(f"{bucket}/{key}", self._records.get(OBJECT, f"{bucket}/{key}"))
 
     def put(self, bucket: str, key: str, source: Path) -> None:
         """Store a file as an object, without going through HTTP."""
@@ -181,9 +218,7 @@ class Objects:
         try:
             with stream, path.open("xb") as file:
                 shutil.copyfileobj(stream, file, 1024 * 1024)
-                file.flush()
-                os.fsync(file.fileno())
-            _sync_folder(self._folder)
+                sync(file)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -218,9 +253,11 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync(file: BinaryIO) -> None:
     """Make sure that a new file's name is on disk as well as its bytes."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    file.flush()
+    os.fsync(file.fileno())
+    descriptor = os.open(Path(file.name).parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

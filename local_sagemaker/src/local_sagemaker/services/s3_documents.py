@@ -3,11 +3,16 @@
 A document holds everything a client can set on an object; the bytes lie in a file that the document names.
 """
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from botocore.utils import parse_timestamp
+from moto.s3 import models as s3_models
 from moto.s3.models import FakeAcl, FakeDeleteMarker, FakeGrant, FakeGrantee, FakeKey, FakeMultipart
 from moto.utilities.utils import CaseInsensitiveDict
 
@@ -58,6 +63,59 @@ class DiskBuffer:
 
     def close(self) -> None:
         """Do nothing: no file is held open."""
+
+
+@dataclass
+class Upload:
+    """The bytes of an object, or of a part of one, which are on disk before moto hears of them.
+
+    Attributes:
+        path: Their file.
+        etag: Entity tag, without quotes; known when all are there.
+        is_kept: Whether the file is an object's now.
+    """
+
+    path: Path
+    etag: str = ""
+    is_kept: bool = False
+
+    @contextlib.contextmanager
+    def given_to_moto(self) -> Iterator[None]:
+        """Have the key that moto makes meanwhile, of a request without a body, read these bytes."""
+        token = _given.set(self)
+        try:
+            yield
+        finally:
+            _given.reset(token)
+
+
+_given: ContextVar[Upload | None] = ContextVar("upload", default=None)
+
+
+class UploadedKey(FakeKey):
+    """moto's key, whole from its first moment: others read it while moto goes on with the request."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "UploadedKey":
+        """Make a key that goes when it is deleted: moto keeps a list of all that there have been."""
+        return object.__new__(cls)
+
+    @property
+    def value(self) -> bytes:
+        """The bytes."""
+        content: bytes = FakeKey.value.fget(self)  # type: ignore[attr-defined]  # a property
+        return content
+
+    @value.setter
+    def value(self, value: bytes) -> None:
+        upload = _given.get()
+        if upload is None:
+            FakeKey.value.fset(self, value)  # type: ignore[attr-defined]  # a property
+        else:
+            set_bytes(self, upload.path, upload.path.stat().st_size)
+            self._etag = upload.etag
+
+
+s3_models.FakeKey = UploadedKey  # type: ignore[misc]  # moto makes its keys by this name
 
 
 def from_version(version: FakeKey | FakeDeleteMarker) -> dict[str, Any]:
@@ -154,7 +212,7 @@ def files(document: dict[str, Any] | None) -> set[str]:
 
 
 def _key(name: Any, **fields: Any) -> FakeKey:
-    return FakeKey(name, b"", ACCOUNT_ID, DEFAULT_REGION, **fields)
+    return UploadedKey(name, b"", ACCOUNT_ID, DEFAULT_REGION, **fields)
 
 
 def _file_name(key: FakeKey) -> str:
