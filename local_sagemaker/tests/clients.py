@@ -77,14 +77,14 @@ class Service:
         self.endpoints = Endpoints(self)
         self.jobs = Jobs(self)
 
-    def client(self, name: str, *, access_key: str = "", secret_key: str = "", **options: Any) -> Any:
+    def client(self, name: str, *, access_key: str = "", secret_key: str = "", region: str = "", **options: Any) -> Any:
         """A client with an address and keys of its own: the process's environment stays as it is."""
         environment = self.status.environment
         options = {"retries": {"total_max_attempts": 1}} | options
         return boto3.client(
             name,
             endpoint_url=environment["AWS_ENDPOINT_URL"],
-            region_name=environment["AWS_REGION"],
+            region_name=region or environment["AWS_REGION"],
             aws_access_key_id=access_key or environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=secret_key or environment["AWS_SECRET_ACCESS_KEY"],
             config=Config(read_timeout=SECONDS, proxies={}, **options),

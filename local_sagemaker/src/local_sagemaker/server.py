@@ -148,7 +148,7 @@ class Server:
             if self._transcript:
                 self._transcript.add(request, access.service, region=access.region)
             if access.service == "sagemaker" and runtime:
-                await self._invoke(request, send)
+                await self._invoke(request, access.region, send)
             elif access.service == "sagemaker":
                 await self._act(request, access.region, send)
             else:
@@ -221,7 +221,7 @@ class Server:
         payload = self._actions.call(action, request.body, region=region)
         await send_response(send, 200, [(b"content-type", _JSON.encode())], payload)
 
-    async def _invoke(self, request: _Request, send: Send) -> None:
+    async def _invoke(self, request: _Request, region: str, send: Send) -> None:
         headers = request.headers
         accepted_fields.check_headers(headers)
         call = Call(
@@ -233,6 +233,7 @@ class Server:
         response, variant = await self._endpoints.invoke(
             unquote(request.path.split("/")[2]),
             call,
+            region=region,
             target_model=headers.get("x-amzn-sagemaker-target-model", ""),
             target_variant=headers.get("x-amzn-sagemaker-target-variant", ""),
         )

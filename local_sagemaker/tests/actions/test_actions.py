@@ -175,6 +175,20 @@ def test_names_that_differ_by_case_share_their_arn_and_are_refused(service, clie
         service.endpoints.create_model(name.upper(), "s3://bucket/models/")
 
 
+def test_a_region_has_its_own_resources(service, client, name):
+    service.endpoints.create_model(name, "s3://bucket/models/")
+    arn = client.describe_model(ModelName=name)["ModelArn"]
+    elsewhere = service.client("sagemaker", region="eu-west-1")
+    assert "Could not find model" in refusal(elsewhere.describe_model, ModelName=name)
+    assert "Could not find model" in refusal(elsewhere.delete_model, ModelName=name)
+    assert "Could not find resource" in refusal(elsewhere.add_tags, ResourceArn=arn, Tags=[{"Key": "k", "Value": "v"}])
+    assert elsewhere.list_models(NameContains=name)["Models"] == []
+    request = {"ExecutionRoleArn": service.status.role_arn, "PrimaryContainer": {"Image": SERVING_IMAGE}}
+    request["PrimaryContainer"]["ModelDataUrl"] = "s3://bucket/model.tar.gz"
+    assert f"and there is {arn}" in refusal(elsewhere.create_model, ModelName=name, **request)
+    assert client.describe_model(ModelName=name)["ModelArn"] == arn
+
+
 def test_a_resource_has_at_most_fifty_tags_and_is_not_created_with_more(service, client, name):
     tags = [{"Key": f"key-{number}", "Value": "x"} for number in range(50)]
     service.endpoints.create_model(name, "s3://bucket/models/")

@@ -232,3 +232,9 @@ def test_an_endpoint_in_progress_is_neither_deleted_nor_updated(service, models_
             call()
     eventually(lambda: service.endpoints.status(name) == "InService")
     service.endpoints.delete(name)
+
+
+def test_an_endpoint_of_another_region_is_not_found(service, endpoint):
+    runtime = service.client("sagemaker-runtime", region="eu-west-1")
+    with pytest.raises(ClientError, match=f"Endpoint {endpoint} of account 123456789012 not found"):
+        runtime.invoke_endpoint(EndpointName=endpoint, Body=b"{}", TargetModel="linear.tar.gz")

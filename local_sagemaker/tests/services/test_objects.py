@@ -118,6 +118,16 @@ def test_a_bucket_is_deleted_when_it_is_empty(service):
     assert name not in [item["Name"] for item in service.s3.list_buckets()["Buckets"]]
 
 
+@pytest.mark.parametrize(
+    "name", ["UpperCase", "under_score", "a..b", "192.168.1.1", "-dash", "dash-", "xn--name", "name-s3alias", "ab"]
+)
+def test_a_bucket_name_that_s3_does_not_allow_is_refused(service, name):
+    with pytest.raises(ClientError) as refusal:
+        service.s3.create_bucket(Bucket=name)
+    assert refusal.value.response["Error"]["Code"] == "InvalidBucketName"
+    assert name not in {bucket["Name"] for bucket in service.s3.list_buckets()["Buckets"]}
+
+
 def test_s3_addresses():
     assert s3_addresses.parse("s3://bucket/a/b") == ("bucket", "a/b")
     assert s3_addresses.parse("s3://bucket") == ("bucket", "")

@@ -78,6 +78,18 @@ def test_two_keys_that_would_be_one_file_are_refused(opt_ml, objects):
         channels.download(channel("training", "s3://b/cifar"), opt_ml, objects)
 
 
+def test_slashes_that_follow_each_other_are_one(opt_ml, objects):
+    for key in ("data//a.txt", "data/sub//b.txt"):
+        objects.add(key, key.encode())
+    channels.download(channel("training", "s3://b/data/"), opt_ml, objects)
+    folder = opt_ml.root / "input/data/training"
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"a.txt", "sub/b.txt"}
+    objects.add("data/sub/b.txt", b"another")
+    with pytest.raises(InputError, match=r"would overwrite another object's file 'sub/b.txt'"):
+        channels.restore("s3://b/data", opt_ml.root / "restored", objects)
+
+
 def test_checkpoints_of_a_run_whose_name_begins_alike_are_not_restored(tmp_path, objects):
     for key in ("checkpoints/run1/epoch", "checkpoints/run10/epoch"):
         objects.add(key, key.encode())

@@ -23,6 +23,7 @@ def test_the_configuration_files(opt_ml):
         "ResourceConfig": {"InstanceType": "ml.c5.large", "InstanceCount": 2},
         "HyperParameters": {"epochs": "3", "path": "/opt/ml/model"},
         "InputDataConfig": [channel("training", "s3://b/p")],
+        "CheckpointConfig": {"S3Uri": "s3://b/checkpoints", "LocalPath": "/opt/ml/checkpoints"},
     }
     opt_ml.create(job, "algo-2", ["algo-1", "algo-2"])
     resources = configuration(opt_ml, "resourceconfig")
@@ -31,6 +32,8 @@ def test_the_configuration_files(opt_ml):
     assert resources["current_instance_type"] == "ml.c5.large"
     assert configuration(opt_ml, "hyperparameters") == {"epochs": "3", "path": str(opt_ml.root / "model")}
     assert configuration(opt_ml, "inputdataconfig")["training"]["TrainingInputMode"] == "File"
+    checkpoints = {"S3Uri": "s3://b/checkpoints", "LocalPath": str(opt_ml.root / "checkpoints")}
+    assert configuration(opt_ml, "checkpointconfig") == checkpoints
     assert opt_ml.model.is_dir()
     assert opt_ml.output_data.is_dir()
 

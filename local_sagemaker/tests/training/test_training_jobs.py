@@ -96,7 +96,7 @@ def test_its_metrics_are_in_cloudwatch_and_the_last_value_in_its_description(ser
     job, _ = completed
     [metric] = job["FinalMetricDataList"]
     assert (metric["MetricName"], metric["Value"]) == ("loss", 0.25)
-    dimensions = {"TrainingJobName": job["TrainingJobName"], "Host": "algo-1"}
+    dimensions = {"TrainingJobName": job["TrainingJobName"]}
     assert service.statistics("/aws/sagemaker/TrainingJobs", "loss", dimensions) == (2, 0.75)
 
 
@@ -218,6 +218,13 @@ def test_a_job_that_has_ended_can_be_deleted_and_its_name_used_again(service):
     service.jobs.wait(request["TrainingJobName"])
 
 
+def test_a_name_that_differs_by_case_alone_is_taken(service, completed):
+    name = completed[0]["TrainingJobName"].upper()
+    with pytest.raises(ClientError, match="a training job with this name already exists") as refusal:
+        service.jobs.start("true", TrainingJobName=name)
+    assert refusal.value.response["Error"]["Code"] == "ResourceInUse"
+
+
 def test_boto3s_waiter_sees_the_end(service):
     waiter = service.sagemaker.get_waiter("training_job_completed_or_stopped")
     patience = {"Delay": 1, "MaxAttempts": 180}
@@ -297,6 +304,7 @@ def waits(spot, **wait):
         (waits(False, MaxWaitTimeInSeconds=60), "only supported when EnableManagedSpotTraining is set to true"),
         ({"CheckpointConfig": {"S3Uri": "s3://b/c", "LocalPath": "/tmp/x"}}, "keeps checkpoints below /opt/ml"),
         ({"CheckpointConfig": {"S3Uri": "s3://b/c", "LocalPath": "/opt/ml/../x"}}, "keeps checkpoints below /opt/ml"),
+        ({"HyperParameters": {f"h{number}": "1" for number in range(101)}}, "length less than or equal to 100"),
         (
             {
                 "InputDataConfig": [channel("training", "s3://b/x")],

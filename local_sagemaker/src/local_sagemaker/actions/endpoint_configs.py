@@ -26,7 +26,7 @@ class EndpointConfigActions:
             if "InstanceType" not in variant:
                 raise validation("local_sagemaker serves production variants on instances. Give InstanceType.")
         name = request["EndpointConfigName"]
-        resource = self._resources.create(CONFIG, name, "EndpointConfigName", "EndpointConfigArn", request)
+        resource = self._resources.create(CONFIG, name, request)
         return {"EndpointConfigArn": resource}
 
     def describe_endpoint_config(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class EndpointConfigActions:
 
     def list_endpoint_configs(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return summaries of endpoint configurations."""
-        return self._resources.list(CONFIG, request, "EndpointConfigs", name="EndpointConfigName")
+        return self._resources.list(CONFIG, request, "EndpointConfigs")
 
     def delete_endpoint_config(self, request: dict[str, Any]) -> None:
         """Forget an endpoint configuration."""

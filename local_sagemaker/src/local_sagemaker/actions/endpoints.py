@@ -22,7 +22,7 @@ class EndpointActions:
         """Record an endpoint and bring it into service."""
         plans = self._plans(request["EndpointConfigName"])
         fields = request | {"EndpointStatus": "Creating", "Fleet": plans}
-        resource = self._resources.create(ENDPOINT, request["EndpointName"], "EndpointName", "EndpointArn", fields)
+        resource = self._resources.create(ENDPOINT, request["EndpointName"], fields)
         self._endpoints.create(request["EndpointName"])
         return {"EndpointArn": resource}
 
@@ -42,7 +42,7 @@ class EndpointActions:
 
     def list_endpoints(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return summaries of endpoints."""
-        return self._resources.list(ENDPOINT, request, "Endpoints", name="EndpointName", status="EndpointStatus")
+        return self._resources.list(ENDPOINT, request, "Endpoints", status="EndpointStatus")
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
         """Replace an endpoint's fleet by that of another configuration; all traffic is shifted at once."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from local_sagemaker.errors import validation
 
-_ORDER_KEYS = {"CreationTime": "CreationTime", "LastModifiedTime": "LastModifiedTime"}
-
 
 def page(
     documents: list[dict[str, Any]], request: dict[str, Any], *, name: str, status: str = ""
@@ -30,7 +28,7 @@ def page(
     """
     found = [document for document in documents if _matches(document, request, name, status)]
     order = request.get("SortBy", "CreationTime")
-    member = status if order == "Status" else name if order == "Name" else _ORDER_KEYS.get(order, "CreationTime")
+    member = {"Status": status, "Name": name}.get(order, order)
     descending = request.get("SortOrder", "Descending") == "Descending"
     found.sort(key=lambda document: (document[member], document[name]), reverse=descending)
     start = _position(request.get("NextToken", ""))

@@ -32,7 +32,7 @@ class ModelActions:
             Settings().limited_by(containers[0].get("Environment", {}))
         except ValueError as error:
             raise validation(str(error)) from None
-        return {"ModelArn": self._resources.create(MODEL, request["ModelName"], "ModelName", "ModelArn", request)}
+        return {"ModelArn": self._resources.create(MODEL, request["ModelName"], request)}
 
     def describe_model(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a model."""
@@ -40,7 +40,7 @@ class ModelActions:
 
     def list_models(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return summaries of models."""
-        return self._resources.list(MODEL, request, "Models", name="ModelName")
+        return self._resources.list(MODEL, request, "Models")
 
     def delete_model(self, request: dict[str, Any]) -> None:
         """Forget a model."""

@@ -1,18 +1,21 @@
 """What the actions share: names, lookups, pages and tags of the recorded resources."""
 
+import builtins
 import re
-from typing import Any
+from typing import Any, NoReturn
+
+from botocore import xform_name
 
 from local_sagemaker.actions import listing
-from local_sagemaker.errors import validation
+from local_sagemaker.errors import ServiceError, validation
 from local_sagemaker.hosting.endpoints import CONFIG, ENDPOINT, MODEL
 from local_sagemaker.records import Records, now
 from local_sagemaker.settings import MAX_TAGS, arn
 from local_sagemaker.training.job_status import KIND as TRAINING_JOB
 
 TAGS = "tags"
-_TITLES = {ENDPOINT: "endpoint", CONFIG: "endpoint configuration", MODEL: "model"}
-_ARN_TYPES = {ENDPOINT: "endpoint", CONFIG: "endpoint-config", MODEL: "model", TRAINING_JOB: "training-job"}
+_TITLES = {ENDPOINT: "endpoint", CONFIG: "endpoint configuration", MODEL: "model", TRAINING_JOB: "training job"}
+_MEMBERS = {ENDPOINT: "Endpoint", CONFIG: "EndpointConfig", MODEL: "Model", TRAINING_JOB: "TrainingJob"}
 
 
 class Resources:
@@ -25,7 +28,12 @@ class Resources:
 
     def arn(self, kind: str, name: str) -> str:
         """Return a resource's Amazon resource name."""
-        return arn("sagemaker", f"{_ARN_TYPES[kind]}/{name.lower()}", region=self.region)
+        return arn("sagemaker", f"{xform_name(_MEMBERS[kind], '-')}/{name.lower()}", region=self.region)
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return a resource of the Region being asked, or None."""
+        document = self.records.get(kind, name)
+        return document if document and self._is_here(kind, document) else None
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """Return a resource.
@@ -33,27 +41,43 @@ class Resources:
         Raises:
             ServiceError: ``ValidationException`` if there is none.
         """
-        document = self.records.get(kind, name)
+        document = self.find(kind, name)
         if document is None:
             raise validation(f'Could not find {_TITLES[kind]} "{self.arn(kind, name)}".')
         return document
 
-    def create(self, kind: str, name: str, name_key: str, arn_key: str, request: dict[str, Any]) -> str:
+    def create(self, kind: str, name: str, request: dict[str, Any]) -> str:
         """Record a new resource with its tags, and return its Amazon resource name.
 
         Raises:
-            ServiceError: ``ValidationException`` if the name is taken.
+            ServiceError: ``ValidationException`` if the name is taken, ``ResourceInUse`` if it is that of a job.
         """
         resource = self.arn(kind, name)
-        if any(existing.lower() == name.lower() for existing, _ in self.records.all(kind)):  # they share their ARN
-            raise validation(f'Cannot create already existing {_TITLES[kind]} "{resource}".')
+        for existing, document in self.records.all(kind):
+            if existing.lower() == name.lower():  # they share their ARN
+                self._refuse_taken(kind, document, resource)
         tags = _merged([], request.get("Tags", []), resource)
         document = {key: value for key, value in request.items() if key != "Tags"}
         moment = now()
-        times = {"CreationTime": moment, "LastModifiedTime": moment}
-        self.records.put(kind, name, document | {name_key: name, arn_key: resource} | times)
+        names = {f"{_MEMBERS[kind]}Name": name, f"{_MEMBERS[kind]}Arn": resource}
+        self.records.put(kind, name, document | names | {"CreationTime": moment, "LastModifiedTime": moment})
         self.put_tags(resource, tags)
         return resource
+
+    def _refuse_taken(self, kind: str, document: dict[str, Any], resource: str) -> NoReturn:
+        if not self._is_here(kind, document):
+            other = document[f"{_MEMBERS[kind]}Arn"]
+            raise validation(f"local_sagemaker has one {_TITLES[kind]} of a name in all Regions, and there is {other}.")
+        if kind == TRAINING_JOB:
+            raise ServiceError(
+                "ResourceInUse",
+                "Training job names must be unique within an AWS account and region, and a training job with this "
+                f"name already exists ({resource}).",
+            )
+        raise validation(f'Cannot create already existing {_TITLES[kind]} "{resource}".')
+
+    def _is_here(self, kind: str, document: dict[str, Any]) -> bool:
+        return bool(document[f"{_MEMBERS[kind]}Arn"].split(":")[3] == self.region)
 
     def delete(self, kind: str, name: str) -> None:
         """Forget a resource and its tags.
@@ -82,9 +106,8 @@ class Resources:
         return merged
 
     def _require(self, resource: str) -> None:
-        arn_type, _, lower_name = resource.rpartition(":")[2].partition("/")
-        kinds = [kind for kind, known in _ARN_TYPES.items() if known == arn_type]
-        if not any(name.lower() == lower_name for kind in kinds for name, _ in self.records.all(kind)):
+        known = (document.get(f"{member}Arn") for kind, member in _MEMBERS.items() for document in self._here(kind))
+        if resource not in known:
             raise validation(f'Could not find resource "{resource}".')
 
     def put_tags(self, resource: str, tags: list[dict[str, str]]) -> None:
@@ -94,11 +117,13 @@ class Resources:
         else:
             self.records.delete(TAGS, resource)
 
-    def list(self, kind: str, request: dict[str, Any], key: str, *, name: str, status: str = "") -> dict[str, Any]:
+    def list(self, kind: str, request: dict[str, Any], key: str, *, status: str = "") -> dict[str, Any]:
         """Answer a List action of a kind."""
-        documents = [document for _, document in self.records.all(kind)]
-        page, token = listing.page(documents, request, name=name, status=status)
+        page, token = listing.page(self._here(kind), request, name=f"{_MEMBERS[kind]}Name", status=status)
         return {key: page} | ({"NextToken": token} if token else {})
+
+    def _here(self, kind: str) -> builtins.list[dict[str, Any]]:
+        return [document for _, document in self.records.all(kind) if self._is_here(kind, document)]
 
 
 def _merged(old: list[dict[str, str]], new: list[dict[str, str]], resource: str) -> list[dict[str, str]]:

@@ -57,6 +57,7 @@ def _violations(value: Any, shape: Shape, path: str) -> Iterator[str]:
         for index, member in enumerate(value, 1):
             yield from _violations(member, shape.member, f"{path}.{index}.member")
     elif shape.type_name == "map":
+        yield from _length_violations(value, shape, path)
         for key, member in value.items():
             yield from _violations(key, shape.key, f"{path}.{key}")
             yield from _violations(member, shape.value, f"{path}.{key}")

@@ -5,7 +5,7 @@ from typing import Any
 import regex
 
 from local_sagemaker.actions.resources import Resources, check_image
-from local_sagemaker.errors import ServiceError, validation
+from local_sagemaker.errors import validation
 from local_sagemaker.records import now
 from local_sagemaker.training import channels, checkpoints, entry_points
 from local_sagemaker.training.job_status import KIND as TRAINING_JOB
@@ -23,33 +23,20 @@ class TrainingJobActions:
     def create_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
         """Record a training job and start it."""
         name = request["TrainingJobName"]
-        resource = self._resources.arn(TRAINING_JOB, name)
-        if self._resources.records.get(TRAINING_JOB, name):
-            raise ServiceError(
-                "ResourceInUse",
-                "Training job names must be unique within an AWS account and region, and a training job with this "
-                f"name already exists ({resource}).",
-            )
         _check_training_job(request)
-        moment = now()
-        job = {key: value for key, value in request.items() if key != "Tags"} | {
-            "TrainingJobArn": resource,
+        transition = {"Status": "Starting", "StartTime": now(), "StatusMessage": "Starting the training job"}
+        job = request | {
             "TrainingJobStatus": "InProgress",
             "SecondaryStatus": "Starting",
-            "CreationTime": moment,
-            "LastModifiedTime": moment,
-            "SecondaryStatusTransitions": [
-                {"Status": "Starting", "StartTime": moment, "StatusMessage": "Starting the training job"}
-            ],
+            "SecondaryStatusTransitions": [transition],
         }
-        self._resources.records.put(TRAINING_JOB, name, job)
-        self._resources.tag(resource, request.get("Tags", []))
+        resource = self._resources.create(TRAINING_JOB, name, job)
         self._training_jobs.start(name)
         return {"TrainingJobArn": resource}
 
     def describe_training_job(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a training job."""
-        job = self._resources.records.get(TRAINING_JOB, request["TrainingJobName"])
+        job = self._resources.find(TRAINING_JOB, request["TrainingJobName"])
         if job is None:
             raise validation("Requested resource not found.")
         output = {"KmsKeyId": ""} | job["OutputDataConfig"]  # always there on AWS, and read by SDK v2
@@ -68,9 +55,7 @@ class TrainingJobActions:
     def list_training_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return summaries of training jobs."""
         request = {"SortOrder": "Ascending"} | request  # the other List actions have the newest first
-        return self._resources.list(
-            TRAINING_JOB, request, "TrainingJobSummaries", name="TrainingJobName", status="TrainingJobStatus"
-        )
+        return self._resources.list(TRAINING_JOB, request, "TrainingJobSummaries", status="TrainingJobStatus")
 
     def stop_training_job(self, request: dict[str, Any]) -> None:
         """Ask a running job to stop."""

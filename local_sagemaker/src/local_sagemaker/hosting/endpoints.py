@@ -103,6 +103,7 @@ class Endpoints:
         name: str,
         call: Call,
         *,
+        region: str,
         target_model: str,
         target_variant: str,
     ) -> tuple[ContainerResponse, str]:
@@ -111,6 +112,7 @@ class Endpoints:
         Args:
             name: Endpoint name.
             call: What the caller sends to the model.
+            region: AWS Region that is asked; an endpoint of another one is not found.
             target_model: Archive below the endpoint's prefix, or empty.
             target_variant: Production variant, or empty for one by weight.
 
@@ -124,7 +126,7 @@ class Endpoints:
         resuming = self._resuming.get(name)
         if resuming and not resuming.done():  # the server was restarted: the instances come up
             await asyncio.wait([resuming])
-        fleet = self._fleet(name)
+        fleet = self._fleet(name, region)
         variant = fleet.choose(target_variant)
         variant.metrics.record("Invocations", 1)
         variant.metrics.record("InvocationsPerInstance", 1 / max(len(variant.instances), 1))
@@ -141,11 +143,11 @@ class Endpoints:
         variant.metrics.record_seconds("OverheadLatency", time.monotonic() - started - response.seconds)
         return response, variant.name
 
-    def _fleet(self, name: str) -> Fleet:
+    def _fleet(self, name: str, region: str) -> Fleet:
         fleet = self._serving.get(name)
-        if fleet is None:
+        if fleet is None or fleet.host.region != region:
             endpoint = self._records.get(ENDPOINT, name)
-            if endpoint is None:
+            if endpoint is None or endpoint["EndpointArn"].split(":")[3] != region:
                 raise invocation(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
             raise invocation(
                 f"Endpoint {name} is {endpoint['EndpointStatus']} and does not serve. Wait until it is InService."

@@ -6,6 +6,7 @@ When the server starts they are sent to moto again.
 
 import base64
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -50,6 +51,11 @@ _UNREADABLE = frozenset(
         "torrent",
     }
 )
+# Names of buckets, by "General purpose bucket naming rules" of the S3 user guide.
+_NAME = re.compile(
+    r"(?!xn--|sthree-|amzn-s3-demo-|\d+(?:\.\d+){3}$)(?!.*(?:\.\.|-s3alias$|--ol-s3$|\.mrap$|--x-s3$|--table-s3$))"
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+)
 _PARAMETERS = frozenset({"x-id", "versionId", "AWSAccessKeyId", "Signature", "Expires"})
 _HEADERS = ("content-type", "x-amz-acl", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership")
 
@@ -60,7 +66,10 @@ def check_supported(method: str, path: str, query: str) -> None:
     Raises:
         ServiceError: ``NotImplemented``, status 501, that names the setting.
     """
-    is_object = bool(path.lstrip("/").partition("/")[2])
+    bucket, _, key = path.lstrip("/").partition("/")
+    is_object = bool(key)
+    if method == "PUT" and bucket and not query and not is_object and not _NAME.fullmatch(bucket):
+        raise ServiceError("InvalidBucketName", f"The specified bucket is not valid: {bucket}.")
     names = {name for name, _ in parse_qsl(query, keep_blank_values=True) if not name.startswith("X-Amz-")}
     if "%0A" in path.upper():  # moto finds no such path
         raise ServiceError("NotImplemented", "local_sagemaker's S3 takes no keys with a line break.", status=501)

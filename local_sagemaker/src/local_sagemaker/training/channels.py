@@ -72,10 +72,7 @@ def download(channel: dict[str, Any], opt_ml: OptMl, objects: Objects, *, index:
     folder = opt_ml.root / "input/data" / name
     folder.mkdir(parents=True, exist_ok=True)
     for relative, stored in found:
-        target = _place(folder, relative, stored.key)
-        if target.exists():
-            raise InputError(f"ClientError: The key {stored.key!r} would overwrite another object's file {relative!r}.")
-        shutil.copyfile(stored.path, target)
+        target = _copy(stored, folder, relative)
         if name in SOURCE_CHANNELS:
             opt_ml.localize_file(target)
 
@@ -84,17 +81,25 @@ def restore(uri: str, folder: Path, objects: Objects) -> None:
     """Copy the S3 objects below a folder's address into a folder; there may be none.
 
     Raises:
-        InputError: If a key would leave the folder.
+        InputError: If a key would leave the folder, or overwrite a file there.
     """
     for relative, stored in _objects(uri.rstrip("/") + "/", objects):
-        shutil.copyfile(stored.path, _place(folder, relative, stored.key))
+        _copy(stored, folder, relative)
 
 
 def _objects(uri: str, objects: Objects) -> list[tuple[str, StoredObject]]:
     bucket, prefix = s3_addresses.parse(uri)
     # The S3 console marks folders with empty objects.
     stored = [item for item in objects.list(bucket, prefix) if not item.key.endswith("/")]
-    return [(_relative_key(item.key, prefix), item) for item in stored]
+    return [(_relative_key(item.key, prefix).lstrip("/"), item) for item in stored]
+
+
+def _copy(stored: StoredObject, folder: Path, relative: str) -> Path:
+    target = _place(folder, relative, stored.key)
+    if target.exists():
+        raise InputError(f"ClientError: The key {stored.key!r} would overwrite another object's file {relative!r}.")
+    shutil.copyfile(stored.path, target)
+    return target
 
 
 def _place(folder: Path, relative: str, key: str) -> Path:

@@ -87,11 +87,14 @@ class OptMl:
             for channel in job.get("InputDataConfig", [])
         }
         hyperparameters = {name: self.localize(value) for name, value in job.get("HyperParameters", {}).items()}
-        for name, content in (
-            ("resourceconfig", resources),
-            ("inputdataconfig", channels),
-            ("hyperparameters", hyperparameters),
-        ):
+        files: dict[str, Any] = {
+            "resourceconfig": resources,
+            "inputdataconfig": channels,
+            "hyperparameters": hyperparameters,
+        }
+        if "CheckpointConfig" in job:
+            files["checkpointconfig"] = {name: self.localize(text) for name, text in job["CheckpointConfig"].items()}
+        for name, content in files.items():
             (self.root / "input/config" / f"{name}.json").write_text(json.dumps(content))
 
     def failure_text(self) -> str:

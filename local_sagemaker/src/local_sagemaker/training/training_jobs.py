@@ -265,18 +265,17 @@ class _Run(threading.Thread):
                     break
                 if match:
                     with losing(f"a value of the metric {metric} of {name}"):
-                        self._record_metric(metric, match[1], host, region)
+                        self._record_metric(metric, match[1], region)
 
-    def _record_metric(self, name: str, text: str, host: str, region: str) -> None:
+    def _record_metric(self, name: str, text: str, region: str) -> None:
         try:
             value = float(text)
         except (TypeError, ValueError):  # no number, or an optional group that did not take part
             return
         moment = now()
-        job = {"Name": "TrainingJobName", "Value": self._job["TrainingJobName"]}
         datum = {
             "MetricName": name,
-            "Dimensions": [job, {"Name": "Host", "Value": host}],
+            "Dimensions": [{"Name": "TrainingJobName", "Value": self._job["TrainingJobName"]}],
             "Timestamp": moment.replace(tzinfo=None),
             "Value": value,
             "Unit": "None",
