@@ -60,11 +60,15 @@ python:
 
 $(READY): requirements.lock notebooks/jupyter_server.json
 	@$(MAKE) --no-print-directory python >/dev/null
-	@echo "Installing up to $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock into .venv. The first time takes some minutes, the last of them without a word, while pip unpacks 3.6 GB."
+	@echo "Installing up to $$(grep -c '^[a-z].*==' requirements.lock) packages of requirements.lock (3.6 GB) into .venv. The first time takes a minute or two."
 	@[ "$$($(BIN)/python -V 2>&1)" = "$$("$(PYTHON)" -V)" ] || rm -rf .venv  # venv would leave another Python in there as it is
 	"$(PYTHON)" -m venv .venv
-	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock \
-	  | awk '/^(Collecting|Processing)/ { sub(/.*\//, "", $$2); printf "\r\033[K%4d %s", ++n, $$2; fflush() } /^Installing/ { printf "\r\033[K     unpacking"; fflush() } END { print "" }'
+	@# uv first, of the pinned version: it downloads and unpacks many packages at a time, pip one after the other.
+	@awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement .venv/uv.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock || { \
+	  echo "uv failed, as it does where only pip knows the way to the packages (pip.conf). Installing with pip, which takes longer." >&2; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement requirements.lock; }
 	@# setuptools warns of folders that have the name of a package; the tests run with those that are here.
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable ./local_sagemaker --editable .
 	@cp notebooks/jupyter_server.json .venv/etc/jupyter/jupyter_server_config.d/multi_model_endpoint.json

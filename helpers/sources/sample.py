@@ -1,11 +1,17 @@
 """The generated sample: images that this project draws, each on demand."""
 
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from helpers.display.progress import Step
 from helpers.sources.pools import CIFAR_SIZE, DIGIT_SIZE, Pool
+
+_WORTH_PROCESSES = 500  # images; processes take a second to start
 
 # generated_sample is imported where an image is drawn: most notebooks draw none.
 
@@ -39,10 +45,17 @@ def private_digits(user: int, *, seed: int) -> tuple[int, ...]:
 def _draw(numbers: np.ndarray, *, image: str, size: int, **options: int) -> np.ndarray:
     import generated_sample
 
-    draw = getattr(generated_sample, image)
+    draw = partial(getattr(generated_sample, image), **options)
     images = np.empty((len(numbers), size, size, 3), dtype=np.uint8)
-    with Step("Drawing the sample", total=len(numbers), unit="images") as step:
-        for row, number in enumerate(numbers.tolist()):
-            images[row] = draw(number, **options)
+    with contextlib.ExitStack() as stack:
+        step = stack.enter_context(Step("Drawing the sample", total=len(numbers), unit="images"))
+        drawn: Iterator[np.ndarray] = map(draw, numbers.tolist())
+        if len(numbers) >= _WORTH_PROCESSES:
+            # Ctrl-C reaches all of them; this process alone answers it, and ends the others.
+            ignore = (signal.SIGINT, signal.SIG_IGN)
+            pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(None, signal.signal, ignore))
+            drawn = pool.imap(draw, numbers.tolist(), chunksize=16)
+        for row, drawing in enumerate(drawn):
+            images[row] = drawing
             step.advance()
     return images
