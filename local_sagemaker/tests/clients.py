@@ -184,7 +184,8 @@ class Endpoints:
         found = []
         for process in psutil.Process(self._service.status.pid).children(recursive=True):
             try:
-                if process.cmdline()[1:3] == ["-m", "local_sagemaker.container"]:
+                serves = "/endpoints/" in process.cwd()  # a spare one does not yet
+                if serves and process.cmdline()[1:3] == ["-m", "local_sagemaker.container"]:
                     found.append(process.pid)
             except psutil.NoSuchProcess:
                 continue

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from local_sagemaker.settings import MEBIBYTE
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 LONG = "tests/test_load.py"
+# The server of all tests keeps a spare container; those of single tests have no time for one.
+os.environ["LOCAL_SAGEMAKER_SPARE_CONTAINER"] = "no"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -128,6 +131,7 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.St
     """One server for all tests; only what this yields leads to it."""
     home = tmp_path_factory.mktemp("local sagemaker")  # with a space, as below macOS' Application Support
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LOCAL_SAGEMAKER_SPARE_CONTAINER")
         patch.setenv("SECRET_OF_THE_SERVER", "which is nothing of containers and jobs")
         status = daemon.start(home)
     yield status

@@ -75,6 +75,13 @@ def shares_architectures() -> bool:
     return chosen == "shared"
 
 
+def _keeps_spare_container() -> bool:
+    chosen = os.environ.get("LOCAL_SAGEMAKER_SPARE_CONTAINER", "yes")
+    if chosen not in ("yes", "no"):
+        raise ValueError(f"LOCAL_SAGEMAKER_SPARE_CONTAINER is {chosen!r}. Set it to 'yes' or 'no', or unset it.")
+    return chosen == "yes"
+
+
 def max_tensor_dimensions() -> int:
     """Return how many dimensions an input of a model may have: ``LOCAL_SAGEMAKER_MAX_TENSOR_DIMENSIONS``."""
     return int(_number("MAX_TENSOR_DIMENSIONS", 16, os.environ))
@@ -147,6 +154,8 @@ class Settings:
     # Connections to a container that stay open without a call; more are closed after their answer.
     idle_connections: int = _limit("IDLE_CONNECTIONS", 64)
 
+    # Whether a process that has imported TensorFlow waits to become a container; it takes some 300 MiB of memory.
+    keeps_spare_container: bool = field(default_factory=_keeps_spare_container)
     # How often a container that does not start again is tried before its instance is given up.
     container_starts: int = _limit("CONTAINER_STARTS", 3)
     container_start_seconds: float = _limit("CONTAINER_START_SECONDS", 180)

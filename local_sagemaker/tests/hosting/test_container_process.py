@@ -17,6 +17,7 @@ from local_sagemaker.errors import ContainerLostError
 from local_sagemaker.hosting.connections import ConnectionPool
 from local_sagemaker.hosting.container_process import ContainerProcess
 from local_sagemaker.hosting.instances import Instance
+from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.settings import Settings
 
 PROGRAM = """
@@ -47,9 +48,21 @@ def settings(tmp_path, monkeypatch):
     shutil.rmtree(settings.temporary, ignore_errors=True)
 
 
+def no_spare(settings):
+    return SpareContainer(replace(settings, keeps_spare_container=False))
+
+
 def new_instance(settings, number=0):
     folder = settings.home / str(number)
-    return Instance(f"i-{number}", folder, settings=settings, objects=None, variant_metrics=None, log=Log())
+    return Instance(
+        f"i-{number}",
+        folder,
+        settings=settings,
+        objects=None,
+        variant_metrics=None,
+        log=Log(),
+        spare=no_spare(settings),
+    )
 
 
 def test_thirty_containers_leave_the_pool_of_threads_to_others(settings):
@@ -90,7 +103,7 @@ def test_a_container_that_answers_no_more_is_replaced(settings, accident):
 
 def test_a_container_that_accepts_calls_and_answers_none_is_not_waited_for_without_end(tmp_path):
     settings = Settings(home=tmp_path, model_load_seconds=0.1, ping_seconds=0.1)
-    process = ContainerProcess("i-1", tmp_path, settings=settings, log=None)
+    process = ContainerProcess("i-1", tmp_path, settings=settings, log=None, spare=no_spare(settings))
 
     async def check(socket):
         silent = asyncio.Event()

@@ -149,7 +149,9 @@ def test_a_call_in_flight_when_the_container_dies_gets_an_error_that_clients_ret
 
 def test_a_call_over_the_limit_of_queued_calls_is_refused(tmp_path):
     settings = replace(Settings(home=tmp_path), max_queued_calls=1)
-    instance = Instance("AllTraffic/i-1", tmp_path, settings=settings, objects=None, variant_metrics=None, log=None)
+    instance = Instance(
+        "AllTraffic/i-1", tmp_path, settings=settings, objects=None, variant_metrics=None, log=None, spare=None
+    )
 
     async def call_twice():
         first = asyncio.create_task(instance.invoke(ModelSource("b", "k", "k"), Call(b"")))

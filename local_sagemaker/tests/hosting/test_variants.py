@@ -18,7 +18,7 @@ def instance(*, calls=0, loaded=0, holds=True, ready=True, in_flight=0, last_cal
 @pytest.fixture
 def variant(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOT_MODEL_CALLS", "4")
-    host = Host("endpoint", "us-east-1", Settings(home=tmp_path), objects=None, metrics=Metrics())
+    host = Host("endpoint", "us-east-1", Settings(home=tmp_path), objects=None, metrics=Metrics(), spare=None)
     plan = {
         "VariantName": "AllTraffic",
         "DesiredWeight": 1.0,

@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import resource
+import socket
 import sys
 from pathlib import Path
 
@@ -25,7 +27,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--memory-bytes", type=int, default=4 * GIBIBYTE, help="memory for weights (default: 4 GiB)")
     parser.add_argument("--invocation-seconds", type=float, default=60, help="limit of one call (default: 60)")
     parser.add_argument("--load-seconds", type=float, default=360, help="limit of an import of inference.py")
+    where.add_argument("--wait", metavar="SOCKET", help="import TensorFlow, then take folder and options from a socket")
     options = parser.parse_args(arguments)
+    if options.wait:
+        options = parser.parse_args(_wait(options.wait))
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each function of TensorFlow 1
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
     os.environ.update(RUNTIME_ENVIRONMENT)  # for a container that runs alone
@@ -56,6 +61,20 @@ def main(arguments: list[str] | None = None) -> None:
         log_level="warning",
         timeout_keep_alive=3600,  # the platform keeps its connections open
     )
+
+
+def _wait(path: str) -> list[str]:
+    """Wait on a Unix socket for the order to become the container of an instance, and return its options."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        connection, _ = listener.accept()
+        with connection, connection.makefile() as lines:
+            order = json.loads(lines.readline())
+    os.chdir(order["folder"])
+    os.environ.update(order["environment"])
+    options: list[str] = order["options"]
+    return options
 
 
 def _universal_code() -> Path | None:

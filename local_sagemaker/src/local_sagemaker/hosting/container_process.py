@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import secrets
 import sys
@@ -19,16 +18,14 @@ import psutil
 
 from local_sagemaker.errors import ContainerError, ContainerLostError
 from local_sagemaker.hosting.connections import ConnectionPool, Response
+from local_sagemaker.hosting.spare_container import MODULE, SpareContainer, container_environment
 from local_sagemaker.processes import Process
 from local_sagemaker.services import aws_services
-from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings, inherited
+from local_sagemaker.settings import Settings
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 # What decides how this machine runs the container's Python is not the model's to say.
 _RESERVED = re.compile(r"(PATH|HOME|PYTHON\w*|LD_\w+|DYLD_\w+|LOCAL_SAGEMAKER_\w*)$")
-# What Python and TensorFlow need to run as they do in the server's own environment.
-_OF_THE_MACHINE = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
-_OF_THE_SERVER = ("LOCAL_SAGEMAKER_HOME", "LOCAL_SAGEMAKER_TRANSCRIPT")
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -76,6 +73,7 @@ class ContainerProcess:
         *,
         settings: Settings,
         log: aws_services.LogStream,
+        spare: SpareContainer,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Describe a container; ``start`` brings it up.
@@ -85,12 +83,14 @@ class ContainerProcess:
             folder: Its working folder.
             settings: Limits.
             log: Where its output goes.
+            spare: A process that may become this container.
             environment: ``Environment`` of the model's container definition.
         """
         self._instance = instance
         self._folder = folder
         self._settings = settings
         self._log = log
+        self._spare = spare
         self._environment = {name: value for name, value in environment.items() if not _RESERVED.match(name)}
         self.socket = settings.temporary / secrets.token_hex(8)
         self._process: Process | None = None
@@ -100,13 +100,16 @@ class ContainerProcess:
 
     def command(self) -> list[str]:
         """Return the command line of the container's program."""
+        return [sys.executable, "-m", MODULE, *self.options()]
+
+    def options(self) -> list[str]:
+        """Return the options of the container's command line."""
         limits = {
             "--memory-bytes": self._settings.instance_memory_bytes,
             "--invocation-seconds": self._settings.invocation_seconds,
             "--load-seconds": self._settings.model_load_seconds,
         }
-        options = [text for name, value in limits.items() for text in (name, str(value))]
-        return [sys.executable, "-m", "local_sagemaker.container", "--socket", str(self.socket), *options]
+        return ["--socket", str(self.socket), *(text for name, value in limits.items() for text in (name, str(value)))]
 
     async def start(self) -> None:
         """Start the process and wait until it answers.
@@ -114,11 +117,12 @@ class ContainerProcess:
         Raises:
             RuntimeError: If it does not come up in time.
         """
-        limits = [name for name in os.environ if name.startswith("LOCAL_SAGEMAKER_") and name not in _OF_THE_SERVER]
-        environment = inherited(*_OF_THE_MACHINE, *limits) | self._environment
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"} | RUNTIME_ENVIRONMENT
         self._settings.make_temporary()
-        self._process = Process(self.command(), environment=environment, folder=self._folder)
+        self._process = await self._spare.take(self.options(), environment=self._environment, folder=self._folder)
+        if self._process is None:
+            self._process = Process(
+                self.command(), environment=container_environment(self._environment), folder=self._folder
+            )
         # A thread of its own: it lasts as long as the container, and a few of them would use up a pool.
         follower = (self._process, asyncio.get_running_loop())
         threading.Thread(target=self._follow, args=follower, daemon=True).start()
@@ -129,6 +133,7 @@ class ContainerProcess:
                 await self.stop()
                 raise RuntimeError(f"The container of {self._instance} did not pass the ping health check.")
             await asyncio.sleep(0.05)
+        self._spare.start()
 
     async def wait(self) -> None:
         """Wait until the process ends, whatever the reason."""

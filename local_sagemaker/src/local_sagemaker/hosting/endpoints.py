@@ -15,6 +15,7 @@ from typing import Any
 from local_sagemaker.errors import STORAGE_ERRORS, ContainerError, ServiceError, invocation, model_error
 from local_sagemaker.hosting.container_process import Call, ContainerResponse
 from local_sagemaker.hosting.fleets import Fleet
+from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.hosting.variants import Host, Variant
 from local_sagemaker.records import Records, now
 from local_sagemaker.services.metrics import Metrics
@@ -43,6 +44,7 @@ class Endpoints:
         metrics.before_flush = self._record_usage
         shutil.rmtree(settings.temporary, ignore_errors=True)
         settings.make_temporary()
+        self._spare = SpareContainer(settings)
 
     def resume(self) -> None:
         """Start the fleet of every recorded endpoint, and finish interrupted updates and deletions.
@@ -50,6 +52,7 @@ class Endpoints:
         The disks that an earlier server left go back to their endpoints; those of other endpoints are deleted.
         """
         self._run(self._publish_usage())
+        self._spare.start()
         for name, endpoint in self._records.all(ENDPOINT):
             if endpoint["EndpointStatus"] == "Deleting":
                 self._records.delete(ENDPOINT, name)
@@ -90,6 +93,7 @@ class Endpoints:
         await asyncio.gather(*tasks, return_exceptions=True)
         stops = (fleet.stop(drain=False, keep_disks=True) for fleet in self._serving.values())
         await asyncio.gather(*stops, return_exceptions=True)
+        await asyncio.to_thread(self._spare.stop)
         self._serving.clear()
         shutil.rmtree(self._settings.temporary, ignore_errors=True)
 
@@ -156,7 +160,7 @@ class Endpoints:
 
     def _new_fleet(self, endpoint: dict[str, Any], plans: list[dict[str, Any]]) -> Fleet:
         region = endpoint["EndpointArn"].split(":")[3]
-        host = Host(endpoint["EndpointName"], region, self._settings, self._objects, self._metrics)
+        host = Host(endpoint["EndpointName"], region, self._settings, self._objects, self._metrics, self._spare)
         return Fleet(plans, host, on_loss=self._lose)
 
     async def _resume(self, name: str) -> None:

@@ -14,6 +14,7 @@ from local_sagemaker.errors import ContainerLostError, unavailable
 from local_sagemaker.hosting.container_process import Call, ContainerProcess, ContainerResponse
 from local_sagemaker.hosting.model_cache import ModelCache
 from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.services import aws_services, metrics
 from local_sagemaker.services.metrics import VariantMetrics
 from local_sagemaker.services.objects import Objects
@@ -39,6 +40,7 @@ class Instance:
         objects: Objects,
         variant_metrics: VariantMetrics,
         log: aws_services.LogStream,
+        spare: SpareContainer,
         keep_models: bool = True,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -51,6 +53,7 @@ class Instance:
             objects: S3 objects.
             variant_metrics: Where its metrics go.
             log: Where the container's output goes.
+            spare: A process that may become its container.
             keep_models: False unloads and deletes each model right after its call (``ModelCacheSetting``).
             environment: ``Environment`` of the model's container definition.
         """
@@ -70,6 +73,7 @@ class Instance:
         self._settings = settings
         self._metrics = variant_metrics
         self._log = log
+        self._spare = spare
         self._environment = environment
         self._container: ContainerProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -192,7 +196,12 @@ class Instance:
     async def _start_container(self) -> None:
         await asyncio.to_thread(self._bring_code)
         container = ContainerProcess(
-            self.name, self._folder, settings=self._settings, log=self._log, environment=self._environment
+            self.name,
+            self._folder,
+            settings=self._settings,
+            log=self._log,
+            spare=self._spare,
+            environment=self._environment,
         )
         self._container = container
         await container.start()

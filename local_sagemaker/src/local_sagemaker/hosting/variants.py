@@ -13,6 +13,7 @@ from local_sagemaker import s3_addresses, software
 from local_sagemaker.errors import invocation
 from local_sagemaker.hosting.instances import Instance, new_instance_id
 from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.services import aws_services
 from local_sagemaker.services.metrics import Metrics, VariantMetrics
 from local_sagemaker.services.objects import Objects
@@ -31,6 +32,7 @@ class Host:
         settings: Limits and folders.
         objects: S3 objects.
         metrics: Where the metrics of all endpoints go.
+        spare: A process that may become a container of any endpoint.
     """
 
     endpoint: str
@@ -38,6 +40,7 @@ class Host:
     settings: Settings
     objects: Objects
     metrics: Metrics
+    spare: SpareContainer
 
     @property
     def log_group(self) -> str:
@@ -174,6 +177,7 @@ class Variant:
             host.folder / name,
             settings=self._settings,
             objects=host.objects,
+            spare=host.spare,
             variant_metrics=self.metrics,
             log=log,
             keep_models=self._keep_models,
