@@ -1,3 +1,4 @@
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from PIL import Image
 import generated_sample
 from generated_sample import __main__ as command
 from generated_sample import hand_image, hands, object_image
-from helpers.sources import pools
+from helpers.sources import pools, sample
 
 
 def draw(image, numbers, **settings) -> np.ndarray:
@@ -130,3 +131,11 @@ def test_the_command_writes_one_picture_of_each_class(tmp_path, monkeypatch):
 def test_it_is_loaded_only_where_an_image_is_drawn():
     code = "import sys; from helpers import handover; assert 'generated_sample' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_all_cores_draw_the_same_images_as_one(monkeypatch):
+    numbers = np.array([5, 0, 12, 7])
+    alone = sample.hands(20, seed=1).read(numbers)
+    monkeypatch.setattr(sample, "_WORTH_PROCESSES", 4)
+    assert np.array_equal(sample.hands(20, seed=1).read(numbers), alone)
+    assert multiprocessing.active_children() == []
