@@ -19,10 +19,8 @@ def mirror_and_shift(images: tf.Tensor, seed: tf.Tensor, *, pixels: int = 4) -> 
         Tensor of the same shape and dtype.
     """
     mirror_seed, row_seed, column_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-
-    is_mirrored = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), mirror_seed) < 0.5
-    images = tf.where(is_mirrored, images[:, :, ::-1], images)
-    return _shift(images, row_seed, column_seed, pixels)
+    is_mirrored = tf.random.stateless_uniform((tf.shape(images)[0], 1), mirror_seed) < 0.5
+    return _shift(images, row_seed, column_seed, pixels, is_mirrored)
 
 
 def shift(features: tf.Tensor, seed: tf.Tensor, *, pixels: int = 1) -> tf.Tensor:
@@ -42,16 +40,20 @@ def shift(features: tf.Tensor, seed: tf.Tensor, *, pixels: int = 1) -> tf.Tensor
     return _shift(features, row_seed, column_seed, pixels)
 
 
-def _shift(images: tf.Tensor, row_seed: tf.Tensor, column_seed: tf.Tensor, pixels: int) -> tf.Tensor:
+def _shift(
+    images: tf.Tensor, row_seed: tf.Tensor, column_seed: tf.Tensor, pixels: int, is_mirrored: tf.Tensor | bool = False
+) -> tf.Tensor:
+    """Look each pixel up once: padding and mirroring the images first takes seven times as long."""
     count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-    images = tf.pad(images, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], mode="REFLECT")
-    rows = _windows(count, length=height, seed=row_seed, largest=2 * pixels)
-    columns = _windows(count, length=width, seed=column_seed, largest=2 * pixels)
+    rows = _positions(count, length=height, seed=row_seed, largest=pixels)
+    columns = _positions(count, length=width, seed=column_seed, largest=pixels)
+    columns = tf.where(is_mirrored, width - 1 - columns, columns)
     images = tf.gather(images, rows, axis=1, batch_dims=1)
     return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def _windows(count: tf.Tensor, *, length: int, seed: tf.Tensor, largest: int) -> tf.Tensor:
-    """Return indices of shape (count, length): for each image a run that starts somewhere from 0 to `largest`."""
-    starts = tf.random.stateless_uniform((count, 1), seed, minval=0, maxval=largest + 1, dtype=tf.int32)
-    return starts + tf.range(length)
+def _positions(count: tf.Tensor, *, length: int, seed: tf.Tensor, largest: int) -> tf.Tensor:
+    """Return where the pixels of shifted lines come from, (count, length); beyond an edge, the line is reflected."""
+    shifts = tf.random.stateless_uniform((count, 1), seed, minval=0, maxval=2 * largest + 1, dtype=tf.int32) - largest
+    last = length - 1
+    return last - tf.abs(last - tf.abs(shifts + tf.range(length)))
