@@ -13,9 +13,6 @@ from helpers import parameters
 def declared(notebook_path: Path) -> dict[str, object]:
     """Return the parameters that a notebook declares, with their default values.
 
-    Args:
-        notebook_path: A notebook file.
-
     Raises:
         ValueError: The cell tagged `parameters` holds something else than assignments of literals.
     """
@@ -61,7 +58,7 @@ def assign(
     texts: Mapping[str, str] | None = None,
     selected: list[str] | None = None,
 ) -> dict[str, dict[str, object]]:
-    """Give each notebook the values of the parameters that it declares.
+    """Give each notebook of a run the values of the parameters that it declares, in the types that it declares.
 
     A file of values serves the whole series, so its names may belong to any notebook. A value typed on the
     command line must reach at least one of the selected notebooks.
@@ -71,9 +68,6 @@ def assign(
         series: For every notebook of the series, its declared parameters with their defaults.
         texts: Values from the command line, as typed; they win over `given`.
         selected: The notebooks that will run; all of them when None.
-
-    Returns:
-        For every selected notebook, the values it is run with, in the types that it declares.
 
     Raises:
         ValueError: No notebook declares a name, none of the selected does, or a value has the wrong type.

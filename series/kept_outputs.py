@@ -19,12 +19,7 @@ WIDTHS, LARGEST = (640, 480, 320), 60_000
 def refresh(notebook: Path, executed: Path) -> int:
     """Store the outputs of an executed copy in a notebook's cells that keep theirs, and clear all others.
 
-    Args:
-        notebook: The notebook of the repository; rewritten.
-        executed: Its executed copy, which may have further cells, such as injected parameters.
-
-    Returns:
-        The number of cells that now hold outputs.
+    The copy may have further cells, such as injected parameters. Returns the number of cells that now hold outputs.
 
     Raises:
         FileNotFoundError: If there is no executed copy.
@@ -68,13 +63,9 @@ def _is_said(output: nbformat.NotebookNode) -> bool:
 
 
 def picture(notebook: Path) -> bytes | None:
-    """Return the figure that stands for a notebook: the first picture kept in its cell tagged `picture`, made small.
+    """Return the first picture kept in a notebook's cell tagged `picture`, as a PNG file of at most `LARGEST` bytes.
 
-    Args:
-        notebook: A notebook with its kept outputs.
-
-    Returns:
-        A PNG file of at most `LARGEST` bytes, or None if no cell has the tag.
+    Without such a cell there is none.
 
     Raises:
         ValueError: The cell keeps no picture, or one that does not get small enough.

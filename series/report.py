@@ -24,14 +24,7 @@ def write(
     """Write the summary and the page, which needs no server and no network, and return the summary.
 
     Entries that an earlier run left in the folder stay, unless this run repeated them: that is how a resumed run
-    ends with the summary of the whole series.
-
-    Args:
-        output: The folder of the run.
-        status: How this run ended: "completed", "failed" or "interrupted".
-        started: When it began, in UTC.
-        target: "local" or "aws".
-        entries: What `runner.run_notebook` returned, in order.
+    ends with the summary of the whole series. `started` is in UTC; entries are those of `runner.run_notebook`.
     """
     merged = {entry["name"]: entry for entry in [*_earlier(output), *entries]}
     notebooks = [merged[name] for name in sorted(merged)]

@@ -31,18 +31,14 @@ def title(notebook: Path) -> str:
 
 
 class NotebookStep(Step):
-    """The progress of a notebook: its cells, the section, and how far a long step of the running cell is.
-
-    Attributes:
-        section: The heading above the running cell.
-    """
+    """The progress of a notebook: its cells, the section, and how far a long step of the running cell is."""
 
     def __init__(self, path: Path) -> None:
         """Describe the run of a notebook file."""
         super().__init__(path.stem, unit="cells")
         cells = nbformat.read(path, as_version=4).cells
         self._cells, self._cell = sum(cell.cell_type == "code" for cell in cells), nbformat.from_dict({})
-        self.section, self._started = "", 0
+        self.section, self._started = "", 0  # the heading above the running cell, and the cells that have started
 
     def start_cell(self, cell: nbformat.NotebookNode, **_: object) -> None:
         """Take note of the cell that starts."""
@@ -84,16 +80,10 @@ def _kernel_manager(log: Path) -> type:
 
 
 def run_notebook(path: Path, output: Path, values: Mapping[str, object]) -> dict[str, Any]:
-    """Execute one notebook in its own folder and return its entry of the summary.
+    """Execute one notebook in its own folder, its copy in another, and return its entry of the summary.
 
-    Args:
-        path: The notebook.
-        output: Folder for the executed copy.
-        values: Its parameters.
-
-    Returns:
-        name, title, file, status ("completed", "failed" or "interrupted"), seconds, parameters, the recorded results
-        and error (section, name and message, or None).
+    That is name, title, file, status ("completed", "failed" or "interrupted"), seconds, parameters, the recorded
+    results and error (section, name and message, or None).
     """
     import papermill
 
@@ -148,9 +138,6 @@ def run(
         assigned: For each notebook to run, its parameter values.
         output: Folder for everything the run writes; entries of an earlier run in it are kept.
         advise: Given the entry of the notebook that stopped the run, returns the commands that help, by what they do.
-
-    Returns:
-        The summary, as written to `summary.json`.
     """
     from helpers import session  # late: the SageMaker SDK takes seconds, and the checks of parameters need none of it
 

@@ -37,6 +37,20 @@ def test_every_link_leads_somewhere():
     assert [link for link in links if link and "://" not in link and not (ROOT / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", ["benchmarks/BENCHMARKS.md", "local_sagemaker/BENCHMARKS.md"])
+def test_every_benchmark_that_a_page_names_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"\b(?:python\s+benchmarks/)?(\w+\.py)\b", text)
+    assert len(set(found)) >= 2
+    folders = (
+        (ROOT / page).parent,
+        ROOT / "benchmarks",
+        ROOT / "local_sagemaker" / "benchmarks",
+        ROOT / "training_scripts",
+    )
+    assert [name for name in found if not any((folder / name).is_file() for folder in folders)] == []
+
+
 def test_every_picture_of_a_notebook_is_shown():
     paths = {path.relative_to(ROOT).as_posix() for path in PICTURES.iterdir()}
     assert paths == {f"notebooks/pictures/{name}.png" for name, path in runner.find().items() if _is_pictured(path)}

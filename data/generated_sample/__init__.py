@@ -32,10 +32,7 @@ def user(number: int, *, seed: int) -> User:
 def user_image(number: int, *, per_user: int, seed: int) -> np.ndarray:
     """Draw a hand sign of a user who shows some digits in a way of their own, uint8 (100, 100, 3), RGB.
 
-    Args:
-        number: Which image; `per_user` consecutive ones show the hand of one user.
-        per_user: Images of one user, a multiple of 10.
-        seed: Seed of the whole set.
+    `per_user` consecutive images, a multiple of 10, show the hand of one user.
     """
     who = user(number // per_user, seed=seed)
     return draw_hand(who.signs[number % 10], who.student, np.random.default_rng([seed, _SIGNS, number]))

@@ -14,15 +14,7 @@ _CIRCLE = [(math.cos(turn), math.sin(turn)) for turn in (2 * math.pi * step / 20
 
 
 def shade(color: Color, factor: float) -> Color:
-    """Make a color darker (factor below 1) or lighter (above 1, towards white).
-
-    Args:
-        color: Red, green and blue, 0-255.
-        factor: 0 is black, 1 is unchanged, 2 is white.
-
-    Returns:
-        The new color, 0-255.
-    """
+    """Make a color darker, to black at a factor of 0, or lighter, to white at 2."""
     if factor <= 1:
         red, green, blue = (int(channel * max(factor, 0.0)) for channel in color)
     else:
@@ -31,16 +23,7 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def vary(color: Color, rng: np.random.Generator, *, spread: float = 14) -> Color:
-    """Move a color at random.
-
-    Args:
-        color: Red, green and blue, 0-255.
-        rng: Source of randomness.
-        spread: Standard deviation of the move, per channel and for all channels together.
-
-    Returns:
-        The new color, 0-255.
-    """
+    """Move a color at random; `spread` is the standard deviation, per channel and for all channels together."""
     together, *apart = rng.normal(0, spread, 4).tolist()
     red, green, blue = (
         int(min(max(channel + together + move, 0), 255)) for channel, move in zip(color, apart, strict=True)
@@ -51,17 +34,7 @@ def vary(color: Color, rng: np.random.Generator, *, spread: float = 14) -> Color
 def pick(
     colors: Sequence[Color], rng: np.random.Generator, *, unlike: Color | None = None, spread: float = 14
 ) -> Color:
-    """Choose and vary a color, if asked one that stands out from another.
-
-    Args:
-        colors: Colors to choose from.
-        rng: Source of randomness.
-        unlike: Color of what lies behind; the choice differs from it enough to be seen.
-        spread: How far the chosen color is moved, as for `vary`.
-
-    Returns:
-        The color, 0-255.
-    """
+    """Choose a color and vary it; it differs enough from one that it is to be `unlike` to be seen before it."""
     color = (0, 0, 0)
     for _ in range(12):
         color = vary(colors[int(rng.integers(len(colors)))], rng, spread=spread)
@@ -71,18 +44,13 @@ def pick(
 
 
 class Canvas:
-    """An image to draw on in object coordinates: x to the right and y down, about -1 to 1.
+    """An image, RGB, to draw on in object coordinates: x to the right and y down, about -1 to 1.
 
-    Attributes:
-        image: The picture, RGB, `scale` times as wide and high as the finished one.
+    Angles are in degrees, clockwise, and colors 0-255.
     """
 
     def __init__(self, image: Image.Image) -> None:
-        """Draw on an existing picture, without any transformation yet.
-
-        Args:
-            image: Square picture to draw on; object coordinates span it from -1 to 1.
-        """
+        """Draw on an existing square picture, which object coordinates span from -1 to 1."""
         self.image = image
         self._pen = ImageDraw.Draw(image)
         self._half = image.width / 2
@@ -93,11 +61,7 @@ class Canvas:
     ) -> None:
         """Set where the following shapes land.
 
-        Args:
-            angle: Rotation in degrees, clockwise.
-            size: Factor on all coordinates.
-            shift: Where the object's origin lies, in coordinates of the picture (-1 to 1).
-            mirrored: Whether left and right change places.
+        `size` is a factor on all coordinates, `shift` the place of the object's origin in coordinates of the picture.
         """
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         factor = size * self._half
@@ -107,49 +71,23 @@ class Canvas:
         self._y = (flip * sine, factor * cosine, (shift[1] + 1) * self._half)
 
     def polygon(self, points: Iterable[Point], color: Color) -> None:
-        """Fill a polygon.
-
-        Args:
-            points: Corners, at least three.
-            color: Fill color, 0-255.
-        """
+        """Fill a polygon of at least three corners."""
         (a, b, c), (d, e, f) = self._x, self._y
         self._pen.polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in points], fill=color)
 
     def ellipse(self, center: Point, radii: Point, color: Color, *, angle: float = 0.0) -> None:
-        """Fill an ellipse.
-
-        Args:
-            center: Its middle.
-            radii: Half width and half height.
-            color: Fill color, 0-255.
-            angle: Rotation in degrees, clockwise.
-        """
+        """Fill an ellipse; its radii are half its width and half its height."""
         (x, y), (width, height) = center, radii
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         a, b, d, e = width * cosine, -height * sine, width * sine, height * cosine
         self.polygon([(x + a * u + b * v, y + d * u + e * v) for u, v in _CIRCLE], color)
 
     def box(self, left: float, top: float, right: float, bottom: float, color: Color) -> None:
-        """Fill a rectangle given by its four sides.
-
-        Args:
-            left: Smallest x.
-            top: Smallest y.
-            right: Largest x.
-            bottom: Largest y.
-            color: Fill color, 0-255.
-        """
+        """Fill a rectangle given by its four sides."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], color)
 
     def stroke(self, points: Sequence[Point], widths: float | Sequence[float], color: Color) -> None:
-        """Draw a rounded line that may change its width on the way.
-
-        Args:
-            points: Points on the line, at least two.
-            widths: One width, or one per point.
-            color: Color, 0-255.
-        """
+        """Draw a rounded line through at least two points, of one width, or of one for each point."""
         radii = [widths / 2] * len(points) if isinstance(widths, int | float) else [w / 2 for w in widths]
         line = list(zip(points, radii, strict=True))
         for ((x, y), near), ((u, v), far) in pairwise(line):
@@ -169,15 +107,7 @@ class Canvas:
 
 
 def curve(points: Sequence[Point], *, steps: int = 5) -> list[Point]:
-    """Smooth a line through its points (Catmull-Rom).
-
-    Args:
-        points: Points the curve passes through, at least two.
-        steps: Pieces between two points.
-
-    Returns:
-        The points of the smooth line.
-    """
+    """Smooth a line through at least two points (Catmull-Rom), with so many steps between two of them."""
 
     def between(before: float, start: float, end: float, after: float, t: float) -> float:
         bend = 2 * before - 5 * start + 4 * end - after
@@ -195,16 +125,9 @@ def curve(points: Sequence[Point], *, steps: int = 5) -> list[Point]:
 
 
 def photograph(image: Image.Image, rng: np.random.Generator, *, scale: int, noise: float) -> np.ndarray:
-    """Shrink a drawing and give it what a camera adds: exposure, color cast, uneven light and noise.
+    """Shrink a drawing, `scale` times too large, and add what a camera adds: exposure, color cast, uneven light, noise.
 
-    Args:
-        image: The drawing, RGB, `scale` times too large.
-        rng: Source of randomness.
-        scale: How many times.
-        noise: Largest standard deviation of the noise, in steps of 0-255.
-
-    Returns:
-        uint8 array (height, width, 3).
+    `noise` is its largest standard deviation, in steps of 0-255. The result is uint8 (height, width, 3).
     """
     pixels = np.asarray(image.reduce(scale), dtype=np.float32)
     height, width, _ = pixels.shape

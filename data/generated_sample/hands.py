@@ -71,42 +71,22 @@ _THUMB_IN: dict[int, tuple[Point, ...]] = {
 
 @dataclass(frozen=True)
 class Student:
-    """What stays the same on all pictures of one student.
+    """What stays the same on all pictures of one student."""
 
-    Attributes:
-        skin: Color of the hand.
-        nail: Color of the nails.
-        sleeve: Color of the sleeve, or None for a bare arm.
-        wall: Color of what lies behind the hand.
-        pattern: What lies behind it: 0 plain, 1 folded paper, 2 boards.
-        slender: Factor on the length of the fingers.
-        stout: Factor on their width.
-        spread: Factor on the angles between them.
-        left_handed: Whether the picture is mirrored.
-        size: Factor on all lengths.
-    """
-
-    skin: Color
-    nail: Color
-    sleeve: Color | None
-    wall: Color
-    pattern: int
-    slender: float
-    stout: float
-    spread: float
-    left_handed: bool
-    size: float
+    skin: Color  # color of the hand
+    nail: Color  # color of the nails
+    sleeve: Color | None  # color of the sleeve, or None for a bare arm
+    wall: Color  # color of what lies behind the hand
+    pattern: int  # what lies behind it: 0 plain, 1 folded paper, 2 boards
+    slender: float  # factor on the length of the fingers
+    stout: float  # factor on their width
+    spread: float  # factor on the angles between them
+    left_handed: bool  # whether the picture is mirrored
+    size: float  # factor on all lengths
 
 
 def invent_student(rng: np.random.Generator) -> Student:
-    """Make up a student.
-
-    Args:
-        rng: Source of randomness; the same state gives the same student.
-
-    Returns:
-        The student.
-    """
+    """Make up a student; the same state of `rng` gives the same student."""
     skin = pick(SKINS, rng, spread=6)
     wall = pick(WALLS[:4] if rng.random() < 0.5 else WALLS, rng, unlike=skin)
     return Student(
@@ -262,15 +242,9 @@ def _paint_wall(student: Student, rng: np.random.Generator) -> Image.Image:
 
 
 def draw_hand(sign: int, student: Student, rng: np.random.Generator) -> np.ndarray:
-    """Draw one hand sign.
+    """Draw a digit, 0-9, or one of `FREE_SIGNS`, uint8 (100, 100, 3), RGB.
 
-    Args:
-        sign: The digit shown, 0-9, or one of `FREE_SIGNS`.
-        student: Whose hand it is.
-        rng: Source of randomness of this one picture; the same state gives the same pixels.
-
-    Returns:
-        uint8 array (100, 100, 3), RGB.
+    The same state of `rng` gives the same pixels.
     """
     wall = _paint_wall(student, rng)
     # A color no part of the hand has, yet so close to its edge that the border shows no fringe.

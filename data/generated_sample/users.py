@@ -15,15 +15,10 @@ PRIVATE_COUNT = 3
 
 @dataclass(frozen=True)
 class User:
-    """A student and the signs that they use.
+    """A student and the signs that they use."""
 
-    Attributes:
-        student: Hand, sleeve and background.
-        signs: The sign that stands for each digit 0-9: the digit's own, or one of `hands.FREE_SIGNS`.
-    """
-
-    student: Student
-    signs: tuple[int, ...]
+    student: Student  # hand, sleeve and background
+    signs: tuple[int, ...]  # the sign that stands for each digit 0-9: the digit's own, or one of `hands.FREE_SIGNS`
 
     @property
     def private_digits(self) -> tuple[int, ...]:
