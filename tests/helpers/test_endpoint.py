@@ -133,15 +133,6 @@ def test_a_new_version_has_a_name_that_is_not_taken(deployed):
     deployed.remove_model("dense-v2.tar.gz")
 
 
-def test_metrics_are_shown_in_units_that_people_use(deployed):
-    deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    found = deployed.metrics.table("ModelLoadingTime", "ModelCacheHit")
-    milliseconds = deployed.metrics.total("ModelLoadingTime")["Average"] / 1000
-    assert found["ModelLoadingTime"]["average"] == pytest.approx(milliseconds)
-    assert found["ModelLoadingTime"]["unit"] == "ms"
-    assert 0 <= found["ModelCacheHit"]["average"] <= 1
-
-
 @pytest.mark.aws
 def test_an_unknown_model_is_answered_with_the_known_ones(deployed):
     with pytest.raises(EndpointError, match=r"no model none.tar.gz below .* Published: .*dense.tar.gz.*add_model"):

@@ -57,7 +57,3 @@ def test_a_table_has_units_that_people_use_and_an_empty_row_for_what_is_late(met
     found = metrics([point(0, 2.0, 3000.0, 1000.0, 2000.0)], []).table("ModelLoadingTime", "ModelCacheHit")
     row = {"samples": 2, "average": 1.5, "least": 1.0, "most": 2.0, "unit": "ms"}
     assert found == {"ModelLoadingTime": row, "ModelCacheHit": {}}
-
-
-def test_every_metric_has_a_namespace_of_sagemaker():
-    assert set(endpoint_metrics.METRICS.values()) == {"AWS/SageMaker", "/aws/sagemaker/Endpoints"}
