@@ -1,7 +1,7 @@
 """What all benchmarks share: the machine they ran on, where results go, and tables.
 
-A benchmark is one command: `python benchmarks/NAME.py`. It writes `runs/benchmarks/NAME.json` and
-`runs/benchmarks/NAME.png` and prints its table in Markdown.
+A benchmark is one command: `python benchmarks/NAME.py`. It writes `runs/benchmarks/NAME.json` and prints its table in
+Markdown.
 """
 
 import datetime
@@ -12,8 +12,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from matplotlib.figure import Figure
 
 OUTPUT = Path(__file__).resolve().parents[1] / "runs" / "benchmarks"
 
@@ -30,13 +28,11 @@ def describe_machine(*packages: str) -> dict[str, Any]:
     }
 
 
-def write_results(name: str, results: Mapping[str, Any], figure: Figure | None = None) -> Path:
-    """Write `NAME.json`, and `NAME.png` if there is a figure, and return the path of the first."""
+def write_results(name: str, results: Mapping[str, Any]) -> Path:
+    """Write `NAME.json` and return its path."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     path = OUTPUT / f"{name}.json"
     path.write_text(json.dumps(results, indent=2) + "\n")
-    if figure is not None:
-        figure.savefig(path.with_suffix(".png"), dpi=110)
     return path
 
 

@@ -2,15 +2,13 @@
 
 `python benchmarks/serving.py` builds an environment for each peer (minutes, once), starts all servers, checks
 that they answer alike, and measures them in turn. It prints each goal beside what was measured, and writes
-`runs/benchmarks/serving.json` and `serving.png`. Leave the machine alone meanwhile.
+`runs/benchmarks/serving.json`. Leave the machine alone meanwhile.
 """
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,7 +41,6 @@ PEERS: dict[str, type[Peer]] = {
     "multi-model-server": MultiModelServer,
 }
 QUICK_CASES = ["json", "jpeg", "throughput"]
-IDLE_SECONDS = 5
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -89,29 +86,14 @@ def start_servers(bench: Bench, options: argparse.Namespace, stack: ExitStack) -
     return missing
 
 
-def check_equal_outputs(bench: Bench) -> dict[str, float]:
-    """Return the largest difference of each server's probabilities from the in-process ones.
-
-    Raises:
-        AssertionError: If a server answers something else.
-    """
-    differences = dict.fromkeys(bench.servers, 0.0)
+def check_equal_outputs(bench: Bench) -> None:
+    """Raise an AssertionError if a server's probabilities are not the in-process ones."""
     for example in bench.examples.values():
-        if example.model not in bench.models:
-            continue
-        expected = bench.servers[InProcess.name].probabilities(example.model, example)
-        for name, server in bench.servers.items():
-            found = server.probabilities(example.model, example)
-            np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=f"{name} answers differently.")
-            differences[name] = max(differences[name], float(np.abs(np.subtract(found, expected)).max()))
-    return differences
-
-
-def measure_idle(bench: Bench) -> dict[str, float]:
-    """Return the share of a core that each server takes while nobody asks."""
-    before = {name: server.cpu_seconds() for name, server in bench.servers.items()}
-    time.sleep(IDLE_SECONDS)
-    return {name: (server.cpu_seconds() - before[name]) / IDLE_SECONDS for name, server in bench.servers.items()}
+        if example.model in bench.models:
+            expected = bench.servers[InProcess.name].probabilities(example.model, example)
+            for name, server in bench.servers.items():
+                found = server.probabilities(example.model, example)
+                np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=f"{name} answers differently.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -130,27 +112,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "quick": options.quick,
             "servers": {name: {"settings": s.settings, "versions": s.versions} for name, s in bench.servers.items()},
             "missing": missing,
-            "largest_difference": check_equal_outputs(bench),
-            "idle_cores": measure_idle(bench),
-            "load_average_before": os.getloadavg(),
             "cases": {},
         }
+        check_equal_outputs(bench)
         try:
             for case in options.cases:
                 document["cases"][case] = CASES[case](bench)
         finally:  # what was measured is kept, whatever happens to the rest
-            path = _write(document, bench)
+            path = _write(document)
     print(serving_report.goals_table(document["goals"]))
     print()
     print(serving_report.servers_table(document["cases"], list(bench.servers), missing))
     print(f"\nWritten to {path}.", file=sys.stderr)
 
 
-def _write(document: dict[str, Any], bench: Bench) -> Path:
-    document["load_average_after"] = os.getloadavg()
+def _write(document: dict[str, Any]) -> Path:
     document["goals"] = serving_report.compare_with_goals(document["cases"])
     name = "serving-quick" if document["quick"] else "serving"
-    return measuring.write_results(name, document, serving_report.plot(document["cases"], list(bench.servers)))
+    return measuring.write_results(name, document)
 
 
 def _prepare(workplace: Path, options: argparse.Namespace) -> Bench:

@@ -14,25 +14,15 @@ from serving_requests import Example
 
 @dataclass
 class Bench:
-    """What the cases work with.
+    """What the cases work with."""
 
-    Attributes:
-        servers: Running servers that hold the models, by name.
-        models: Model folders by name.
-        examples: An example for each case of a single call.
-        workplace: Folder for files.
-        environments: Folder of the peers' environments.
-        rounds: How often each server is measured.
-        share: Which share of the usual calls a round makes.
-    """
-
-    servers: dict[str, Server]
-    models: dict[str, Path]
-    examples: dict[str, Example]
-    workplace: Path
-    environments: Path
-    rounds: int
-    share: float = 1.0
+    servers: dict[str, Server]  # running servers that hold the models, by name
+    models: dict[str, Path]  # model folders by name
+    examples: dict[str, Example]  # an example for each case of a single call
+    workplace: Path  # folder for files
+    environments: Path  # folder of the peers' environments
+    rounds: int  # how often each server is measured
+    share: float = 1.0  # which share of the usual calls a round makes
     shuffler: random.Random = field(default_factory=lambda: random.Random(0))
 
     def in_turn(self, what: str, *, rounds: int | None = None) -> Iterator[Server]:

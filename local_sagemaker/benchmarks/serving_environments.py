@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,33 +22,15 @@ class MissingPeerError(RuntimeError):
     """A peer cannot run here; the message says why."""
 
 
-@dataclass(frozen=True)
-class Environment:
-    """A ready virtual environment.
-
-    Attributes:
-        bin: Folder with its programs.
-        versions: Versions of what it was built for.
-    """
-
-    bin: Path
-    versions: dict[str, str]
-
-
 def default_folder() -> Path:
     """Return where environments are kept."""
     return user_cache_path("local_sagemaker") / "benchmark-environments"
 
 
-def prepare(requirements: Sequence[str], *, packages: Sequence[str], folder: Path) -> Environment:
-    """Return the environment with these requirements and TensorFlow, building it if it is not there.
+def prepare(requirements: Sequence[str], *, package: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    """Return the programs of the environment with these requirements, and the versions in it; build it if need be.
 
-    TensorFlow is that of the project if it can be installed together with them, else what can.
-
-    Args:
-        requirements: What pip installs beside TensorFlow.
-        packages: Names of packages whose versions to tell.
-        folder: Where environments are kept.
+    Its TensorFlow is that of the project if that can be installed together with them, else what can.
 
     Raises:
         MissingPeerError: If it cannot be built.
@@ -61,16 +42,13 @@ def prepare(requirements: Sequence[str], *, packages: Sequence[str], folder: Pat
         "tensorflow",
     ):
         wanted = [*requirements, tensorflow]
-        name = hashlib.sha256(json.dumps([sys.version, wanted]).encode()).hexdigest()[:12]
-        place = folder / f"{packages[0]}-{name}"
-        if not (place / "ready").exists():
-            reason = _build(place, wanted)
-            if reason:
-                reasons.append(f"{tensorflow}: {reason}")
-                continue
-        names = [*packages, tensorflow.partition("=")[0]]
+        place = folder / f"{package}-{hashlib.sha256(json.dumps([sys.version, wanted]).encode()).hexdigest()[:12]}"
+        if reason := "" if (place / "ready").exists() else _build(place, wanted):
+            reasons.append(f"{tensorflow}: {reason}")
+            continue
+        names = [package, tensorflow.partition("=")[0]]
         told = subprocess.check_output([place / "bin" / "python", "-c", _VERSIONS, *names], text=True)
-        return Environment(place / "bin", json.loads(told))
+        return place / "bin", json.loads(told)
     raise MissingPeerError(f"pip could not install it. {' '.join(reasons)}")
 
 

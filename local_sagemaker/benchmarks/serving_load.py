@@ -85,29 +85,14 @@ class Connection:
 
 @dataclass(frozen=True)
 class Load:
-    """What several connections measured.
+    """What several connections measured."""
 
-    Attributes:
-        per_second: Answers a second.
-        latencies: Time of each answer, in seconds.
-    """
-
-    per_second: float
-    latencies: list[float]
+    per_second: float  # answers a second
+    latencies: list[float]  # time of each answer, in seconds
 
 
 def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
-    """Ask over several connections at once, each asking again when it has its answer.
-
-    Args:
-        port: Port of the server.
-        request: The whole HTTP request.
-        connections: How many connections.
-        seconds: How long.
-
-    Raises:
-        AnswerError: If an answer is an error.
-    """
+    """Ask over several connections at once, each asking again when it has its answer."""
     selector = selectors.DefaultSelector()
     opened = [Connection(port) for _ in range(connections)]
     sent: dict[Connection, float] = {}

@@ -1,10 +1,8 @@
-"""The tables and the figure of the serving benchmark."""
+"""The tables of the serving benchmark."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from measuring import markdown_table
 from servers.container import Container
@@ -16,7 +14,6 @@ from serving_memory import MEBIBYTE
 OWN = (InProcess.name, Container.name, Endpoint.name)
 NOT_MEASURED = "not measured"
 DATA, WEIGHTS = "noise images", "random; time and memory do not depend on them"
-_RATIO_TICKS = (0.5, 1, 2, 4, 8)
 CASE_TITLES = {
     "json": "JSON, small CNN",
     "jpeg": "JPEG, small CNN",
@@ -28,12 +25,8 @@ CASE_TITLES = {
 def ratio(results: Mapping[str, Any], case: str, server: str, measure: str) -> float | None:
     """Return what a call of a server takes, as a multiple of the in-process call.
 
-    Args:
-        results: Results by case.
-        case: One of the cases of a single call.
-        server: Name of the server.
-        measure: ``p50_seconds``, compared round by round, or ``cpu_seconds``, compared over all rounds, because the
-            system counts it in steps of ten milliseconds.
+    The measure `p50_seconds` is compared round by round. The system counts `cpu_seconds` in steps of ten milliseconds:
+    they are compared over all rounds.
     """
     measured = results.get(case, {}).get(server, {}).get(measure)
     if not measured:
@@ -132,20 +125,12 @@ def goals_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def servers_table(results: Mapping[str, Any], names: Sequence[str], missing: Mapping[str, str]) -> str:
-    """Return every server with its ratios to the in-process call, as a table in Markdown.
-
-    Args:
-        results: Results by case.
-        names: Servers that were measured.
-        missing: Servers that could not be measured, and why.
-    """
+    """Return every server with its ratios to the in-process call, and why others are missing, in Markdown."""
     header = ["server", *(f"{CASE_TITLES[case]}: p50 · CPU" for case in CALLS if case in results)]
     columns: dict[str, Callable[[str], float | None]] = {
         "answers a second, 8 connections": lambda name: _median(results, "throughput", name, "per_second"),
         "p99 there, ms": lambda name: _thousandths(_median(results, "throughput", name, "p99_seconds")),
-        "load and first call, ms": lambda name: _thousandths(_first_call(results, name)),
         "memory per copy ÷ weights": lambda name: _of_memory(results, name, "per_copy_ratio"),
-        "left after unload": lambda name: _of_memory(results, name, "left_share"),
     }
     lines = []
     for name in _with_json(names):
@@ -161,33 +146,6 @@ def servers_table(results: Mapping[str, Any], names: Sequence[str], missing: Map
     return markdown_table([*header, *columns], lines)
 
 
-def plot(results: Mapping[str, Any], names: Sequence[str]) -> Figure:
-    """Draw each server's ratio to the in-process call for each case of a single call, and the throughput."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    figure.suptitle(f"Many models behind one server. Data: {DATA}. Weights: {WEIGHTS}.", fontsize="medium")
-    ratios, throughput = figure.subplots(1, 2, width_ratios=[3, 2])
-    cases = [case for case in CALLS if case in results]
-    height = 0.8 / (len(names) + 1)
-    for index, name in enumerate(_with_json(names)[1:] if cases else []):  # the first is what all are compared with
-        values = [ratio(results, case, name, "p50_seconds") for case in cases]
-        places = [place + index * height for place in range(len(cases))]
-        lengths = [float("nan") if value is None else value - 1 for value in values]
-        ratios.barh(places, lengths, left=1, height=height, label=name)  # to the right: slower than in-process
-    ratios.axvline(1, color="black", linewidth=0.8)
-    ratios.set(xscale="log", xlabel="p50 of a warm call ÷ in-process TensorFlow (logarithmic)")
-    ratios.set_xticks(_RATIO_TICKS, [f"{tick:g}" for tick in _RATIO_TICKS])
-    ratios.minorticks_off()
-    ratios.set_yticks([place + 0.4 - height / 2 for place in range(len(cases))], [CASE_TITLES[case] for case in cases])
-    ratios.invert_yaxis()
-    if cases:
-        figure.legend(loc="outside lower center", ncols=4, fontsize="small")
-    asked = [name for name in names if name in results.get("throughput", {})]
-    throughput.barh(asked, [_median(results, "throughput", name, "per_second") for name in asked], color="tab:gray")
-    throughput.set(xlabel="answers a second, 8 connections, small CNN")
-    throughput.invert_yaxis()
-    return figure
-
-
 def _with_json(names: Sequence[str]) -> list[str]:
     """Put the in-process call with JSON behind the one without."""
     return [shown for name in names for shown in ((name, WITH_JSON) if name == InProcess.name else (name,))]
@@ -196,11 +154,6 @@ def _with_json(names: Sequence[str]) -> list[str]:
 def _median(results: Mapping[str, Any], case: str, name: str, measure: str) -> float | None:
     values = results.get(case, {}).get(name, {}).get(measure)
     return statistics.median(values) if values else None
-
-
-def _first_call(results: Mapping[str, Any], name: str) -> float | None:
-    measures = ("loaded", "from_the_archive", "saved_model_load")
-    return next((value for m in measures if (value := _median(results, "cold", name, m)) is not None), None)
 
 
 def _of_memory(results: Mapping[str, Any], name: str, measure: str) -> float | None:

@@ -17,17 +17,11 @@ PROGRAMS = Path(__file__).resolve().parent / "programs"
 
 @dataclass(frozen=True)
 class Example:
-    """An image for a model.
+    """An image for a model."""
 
-    Attributes:
-        model: Name of the model that it fits.
-        pixels: uint8 array of shape (H, W, 3).
-        as_file: Whether it travels as a JPEG file.
-    """
-
-    model: str
-    pixels: np.ndarray
-    as_file: bool = False
+    model: str  # name of the model that it fits
+    pixels: np.ndarray  # uint8 array of shape (H, W, 3)
+    as_file: bool = False  # whether it travels as a JPEG file
 
     @property
     def base64(self) -> str:

@@ -30,7 +30,6 @@ def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything
     answer = run("serving", "--quick")
     written = PROJECT / "runs" / "benchmarks" / "serving-quick.json"
     document = json.loads(written.read_text())
-    assert written.with_suffix(".png").stat().st_size > 10_000
     assert set(document["servers"]) == {"in-process TensorFlow", "container"}
     assert not document["missing"]
     assert document["quick"]

@@ -30,15 +30,7 @@ def build_cnn(*, width: int, dense_units: int) -> keras.Model:
 
 
 def build_vgg16(*, input_size: int, base_size: int) -> keras.Model:
-    """Build VGG16 with a classifier of ten classes.
-
-    Args:
-        input_size: Height and width of the images that come in, in pixels.
-        base_size: Height and width that VGG16 sees, in pixels.
-
-    Returns:
-        Model from pixels 0 to 255, (N, input_size, input_size, 3), to probabilities (N, 10).
-    """
+    """Build VGG16 with a classifier of ten classes, which sees images of `input_size` pixels at `base_size`."""
     base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(base_size, base_size, 3))
     pixels = keras.Input((input_size, input_size, 3), name="pixels")
     x = layers.Resizing(base_size, base_size, antialias=True)(pixels)
@@ -81,13 +73,7 @@ def export(model: keras.Model, folder: Path) -> None:
 
 
 def copy_with_other_weights(source: Path, target: Path, *, seed: int) -> None:
-    """Write a model of the same architecture whose weights differ a little.
-
-    Args:
-        source: Model folder, the parent of its version folder.
-        target: Model folder to create.
-        seed: Seed of the differences.
-    """
+    """Write a model of the same architecture whose weights differ a little."""
     generator = np.random.default_rng(seed)
     reader = tf.train.load_checkpoint(str(source / "1" / "variables" / "variables"))
     keys = sorted(reader.get_variable_to_shape_map())

@@ -35,14 +35,7 @@ def unload(name: str) -> dict[str, Any]:
 
 
 def call(name: str, request: str, calls: int, with_json: bool) -> dict[str, Any]:
-    """Call a model, with a request of TensorFlow Serving's REST API, and time each call.
-
-    Args:
-        name: Name of the model.
-        request: File with the request.
-        calls: How often.
-        with_json: Whether the request is decoded, and the answer encoded, in each call.
-    """
+    """Time calls of a model with a file that holds a request of TensorFlow Serving; each call may include its JSON."""
     body = Path(request).read_bytes()
     signature, argument, array = decode(name, body)
 

@@ -15,7 +15,7 @@ class BentoML(Peer):
     name = "BentoML"
     settings = "one service with typed NumPy arguments, one worker, which holds the models by name"
     requirements = ("bentoml",)
-    packages = ("bentoml",)
+    package = "bentoml"
 
     def command(self) -> list[str]:
         """Serve the service."""

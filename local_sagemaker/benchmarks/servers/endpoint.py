@@ -95,10 +95,6 @@ class Endpoint(Server):
         """Put an archive where the endpoint finds it."""
         self.s3.upload_file(str(archive), BUCKET, f"models/{model}.tar.gz")
 
-    def unload(self, model: str) -> None:
-        """Refuse: the platform unloads when memory is full."""
-        raise NotImplementedError("An endpoint unloads a model when another one needs its memory.")
-
     def time_calls(self, model: str, example: Example, *, calls: int) -> list[float]:
         """Return the duration of each of so many calls with one signed request, in seconds."""
         if self._connection is None:
@@ -106,14 +102,7 @@ class Endpoint(Server):
         return self._connection.time(self.request(model, example), calls=calls)
 
     def time_boto3_calls(self, model: str, example: Example, *, calls: int, runtime: Any = None) -> list[float]:
-        """Return the duration of each of so many calls of boto3's `invoke_endpoint`, in seconds.
-
-        Args:
-            model: Name of the model.
-            example: What to send.
-            calls: How often.
-            runtime: Client to call with, instead of one of this server.
-        """
+        """Return the seconds of each of so many calls of boto3's `invoke_endpoint`, of this server or a `runtime`'s."""
         body, seconds = example.rest(), []
         for _ in range(calls):
             started = time.perf_counter()
@@ -135,9 +124,9 @@ class Endpoint(Server):
         self._invoke(model, example.rest(), self._signer)
         request = self._signed
         path = request.url.split("/", 3)[3]
-        headers = {name: _text(value) for name, value in request.headers.items()}
-        headers |= {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(len(request.body))}
-        headers.pop("Connection", None)
+        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
+        headers |= {"host": f"127.0.0.1:{self.port}", "content-length": str(len(request.body))}
+        headers.pop("connection", None)
         lines = [f"{request.method} /{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join((*lines, "", "")).encode() + request.body
 
@@ -170,20 +159,6 @@ class StaticAnswers(HttpServer):
     def command(self) -> list[str]:
         """Run the small program."""
         return [sys.executable, str(PROGRAMS / "static_answers.py"), "--port", str(self.port)]
-
-    def load(self, model: str, folder: Path) -> None:
-        """Do nothing: it has no models."""
-
-    def unload(self, model: str) -> None:
-        """Do nothing: it has no models."""
-
-    def request(self, model: str, example: Example) -> bytes:
-        """Refuse: it is called through boto3."""
-        raise NotImplementedError("Static answers are asked through boto3.")
-
-    def read_probabilities(self, answer: bytes) -> list[float]:
-        """Refuse: its answers mean nothing."""
-        raise NotImplementedError("Static answers mean nothing.")
 
 
 def _text(value: str | bytes) -> str:

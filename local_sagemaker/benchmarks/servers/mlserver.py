@@ -16,7 +16,7 @@ class MLServer(Peer):
     name = "MLServer"
     settings = "custom inference runtime, V2 protocol; parallel_workers 0: inference in the server's own process, not 1"
     requirements = ("mlserver",)
-    packages = ("mlserver",)
+    package = "mlserver"
 
     def command(self) -> list[str]:
         """Serve the repository."""

@@ -20,7 +20,7 @@ class MultiModelServer(Peer):
     name = "multi-model-server"
     settings = "custom service, one worker per model, which is a process"
     requirements = ("multi-model-server", "setuptools<81")
-    packages = ("multi-model-server",)
+    package = "multi-model-server"
 
     def prepare(self, folder: Path) -> None:
         """Build the environment if there is Java for it.

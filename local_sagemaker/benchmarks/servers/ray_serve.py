@@ -17,7 +17,7 @@ class RayServe(Peer):
     name = "Ray Serve"
     settings = "one replica, @serve.multiplexed; CPU and memory are of proxy, replica and Ray's own; niceness 0, not 15"
     requirements = ("ray[serve]",)
-    packages = ("ray",)
+    package = "ray"
 
     def command(self) -> list[str]:
         """Run the application; Ray's sockets need a short path."""
@@ -45,10 +45,6 @@ class RayServe(Peer):
     def load(self, model: str, folder: Path) -> None:
         """Make a model known; its first call loads it."""
         self.add(model, folder)
-
-    def unload(self, model: str) -> None:
-        """Refuse: there is no call for it."""
-        raise NotImplementedError("Ray Serve unloads a model only when another one takes its place.")
 
     def request(self, model: str, example: Example) -> bytes:
         """Ask the model that the header names, whose name has changed from version to version."""

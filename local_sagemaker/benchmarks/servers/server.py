@@ -10,7 +10,6 @@ import random
 import socket
 import subprocess
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,54 +22,20 @@ from serving_requests import Example
 START_SECONDS = 180
 
 
-class Server(ABC):
+class Server:
     """A server, or TensorFlow without one, that calls models by name.
 
-    Attributes:
-        name: What tables and plots call it.
-        settings: How it is set up, in a sentence, where that is a choice.
-        versions: Versions of what it consists of.
+    Each kind defines `start`, `stop`, `load` and `unload` of a model, `time_calls`, which returns the seconds of each
+    call, `probabilities`, what a model answers, and `processes`. What a kind cannot do it lacks.
     """
 
-    name: str
-    settings = ""
+    name: str  # what tables call it
+    settings = ""  # how it is set up, in a sentence, where that is a choice
 
     def __init__(self, workplace: Path) -> None:
-        """Describe a server; ``start`` brings it up.
-
-        Args:
-            workplace: Folder of its own.
-        """
+        """Describe a server, with a folder of its own; `start` brings it up."""
         self.workplace = workplace
         self.versions: dict[str, str] = {}
-
-    @abstractmethod
-    def start(self) -> None:
-        """Bring it up."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End it and all its processes."""
-
-    @abstractmethod
-    def load(self, model: str, folder: Path) -> None:
-        """Load a model from its folder."""
-
-    @abstractmethod
-    def unload(self, model: str) -> None:
-        """Forget a model and its weights."""
-
-    @abstractmethod
-    def time_calls(self, model: str, example: Example, *, calls: int) -> list[float]:
-        """Return the duration of each of so many calls, in seconds."""
-
-    @abstractmethod
-    def probabilities(self, model: str, example: Example) -> list[float]:
-        """Return what a model answers."""
-
-    @abstractmethod
-    def processes(self) -> list[psutil.Process]:
-        """Return its processes."""
 
     def cpu_seconds(self) -> float:
         """Return the processor time that its processes have used."""
@@ -91,21 +56,13 @@ class Server(ABC):
 
 
 class HttpServer(Server):
-    """A server that is asked over HTTP."""
+    """A server that is asked over HTTP.
+
+    Each kind defines `command`, the program and its arguments, `request`, the whole HTTP request that asks a model, and
+    `read_probabilities`, which takes the body of an answer.
+    """
 
     port: int
-
-    @abstractmethod
-    def command(self) -> list[str]:
-        """Return the program and its arguments; ``port`` is known."""
-
-    @abstractmethod
-    def request(self, model: str, example: Example) -> bytes:
-        """Return the whole HTTP request that asks a model."""
-
-    @abstractmethod
-    def read_probabilities(self, answer: bytes) -> list[float]:
-        """Return the probabilities in the body of an answer."""
 
     def environment(self) -> Mapping[str, str]:
         """Return what its environment has beside this process's."""
@@ -116,11 +73,7 @@ class HttpServer(Server):
         return "/ping"
 
     def start(self) -> None:
-        """Start the process and wait until it answers.
-
-        Raises:
-            RuntimeError: If it ends or does not answer in time; with the end of its log.
-        """
+        """Start the process and wait until it answers; a RuntimeError has the end of its log."""
         self.workplace.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._connection: Connection | None = None
