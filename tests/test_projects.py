@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EMULATOR = ROOT / "local_sagemaker"
-FOLDERS = ("benchmarks", "data", "findings", "helpers", "tests", "training_scripts")
+FOLDERS = ("benchmarks", "data", "findings", "helpers", "series", "tests", "training_scripts")
 SCRIPTS = ROOT / "training_scripts"
-SERIES = {"helpers", "notebooks"} | {
+SERIES = {"helpers", "notebooks", "series"} | {
     ".".join(path.relative_to(SCRIPTS).with_suffix("").parts) for path in SCRIPTS.rglob("[!_]*.py")
 }
 
