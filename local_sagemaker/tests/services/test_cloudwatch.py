@@ -66,6 +66,25 @@ def test_percentiles_by_both_ways_to_ask(service, namespace, start):
     assert point["ExtendedStatistics"] == pytest.approx(wanted)
 
 
+def test_each_metric_is_listed_once(service, namespace):
+    pages = service.cloudwatch.get_paginator("list_metrics").paginate(Namespace=namespace)
+    listed = [metric["MetricName"] for page in pages for metric in page["Metrics"]]
+    assert sorted(listed) == ["Calls", "Errors", "Latency"]
+    data = [
+        {"MetricName": f"m{number}", "Dimensions": [{"Name": "Number", "Value": str(number)}], "Value": 1.0}
+        for number in range(501)
+    ]
+    service.cloudwatch.put_metric_data(Namespace=f"{namespace}/Many", MetricData=data)
+    pages = [
+        page["Metrics"]
+        for page in service.cloudwatch.get_paginator("list_metrics").paginate(
+            Namespace=f"{namespace}/Many", Dimensions=[{"Name": "Number"}]
+        )
+    ]
+    assert [len(page) for page in pages] == [500, 1]
+    assert len({metric["MetricName"] for page in pages for metric in page}) == 501
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [

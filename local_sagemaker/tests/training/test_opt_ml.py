@@ -22,7 +22,7 @@ def test_the_configuration_files(opt_ml):
     job = {
         "ResourceConfig": {"InstanceType": "ml.c5.large", "InstanceCount": 2},
         "HyperParameters": {"epochs": "3", "path": "/opt/ml/model"},
-        "InputDataConfig": [channel("training", "s3://b/p")],
+        "InputDataConfig": [channel("training", "s3://b/p") | {"ContentType": "text/csv"}],
         "CheckpointConfig": {"S3Uri": "s3://b/checkpoints", "LocalPath": "/opt/ml/checkpoints"},
     }
     opt_ml.create(job, "algo-2", ["algo-1", "algo-2"])
@@ -31,7 +31,8 @@ def test_the_configuration_files(opt_ml):
     assert resources["hosts"] == ["algo-1", "algo-2"]
     assert resources["current_instance_type"] == "ml.c5.large"
     assert configuration(opt_ml, "hyperparameters") == {"epochs": "3", "path": str(opt_ml.root / "model")}
-    assert configuration(opt_ml, "inputdataconfig")["training"]["TrainingInputMode"] == "File"
+    training = configuration(opt_ml, "inputdataconfig")["training"]
+    assert (training["TrainingInputMode"], training["ContentType"]) == ("File", "text/csv")
     checkpoints = {"S3Uri": "s3://b/checkpoints", "LocalPath": str(opt_ml.root / "checkpoints")}
     assert configuration(opt_ml, "checkpointconfig") == checkpoints
     assert opt_ml.model.is_dir()

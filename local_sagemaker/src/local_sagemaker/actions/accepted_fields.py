@@ -24,7 +24,7 @@ def _below(member: str, fields: str) -> str:
 
 
 # Dotted paths; lists add nothing to a path. Network, keys, volumes and isolation are recorded and described alone, and
-# so is what SDK v2 says of debugger and profiler when neither is used.
+# so is what SDK v2 says of debugger, profiler and metrics whether they are used or not.
 ACCEPTED = {
     "CreateModel": f"ModelName {_below('PrimaryContainer', _CONTAINER)} {_below('Containers', _CONTAINER)} "
     f"ExecutionRoleArn {_TAGS} {_VPC} EnableNetworkIsolation",

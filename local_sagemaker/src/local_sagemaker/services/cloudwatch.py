@@ -18,6 +18,7 @@ from local_sagemaker.settings import ACCOUNT_ID
 
 OWN_NAMESPACES = frozenset({"AWS/SageMaker", "/aws/sagemaker/Endpoints"})
 _MOST_STATISTICS, _MOST_DATA = 1_440, 100_800  # data points of an answer
+_PAGE = 500  # metrics
 _QUERY = frozenset({"Id", "MetricStat", "Expression", "Label", "ReturnData", "Period"})
 _NEVER = datetime(2000, 1, 1)
 _dimensions: dict[Any, Any] = {}
@@ -210,6 +211,23 @@ def _range(params: dict[str, Any], period: int, most: int) -> tuple[datetime, da
     return start.replace(second=start.second - start.second % max(1, min(period, 60)), microsecond=0), end
 
 
+def _list_metrics(response: CloudWatchResponse) -> ActionResult:
+    params = response._get_params()
+    asked = params.get("Namespace"), params.get("MetricName"), params.get("Dimensions") or []
+    items: list[Any] = response.cloudwatch_backend.get_all_metrics()
+    found: dict[Any, Any] = {}
+    for item in {(item.namespace, item.name, id(item.dimensions)): item for item in items}.values():
+        if item.filter(*asked):
+            pairs = frozenset((each.name, each.value) for each in item.dimensions)
+            found.setdefault((item.namespace, item.name, pairs), item)
+    token = str(params.get("NextToken") or 0)
+    if not (token.isascii() and token.isdecimal()):
+        raise ValidationError("The NextToken is not valid. Use the one of the previous page.")
+    start, end = int(token), int(token) + _PAGE
+    page = {"Metrics": list(found.values())[start:end]}
+    return ActionResult(page | ({"NextToken": str(end)} if end < len(found) else {}))
+
+
 def _put_metric_data(response: CloudWatchResponse) -> ActionResult:
     params = response._get_params()
     put(params["Namespace"], params.get("MetricData") or [], region=response.region)
@@ -263,6 +281,7 @@ def _evaluated(name: str) -> Any:
 _OWN = {
     "get_metric_data": _get_metric_data,
     "get_metric_statistics": _get_metric_statistics,
+    "list_metrics": _list_metrics,
     "put_metric_data": _put_metric_data,
     "put_metric_alarm": _put_metric_alarm,
     "describe_alarms": _evaluated("describe_alarms"),

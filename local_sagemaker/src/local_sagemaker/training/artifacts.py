@@ -33,31 +33,31 @@ def upload(job: dict[str, Any], instances: list[OptMl], objects: Objects, *, sta
     if not objects.has_bucket(bucket):
         raise InputError(f"ClientError: Artifact upload failed: the bucket {bucket!r} does not exist.")
     put = _put_files if config.get("CompressionType") == "NONE" else _put_archive
-    model = put([instance.model for instance in instances], "model", bucket, base, objects, staging)
-    put([instance.output_data for instance in instances], "output", bucket, base, objects, staging)
+    first, *others = instances
+    for other in others:
+        _merge(other.model, first.model)
+        _merge(other.output_data, first.output_data)
+    model = put(first.model, "model", bucket, base, objects, staging)
+    put(first.output_data, "output", bucket, base, objects, staging)
     return f"s3://{bucket}/{model}" if model else ""
 
 
-def _put_archive(folders: list[Path], name: str, bucket: str, base: str, objects: Objects, staging: Path) -> str:
-    for other in folders[1:]:
-        _merge(other, folders[0])
-    if not any(folders[0].iterdir()):
+def _put_archive(source: Path, name: str, bucket: str, base: str, objects: Objects, staging: Path) -> str:
+    if not any(source.iterdir()):
         return ""
     key = f"{base}/{name}.tar.gz"
     with tempfile.TemporaryDirectory(dir=staging) as folder:
         archive = Path(folder) / f"{name}.tar.gz"
-        archives.pack(folders[0], archive)
+        archives.pack(source, archive)
         objects.put(bucket, key, archive)
     return key
 
 
-def _put_files(folders: list[Path], name: str, bucket: str, base: str, objects: Objects, _staging: Path) -> str:
-    for other in folders[1:]:
-        _merge(other, folders[0])
-    files = sorted(path for path in folders[0].rglob("*") if path.is_file() and not path.is_symlink())
+def _put_files(source: Path, name: str, bucket: str, base: str, objects: Objects, _staging: Path) -> str:
+    files = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
     key = f"{base}/{name}/"
     for path in files:
-        objects.put(bucket, key + path.relative_to(folders[0]).as_posix(), path)
+        objects.put(bucket, key + path.relative_to(source).as_posix(), path)
     return key if files else ""
 
 

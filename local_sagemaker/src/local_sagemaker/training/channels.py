@@ -28,16 +28,9 @@ def check(channel: dict[str, Any], job_mode: str) -> None:
     if source is None:
         kinds = ", ".join(channel["DataSource"]) or "no data source"
         raise validation(f"Channel {name!r} has {kinds}. local_sagemaker reads channels from an S3DataSource only.")
-    unsupported = [
-        value
-        for value, supported in (
-            (source["S3DataType"], ("S3Prefix",)),
-            (channel.get("InputMode", job_mode), ("File", "FastFile")),
-            (channel.get("CompressionType", "None"), ("None",)),
-            (channel.get("RecordWrapperType", "None"), ("None",)),
-        )
-        if value not in supported
-    ]
+    asked = {source["S3DataType"], channel.get("InputMode", job_mode)}
+    asked |= {channel.get(member, "None") for member in ("CompressionType", "RecordWrapperType")}
+    unsupported = sorted(asked - {"S3Prefix", "File", "FastFile", "None"})
     if unsupported:
         raise validation(
             f"local_sagemaker does not support {', '.join(unsupported)} (channel {name!r}). "

@@ -54,11 +54,7 @@ def addresses(hosts: list[str], job: Path) -> dict[str, str]:
 
 
 def threads(count: int) -> dict[str, str]:
-    """Return variables that divide this machine's cores among the instances of a job, for numerical libraries.
-
-    Args:
-        count: Number of instances.
-    """
+    """Return variables that divide this machine's cores among a count of instances, for numerical libraries."""
     share = str(max(1, (os.cpu_count() or 1) // count))
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     return dict.fromkeys(names, share) if count > 1 else {}

@@ -76,16 +76,14 @@ class OptMl:
             ],
             "network_interface_name": "lo",
         }
-        channels = {
-            channel["ChannelName"]: {
+        channels = {}
+        for channel in job.get("InputDataConfig", []):
+            source, kind = channel["DataSource"]["S3DataSource"], channel.get("ContentType")
+            channels[channel["ChannelName"]] = {
                 "TrainingInputMode": channel.get("InputMode", "File"),
-                "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
-                    "S3DataDistributionType", "FullyReplicated"
-                ),
-                "RecordWrapperType": channel.get("RecordWrapperType", "None"),
-            }
-            for channel in job.get("InputDataConfig", [])
-        }
+                "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+                "RecordWrapperType": "None",
+            } | ({"ContentType": kind} if kind else {})
         hyperparameters = {name: self.localize(value) for name, value in job.get("HyperParameters", {}).items()}
         files: dict[str, Any] = {
             "resourceconfig": resources,

@@ -83,12 +83,7 @@ class _Run(threading.Thread):
     """One training job from download to upload."""
 
     def __init__(
-        self,
-        name: str,
-        settings: Settings,
-        records: Records,
-        objects: Objects,
-        environment: Mapping[str, str],
+        self, name: str, settings: Settings, records: Records, objects: Objects, environment: Mapping[str, str]
     ) -> None:
         super().__init__(name=f"training-{name}", daemon=True)
         self._settings = settings
