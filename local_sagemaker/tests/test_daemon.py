@@ -4,6 +4,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -193,6 +195,18 @@ def test_reset_refuses_a_folder_that_is_no_home(tmp_path):
     with pytest.raises(DaemonError, match="is no home folder of local_sagemaker"):
         daemon.reset(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"objects", "config.yaml"}
+
+
+def test_a_start_may_take_long_if_it_makes_progress(home, monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: 30 * time.monotonic(), sleep=time.sleep)  # as on a busy machine
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon, "time", clock)
+        assert daemon.start(home)
+    daemon.stop(home)
+    monkeypatch.setenv("LOCAL_SAGEMAKER_START_SECONDS", "0.01")
+    with pytest.raises(DaemonError, match="LOCAL_SAGEMAKER_START_SECONDS to more"):
+        daemon.start(home)
+    assert daemon.status(home) is None
 
 
 def test_a_killed_server_loses_nothing_and_leaves_nothing_running(home, model_archives, monkeypatch):

@@ -184,6 +184,20 @@ def test_a_malformed_request_gets_a_4xx_and_the_server_goes_on(service, head):
     assert service.sagemaker.list_models(MaxResults=1)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [("sagemaker", "list_models"), ("logs", "describe_log_groups"), ("cloudwatch", "list_metrics")],
+)
+def test_json_that_is_nested_deeply_is_refused(service, name, operation):
+    client = service.client(name)
+    deep = b'{"NextToken": %s}' % (b"[" * 2000 + b"]" * 2000)
+    client.meta.events.register("before-sign", lambda request, **_: setattr(request, "data", deep))
+    with pytest.raises(ClientError) as failure:
+        getattr(client, operation)()
+    assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert failure.value.response["Error"]["Code"] == "SerializationException"
+
+
 def test_a_large_body_that_nobody_signed_is_refused_unread(service):
     head = b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: HOST\r\nContent-Length: 600000000\r\n\r\n"
     assert raw(service, head) == 403  # nobody signed it, and its length is not looked at

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from local_sagemaker.clients import client_environment
 from local_sagemaker.gateway import signing
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, HOST, ROLE_ARN, Settings, default_home
@@ -30,6 +32,7 @@ except ModuleNotFoundError as error:
         'or use the target "aws".'
     ) from error
 
+_PROGRESS_SECONDS = 0.1  # of a processor: less may be what waiting costs
 _SDK_SETTINGS = "sagemaker-sdk.yaml"
 # This comment marks a home folder: a file of that name may be the user's own.
 _MARK = "# This folder belongs to local_sagemaker, which deletes what it does not know in it.\n"
@@ -128,8 +131,8 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
             stderr=output,
             start_new_session=True,
         )
-    deadline = time.monotonic() + settings.start_seconds
-    while time.monotonic() < deadline:
+    used, since = 0.0, time.monotonic()  # what it has worked, and when that was last seen to be more
+    while max(used, time.monotonic() - since) < settings.start_seconds:
         running = status(home)
         if running and _answers(running.port):
             if running.pid != process.pid:  # another start was quicker; ours must not wait to take over after a stop
@@ -139,9 +142,24 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
         if process.poll() is not None and not _is_locked(home):  # if locked, another start was quicker: wait for it
             break
         time.sleep(0.05)
-    process.kill()
+        worked = _processor_seconds(process.pid)
+        if worked > used + _PROGRESS_SECONDS:
+            used, since = worked, time.monotonic()
+    else:
+        process.kill()
+        raise DaemonError(
+            f"The server was not ready after {settings.start_seconds:g} seconds of work, or without any. "
+            f"Set LOCAL_SAGEMAKER_START_SECONDS to more. Its log is {log}."
+        )
     tail = log.read_text(errors="replace").strip().splitlines()[-1:]
     raise DaemonError(f"The server did not start: {' '.join(tail)} The whole log is in {log}.")
+
+
+def _processor_seconds(pid: int) -> float:
+    with contextlib.suppress(psutil.Error):
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def stop(home: Path | None = None, *, seconds: float | None = None) -> bool:

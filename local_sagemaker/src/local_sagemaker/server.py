@@ -330,6 +330,8 @@ def _unexpected(error: Exception, request: _Request, home: Path) -> ServiceError
         form = parse_qs(request.body.decode(errors="replace"))
         action = request.headers.get("x-amz-target", "").rpartition(".")[2] or form.get("Action", [request.path])[0]
         return ServiceError("UnsupportedOperation", f"local_sagemaker has no {action}: moto {MOTO} lacks it.")
+    if isinstance(error, RecursionError):
+        return ServiceError("SerializationException", "The request is nested too deeply.")
     is_storage = isinstance(error, sqlite3.OperationalError)
     if is_storage or (isinstance(error, OSError) and error.errno in _STORAGE_ERRORS):
         return ServiceError(

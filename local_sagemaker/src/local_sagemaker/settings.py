@@ -131,7 +131,8 @@ class Settings:
     max_request_bytes: int = _limit("MAX_REQUEST_BYTES", 512 * MEBIBYTE)
     # The documented body limit of InvokeEndpoint.
     max_invocation_bytes: int = _limit("MAX_INVOCATION_BYTES", 6 * MEBIBYTE)
-    # For so long the server may start, and take to end its jobs and containers.
+    # For so long the server may work before it is ready, or do nothing, whatever else keeps the machine busy; and for
+    # so long it may take to end its jobs and containers.
     start_seconds: float = _limit("START_SECONDS", 60)
     stop_seconds: float = _limit("STOP_SECONDS", 30)
 

@@ -7,7 +7,6 @@ are read on demand.
 
 import contextlib
 import hashlib
-import io
 import os
 import shutil
 import threading
@@ -25,6 +24,7 @@ from local_sagemaker.records import Records
 from local_sagemaker.services import aws_services, s3_documents
 from local_sagemaker.services.buckets import Buckets
 from local_sagemaker.services.s3_documents import DiskBuffer, Upload
+from local_sagemaker.settings import MEBIBYTE
 
 OBJECT, UPLOAD = "s3_object", "s3_upload"
 
@@ -132,14 +132,13 @@ class Objects:
 
     def put(self, bucket: str, key: str, source: Path) -> None:
         """Store a file as an object, without going through HTTP."""
-        with self.lock:
-            written = self._write(source.open("rb"))
-            try:
-                stored = aws_services.s3_backend().put_object(bucket, key, b"", etag=_md5(written))
-                s3_documents.set_bytes(stored, written, written.stat().st_size)
-            except BaseException:
-                written.unlink()
-                raise
+        with self.upload() as (upload, file), source.open("rb") as stream, self.lock:
+            shutil.copyfileobj(stream, file, MEBIBYTE)
+            sync(file)
+            upload.etag = _md5(upload.path)
+            with upload.given_to_moto():
+                aws_services.s3_backend().put_object(bucket, key, b"")
+            upload.is_kept = True
             self._keep(bucket, key)
 
     def get(self, bucket: str, key: str) -> StoredObject | None:
@@ -209,20 +208,12 @@ class Objects:
     def _bring_to_disk(self, key: FakeKey) -> None:
         if not isinstance(key._value_buffer, DiskBuffer):
             key.etag  # noqa: B018 - moto computes it from the bytes, once
-            path = self._write(io.BytesIO(key.value))
-            s3_documents.set_bytes(key, path, path.stat().st_size)
-            key.multipart = None  # the parts of an upload are of no use beside the whole
-
-    def _write(self, stream: Any) -> Path:
-        path = self._folder / uuid.uuid4().hex
-        try:
-            with stream, path.open("xb") as file:
-                shutil.copyfileobj(stream, file, 1024 * 1024)
+            with self.upload() as (upload, file):
+                size = file.write(key.value)
                 sync(file)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        return path
+                s3_documents.set_bytes(key, upload.path, size)
+                upload.is_kept = True
+            key.multipart = None  # the parts of an upload are of no use beside the whole
 
     def _drop(self, names: set[str]) -> None:
         for name in names:

@@ -92,6 +92,15 @@ class Upload:
 _given: ContextVar[Upload | None] = ContextVar("upload", default=None)
 
 
+def _set_value(key: FakeKey, value: bytes) -> None:
+    upload = _given.get()
+    if upload is None:
+        FakeKey.value.fset(key, value)  # type: ignore[attr-defined]  # a property
+    else:
+        set_bytes(key, upload.path, upload.path.stat().st_size)
+        key._etag = upload.etag
+
+
 class UploadedKey(FakeKey):
     """moto's key, whole from its first moment: others read it while moto goes on with the request."""
 
@@ -99,20 +108,7 @@ class UploadedKey(FakeKey):
         """Make a key that goes when it is deleted: moto keeps a list of all that there have been."""
         return object.__new__(cls)
 
-    @property
-    def value(self) -> bytes:
-        """The bytes."""
-        content: bytes = FakeKey.value.fget(self)  # type: ignore[attr-defined]  # a property
-        return content
-
-    @value.setter
-    def value(self, value: bytes) -> None:
-        upload = _given.get()
-        if upload is None:
-            FakeKey.value.fset(self, value)  # type: ignore[attr-defined]  # a property
-        else:
-            set_bytes(self, upload.path, upload.path.stat().st_size)
-            self._etag = upload.etag
+    value = FakeKey.value.setter(_set_value)  # type: ignore[attr-defined]  # a property
 
 
 s3_models.FakeKey = UploadedKey  # type: ignore[misc]  # moto makes its keys by this name
