@@ -33,8 +33,8 @@ from local_sagemaker.services.journal import SERVICES as JOURNAL_SERVICES
 from local_sagemaker.services.journal import Journal
 from local_sagemaker.services.log_store import LogStore
 from local_sagemaker.services.metrics import Metrics
-from local_sagemaker.services.objects import Objects, brings_object, sync
-from local_sagemaker.services.s3_documents import Upload
+from local_sagemaker.services.objects import Objects, brings_object
+from local_sagemaker.services.s3_documents import Upload, sync
 from local_sagemaker.settings import HOST, MEBIBYTE, Settings
 from local_sagemaker.training.training_jobs import TrainingJobs
 
@@ -188,8 +188,8 @@ class Server:
     ) -> aws_services.Response:
         """Write the body of an object to disk while it comes, and let moto answer once it is checked and all there."""
         query, headers = _without_signature(request)
-        with self._objects.upload() as (upload, file):
-            payload = payloads.Payload(headers, file.write)
+        with self._objects.upload() as upload:
+            payload = payloads.Payload(headers, upload.file.write)
             waiting = bytearray()
             async for part in parts:
                 waiting += part
@@ -205,7 +205,7 @@ class Server:
                     self._transcript.add(whole, access.service, region=access.region)
                 taken = _Request(request.method, request.path, query, payload.finish(), b"")
                 upload.etag = payload.md5
-                sync(file)
+                sync(upload.file)
                 return self._s3(taken, access, upload)
 
             return await asyncio.to_thread(finish)
@@ -281,7 +281,10 @@ class Server:
             # The object may have been replaced, and its file with it, while moto was reading. Nobody replaces it now.
             with self._objects.lock:
                 return aws_services.send_request("s3", headers=headers, region=access.region, **parts)
-        with self._objects.lock:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._objects.lock)
+            if request.method == "POST" and "uploadId=" in query:
+                upload = stack.enter_context(self._objects.upload())  # for moto to put the parts together
             with upload.given_to_moto() if upload else contextlib.nullcontext():
                 response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
             if response.status < 300:  # on disk before the client hears of it

@@ -4,14 +4,11 @@ import base64
 import binascii
 import hashlib
 import io
-import zlib
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from awscrt import checksums
-
+from local_sagemaker.checksums import ALGORITHMS
 from local_sagemaker.errors import ServiceError
 
 _TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -83,7 +80,7 @@ class Payload:
         self._promised = headers.get("x-amz-trailer", "").lower() if declared == _TRAILER else ""
         self._wanted = f"x-amz-checksum-{headers.get('x-amz-sdk-checksum-algorithm', '').lower()}"
         names = {*headers, self._promised, self._wanted, "content-md5"} if check else set()
-        self._checksums: dict[str, Any] = {name: _ALGORITHMS[name]() for name in names & _ALGORITHMS.keys()}
+        self._checksums: dict[str, Any] = {name: ALGORITHMS[name]() for name in names & ALGORITHMS.keys()}
         self._chunks = _Chunks(self._take) if declared == _TRAILER else None
 
     @property
@@ -194,19 +191,6 @@ class _Chunks:
         return {name.strip().lower(): value.strip() for name, value in trailer.items()}
 
 
-class _Crc:
-    """A cyclic redundancy check, as ``hashlib`` has its hashes."""
-
-    def __init__(self, function: Callable[[bytes, int], int], size: int) -> None:
-        self._function, self._size, self._value = function, size, 0
-
-    def update(self, data: bytes) -> None:
-        self._value = self._function(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(self._size, "big")
-
-
 def _malformed() -> ServiceError:
     return ServiceError("IncompleteBody", "The body's chunks are malformed.")
 
@@ -216,13 +200,3 @@ def _equal(text: str, digest: bytes) -> bool:
         return base64.b64decode(text, validate=True) == digest
     except binascii.Error:
         return False
-
-
-_ALGORITHMS: dict[str, Callable[[], Any]] = {
-    "content-md5": partial(hashlib.md5, usedforsecurity=False),
-    "x-amz-checksum-crc32": lambda: _Crc(zlib.crc32, 4),
-    "x-amz-checksum-crc32c": lambda: _Crc(checksums.crc32c, 4),
-    "x-amz-checksum-crc64nvme": lambda: _Crc(checksums.crc64nvme, 8),
-    "x-amz-checksum-sha1": partial(hashlib.sha1, usedforsecurity=False),
-    "x-amz-checksum-sha256": hashlib.sha256,
-}

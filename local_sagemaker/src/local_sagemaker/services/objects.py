@@ -7,14 +7,13 @@ are read on demand.
 
 import contextlib
 import hashlib
-import os
 import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from defusedxml import ElementTree
@@ -23,7 +22,7 @@ from moto.s3.models import FakeKey
 from local_sagemaker.records import Records
 from local_sagemaker.services import aws_services, s3_documents
 from local_sagemaker.services.buckets import Buckets
-from local_sagemaker.services.s3_documents import DiskBuffer, Upload
+from local_sagemaker.services.s3_documents import DiskBuffer, Upload, sync
 from local_sagemaker.settings import MEBIBYTE
 
 OBJECT, UPLOAD = "s3_object", "s3_upload"
@@ -71,15 +70,15 @@ class Objects:
         self._restore()
 
     @contextlib.contextmanager
-    def upload(self) -> Iterator[tuple[Upload, BinaryIO]]:
+    def upload(self) -> Iterator[Upload]:
         """Open a file for an upload, which goes again unless the upload is given to ``after_request``."""
-        upload = Upload(self._folder / uuid.uuid4().hex)
-        try:
-            with upload.path.open("xb") as file:
-                yield upload, file
-        finally:
-            if not upload.is_kept:
-                upload.path.unlink(missing_ok=True)
+        with (self._folder / uuid.uuid4().hex).open("xb") as file:
+            upload = Upload(file)
+            try:
+                yield upload
+            finally:
+                if not upload.is_kept:
+                    upload.path.unlink(missing_ok=True)
 
     def after_request(
         self,
@@ -132,9 +131,9 @@ class Objects:
 
     def put(self, bucket: str, key: str, source: Path) -> None:
         """Store a file as an object, without going through HTTP."""
-        with self.upload() as (upload, file), source.open("rb") as stream, self.lock:
-            shutil.copyfileobj(stream, file, MEBIBYTE)
-            sync(file)
+        with self.upload() as upload, source.open("rb") as stream, self.lock:
+            shutil.copyfileobj(stream, upload.file, MEBIBYTE)
+            sync(upload.file)
             upload.etag = _md5(upload.path)
             with upload.given_to_moto():
                 aws_services.s3_backend().put_object(bucket, key, b"")
@@ -208,9 +207,9 @@ class Objects:
     def _bring_to_disk(self, key: FakeKey) -> None:
         if not isinstance(key._value_buffer, DiskBuffer):
             key.etag  # noqa: B018 - moto computes it from the bytes, once
-            with self.upload() as (upload, file):
-                size = file.write(key.value)
-                sync(file)
+            with self.upload() as upload:
+                size = upload.file.write(key.value)
+                sync(upload.file)
                 s3_documents.set_bytes(key, upload.path, size)
                 upload.is_kept = True
             key.multipart = None  # the parts of an upload are of no use beside the whole
@@ -242,14 +241,3 @@ class Objects:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def sync(file: BinaryIO) -> None:
-    """Make sure that a new file's name is on disk as well as its bytes."""
-    file.flush()
-    os.fsync(file.fileno())
-    descriptor = os.open(Path(file.name).parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,21 +3,25 @@
 A document holds everything a client can set on an object; the bytes lie in a file that the document names.
 """
 
+import base64
 import contextlib
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO, Self
 
 from botocore.utils import parse_timestamp
 from moto.s3 import models as s3_models
 from moto.s3.models import FakeAcl, FakeDeleteMarker, FakeGrant, FakeGrantee, FakeKey, FakeMultipart
 from moto.utilities.utils import CaseInsensitiveDict
 
+from local_sagemaker.checksums import ALGORITHMS
 from local_sagemaker.services import aws_services
-from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION
+from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, MEBIBYTE
 
 _KEY_FIELDS = (
     "_storage_class",
@@ -70,14 +74,19 @@ class Upload:
     """The bytes of an object, or of a part of one, which are on disk before moto hears of them.
 
     Attributes:
-        path: Their file.
+        file: Where they are.
         etag: Entity tag, without quotes; known when all are there.
         is_kept: Whether the file is an object's now.
     """
 
-    path: Path
+    file: BinaryIO
     etag: str = ""
     is_kept: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return Path(self.file.name)
 
     @contextlib.contextmanager
     def given_to_moto(self) -> Iterator[None]:
@@ -101,17 +110,56 @@ def _set_value(key: FakeKey, value: bytes) -> None:
         key._etag = upload.etag
 
 
-class UploadedKey(FakeKey):
-    """moto's key, whole from its first moment: others read it while moto goes on with the request."""
+class _Forgotten:
+    """What goes when nobody needs it any more: moto keeps a list of all that there have been."""
 
-    def __new__(cls, *_: Any, **__: Any) -> "UploadedKey":
-        """Make a key that goes when it is deleted: moto keeps a list of all that there have been."""
+    def __new__(cls, *_: Any, **__: Any) -> Self:
         return object.__new__(cls)
+
+
+class UploadedKey(_Forgotten, FakeKey):
+    """moto's key, whole from its first moment: others read it while moto goes on with the request."""
 
     value = FakeKey.value.setter(_set_value)  # type: ignore[attr-defined]  # a property
 
 
-s3_models.FakeKey = UploadedKey  # type: ignore[misc]  # moto makes its keys by this name
+class UploadedParts(_Forgotten, FakeMultipart):
+    """moto's multipart upload, whose parts are put together on disk."""
+
+    def complete(self, body: Iterator[tuple[int, str]]) -> tuple[bytes, str, tuple[str, str, int] | None]:
+        """Write the parts to the upload that moto was given, and return no bytes, its entity tag and its checksum."""
+        upload, listed, parts = _given.get(), list(body), self.parts
+        assert upload, "it was given"
+        # moto checks what the client lists, and computes the entity tag of the parts', here without their bytes.
+        empty = {
+            number: SimpleNamespace(etag=part.etag, contentsize=part.contentsize, value=b"")
+            for number, part in parts.items()
+        }
+        try:
+            self.parts = empty  # type: ignore[assignment]
+            _, upload.etag, _ = super().complete(iter(listed))
+        finally:
+            self.parts = parts
+        name, kind = (self.metadata.get(f"x-amz-checksum-{what}") for what in ("algorithm", "type"))
+        defaults = s3_models.MultipartChecksumBuilder(name, kind)
+        new = ALGORITHMS[f"x-amz-checksum-{defaults.checksum_algorithm.lower()}"]
+        of_object, of_digests = new(), new()
+        for number, _ in listed:
+            of_part, buffer = new(), parts[number]._value_buffer
+            buffer.seek(0)
+            while data := buffer.read(MEBIBYTE):
+                of_object.update(data)
+                of_part.update(data)
+                upload.file.write(data)
+            of_digests.update(of_part.digest())
+        sync(upload.file)
+        is_composite = defaults.checksum_type == "COMPOSITE"
+        checksum = base64.b64encode((of_digests if is_composite else of_object).digest()).decode()
+        return b"", upload.etag, (defaults.checksum_type, checksum, len(listed) if is_composite else 1)
+
+
+s3_models.FakeKey = UploadedKey  # type: ignore[misc]  # moto makes its keys and uploads by these names
+s3_models.FakeMultipart = UploadedParts  # type: ignore[misc]
 
 
 def from_version(version: FakeKey | FakeDeleteMarker) -> dict[str, Any]:
@@ -182,7 +230,7 @@ def from_upload(upload: FakeMultipart) -> dict[str, Any]:
 def to_upload(document: dict[str, Any], folder: Path) -> FakeMultipart:
     """Return moto's multipart upload as its document describes it."""
     metadata = CaseInsensitiveDict(document["metadata"])
-    upload = FakeMultipart(document["key"], metadata, ACCOUNT_ID, DEFAULT_REGION, acl=_to_acl(document["acl"]))
+    upload = UploadedParts(document["key"], metadata, ACCOUNT_ID, DEFAULT_REGION, acl=_to_acl(document["acl"]))
     for field, value in document["fields"].items():
         setattr(upload, field, value)
     for number, part in document["parts"].items():
@@ -234,3 +282,14 @@ def _to_acl(grants: list[Any] | None) -> FakeAcl | None:
     if grants is None:
         return None
     return FakeAcl([FakeGrant([FakeGrantee(*item) for item in grantees], rights) for grantees, rights in grants])
+
+
+def sync(file: BinaryIO) -> None:
+    """Make sure that a new file's name is on disk as well as its bytes."""
+    file.flush()
+    os.fsync(file.fileno())
+    descriptor = os.open(Path(file.name).parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
