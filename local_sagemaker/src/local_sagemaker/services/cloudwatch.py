@@ -73,7 +73,7 @@ def _merged(items: list[Any]) -> Any:
     one.timestamp = one.timestamp.replace(second=0, microsecond=0)
     if len(items) > 1:
         if all(pairs is not None for pairs in known):
-            one.bins = pack(pair for pairs in known for pair in pairs or ())
+            one.bins = pack((pair for pairs in known for pair in pairs or ()), exact=False)
         one.sum, one.sample_count = sum(item.sum for item in items), sum(item.sample_count for item in items)
         one.min, one.max = min(item.min for item in items), max(item.max for item in items)
     return one

@@ -19,12 +19,12 @@ def bin_value(value: float) -> float:
     return round(value, 1) if value < 100 else math.exp(round(math.log(value) / _RATIO) * _RATIO)
 
 
-def pack(counts: Iterable[tuple[float, float]]) -> "array[float]":
-    """Return values and how often they occur as one small array, each value once."""
+def pack(counts: Iterable[tuple[float, float]], *, exact: bool = True) -> "array[float]":
+    """Return values and how often they occur as one small array, each value once; half as large if seven digits do."""
     merged: dict[float, float] = {}
     for value, count in counts:
         merged[value] = merged.get(value, 0.0) + count
-    return array("d", [number for pair in sorted(merged.items()) for number in pair])
+    return array("d" if exact else "f", [number for pair in sorted(merged.items()) for number in pair])
 
 
 def find(name: str) -> Callable[[list[Any]], float | None] | None:

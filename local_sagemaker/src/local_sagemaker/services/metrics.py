@@ -148,5 +148,5 @@ def _datum(series: Series, second: int, statistics: _Statistics) -> dict[str, An
             "Minimum": statistics.least,
             "Maximum": statistics.most,
         },
-        "Bins": pack(statistics.bins.items()),
+        "Bins": pack(statistics.bins.items(), exact=False),
     }
