@@ -1,6 +1,6 @@
 """Fine-tune VGG16 on hand signs for the digits 0 to 9.
 
-The first blocks of VGG16, four of the five unless you choose otherwise, stay as they were pretrained. What they
+The first blocks of VGG16, three of the five unless you choose otherwise, stay as they were pretrained. What they
 make of an image never changes, so it is computed once for every image and kept. The rest of VGG16 and a new
 classifier train on that.
 """
@@ -26,18 +26,18 @@ def create_arguments() -> argparse.ArgumentParser:
     """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser(
         "Fine-tune VGG16 on hand signs for the digits 0 to 9.",
-        epochs=6,
+        epochs=3,
         batch_size=32,
         learning_rate=5e-4,
         weight_decay=1e-4,
         label_smoothing=0.05,
     )
-    add_vgg16_arguments(parser, image_size=96)
+    add_vgg16_arguments(parser, image_size=56)
     parser.add_argument(
         "--trained-blocks",
         type=int,
         choices=LAST_FROZEN_LAYERS,
-        default=1,
+        default=2,
         help="blocks of VGG16, counted from its end, that train with the new classifier; the others stay frozen",
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
