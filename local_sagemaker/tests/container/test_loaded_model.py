@@ -37,7 +37,7 @@ def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads
 
     async def run():
         model = LoadedModel(servable, threads=threads, batching=None)
-        calls = [asyncio.create_task(model.predict(bytes([number]))) for number in range(2 * wanted)]
+        calls = [asyncio.create_task(model.answer("predict", bytes([number]))) for number in range(2 * wanted)]
         while servable.most < wanted:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)  # in which more could begin
@@ -54,7 +54,7 @@ def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads
 def test_a_drained_model_has_answered_the_calls_under_way(servable):
     async def run():
         model = LoadedModel(servable, threads=Threads(16, name="test"), batching=None)
-        call = asyncio.create_task(model.predict(b"last"))
+        call = asyncio.create_task(model.answer("predict", b"last"))
         while not servable.most:
             await asyncio.sleep(0.01)
         drained = asyncio.create_task(model.drain())

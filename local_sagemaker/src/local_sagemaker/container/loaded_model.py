@@ -36,14 +36,16 @@ class LoadedModel:
         self._turns = asyncio.Semaphore(_PREDICTIONS_AT_ONCE)
         self._batcher = Batcher(servable, batching, threads=threads, turns=self._turns) if batching else None
 
-    async def predict(self, body: bytes) -> bytes:
-        """Answer a predict request; result and errors are those of ``Servable.predict``."""
+    async def answer(self, method: str, body: bytes) -> bytes:
+        """Answer a request for ``predict``, ``classify`` or ``regress``; the errors are those of ``Servable.predict``."""
+        predicts = method == "predict"
         try:
-            if self._batcher:
+            if self._batcher and predicts:
                 return await self._batcher.predict(body)
             await self._turns.acquire()
+            call = (self.servable.predict, body) if predicts else (self.servable.answer_examples, body, method)
             # The turn ends with the computation, which no timeout can end.
-            return await self._threads.run(self.servable.predict, body, ended=self._turns.release)
+            return await self._threads.run(*call, ended=self._turns.release)
         finally:
             self.answered.set()
 

@@ -38,11 +38,10 @@ from local_sagemaker.container.invocations import (
     http_error,
     indented_error,
 )
-from local_sagemaker.container.json_quotes import quote
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.loader import Loader
 from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError, check_descriptors
-from local_sagemaker.container.predict_requests import read_exactly
+from local_sagemaker.container.predict_requests import read_exactly, read_signature_name
 from local_sagemaker.container.servables import Servable, UnloadedError
 from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.tensors import RequestError
@@ -53,6 +52,7 @@ from local_sagemaker.settings import GIBIBYTE
 logger = logging.getLogger(__name__)
 _FIRST_CALL_SECONDS = 1  # for so long, the first call of a model need not share the cores with its replacement
 _PASSED_ON = ("", "application/json", "application/jsonlines", "application/jsons", "text/csv")
+_HIGHEST_VERSION, _MOST_DIGITS = 2**63 - 1, 19
 _NAMED_MODEL = "SAGEMAKER_TFS_DEFAULT_MODEL_NAME"
 
 
@@ -229,23 +229,25 @@ class LoadedModels:
         Args:
             name: Name under which the model was loaded.
             version: Wanted version, or None for the highest.
-            method: ``predict``; ``classify`` and ``regress`` are not supported.
+            method: ``predict``, ``classify`` or ``regress``.
             body: JSON text.
             model: One of several models that came with it.
         """
         bundle = self._bundles.get(name)
         model = model or (bundle.default if bundle else name)
         found = bundle.models.get(model, {}) if bundle else {}
-        number = int(version) if version else next(iter(found), 0)
-        if number not in found:
-            wanted = f"Specific({model}, {number})" if version else f"Latest({model})"
-            return _serving_error(404, f"Servable not found for request: {wanted}")
-        loaded = found[number]
+        digits = version.lstrip("0") if version else ""
+        if len(digits) > _MOST_DIGITS or int(digits or 0) > _HIGHEST_VERSION:
+            return _serving_error(400, f"Failed to convert version: {version} to numeric.")
+        number = int(digits or 0) if version else next(iter(found), 0)
+        loaded = found.get(number)
         try:
-            if method != "predict":
-                _refuse_examples(body)
+            if loaded is None:
+                read_signature_name(read_exactly(body))  # a request of another form is told first
+                wanted = f"Specific({model}, {number})" if version else f"Latest({model})"
+                raise RequestError(f"Servable not found for request: {wanted}", status=404)
             async with asyncio.timeout(self._invocation_seconds):
-                return Answer(200, await loaded.predict(body))
+                return Answer(200, await loaded.answer(method, body))
         except RequestError as error:
             return _serving_error(error.status, str(error))
         except UnloadedError:
@@ -429,19 +431,6 @@ def _load_error(name: str, error: Exception, accept: str) -> Answer:
     if isinstance(error, HandlerError):  # as on AWS, the log says why
         return http_error(500, accept)
     return error_answer(500, f"Failed to load model {name}: {type(error).__name__}: {error}")
-
-
-def _refuse_examples(body: bytes) -> None:
-    """Refuse a request for ``classify`` or ``regress``.
-
-    Raises:
-        RequestError: With TensorFlow Serving's reason if it lacks ``examples``.
-    """
-    document = read_exactly(body)
-    if "examples" not in document:
-        missing = "When method is classify, key 'examples' is expected and was not found"
-        raise RequestError(f"JSON Value: {quote(document)} {missing}")
-    raise RequestError("classify and regress are not supported here. Use predict.")
 
 
 def _status(models: dict[str, dict[int, LoadedModel]]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def write_response(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
         _check_batch(outputs)
     single = len(outputs) == 1
     by_row = rows and not single
-    values = {name: _plain(array, name, by_row=by_row) for name, array in outputs.items()}
+    values = {name: plain(array, name, by_row=by_row) for name, array in outputs.items()}
     if single:
         (result,) = values.values()
     elif rows:
@@ -74,8 +74,17 @@ def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
         expected = len(array)
 
 
-def _plain(array: np.ndarray, name: str, *, by_row: bool) -> Any:
-    """Return what orjson can write, as a sequence of rows if asked to."""
+def plain(array: np.ndarray, name: str, *, by_row: bool) -> Any:
+    """Return an output as orjson can write it.
+
+    Args:
+        array: The output.
+        name: Its name; strings of one that ends in ``_bytes`` are ``{"b64": …}``.
+        by_row: Whether to return a sequence of its rows.
+
+    Raises:
+        RequestError: If JSON cannot hold it.
+    """
     if array.dtype == object:
         return _text(array.tolist(), encoded=name.endswith("_bytes"))
     if (array.dtype.kind in "iub" and array.dtype != np.uint16) or array.size == 0:

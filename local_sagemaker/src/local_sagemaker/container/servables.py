@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from local_sagemaker.container import predict_requests, predict_responses
+from local_sagemaker.container import examples, predict_requests, predict_responses
 from local_sagemaker.container.predict_requests import DEFAULT_SIGNATURE
 from local_sagemaker.container.tensors import RequestError
 from local_sagemaker.engines.engine import Engine, open_engine, succeed
@@ -120,32 +120,32 @@ class Servable:
 
     def _request(self, document: Mapping[str, Any], *, exact: bool) -> Request:
         name = predict_requests.read_signature_name(document)
-        signature = self._signature(name)
+        signature = self._signature(name, missing='Serving signature name: "{}" not found in signature def')
+        if not signature.specifications:
+            raise RequestError(f"Failed to get input map for signature: {name or 'DEFAULT'}")
         arguments, rows = predict_requests.read_inputs(document, signature.specifications, exact=exact)
         return Request(name or DEFAULT_SIGNATURE, signature, arguments, rows)
 
     def answer(self, request: Request) -> bytes:
         """Compute the answer to a request; the result and errors are those of ``predict``."""
-        try:
-            outputs = request.signature.call(request.arguments)
-        except tf.errors.OpError as error:
-            status = _STATUSES.get(error.error_code, 500)
-            raise RequestError(error.message, status=status) from error
+        outputs = _call(request.signature, request.arguments)
         return predict_responses.write_response(outputs, rows=request.rows)
 
-    def _signature(self, name: str) -> Signature:
+    def answer_examples(self, body: bytes, method: str) -> bytes:
+        """Answer a request for ``classify`` or ``regress``; the errors are those of ``predict``."""
+        name, serialized = examples.read_request(body)
+        signature = self._signature(name, missing="No signature was found with the name: {}")
+        examples.check_signature(signature, method)
+        return examples.write_results(_call(signature, {"inputs": serialized}), method, len(serialized))
+
+    def _signature(self, name: str, *, missing: str) -> Signature:
         signatures = self._signatures
         if signatures is None:
             raise UnloadedError(self.name)
         signature = signatures.get(name or DEFAULT_SIGNATURE)
         if signature is None:
             known = ", ".join(sorted(signatures)) or "none"
-            raise RequestError(
-                f'Serving signature name: "{name or DEFAULT_SIGNATURE}" not found in signature def. The model has: '
-                f"{known}."
-            )
-        if not signature.specifications:
-            raise RequestError(f"Failed to get input map for signature: {name or 'DEFAULT'}")
+            raise RequestError(f"{missing.format(name or DEFAULT_SIGNATURE)}. The model has: {known}.")
         return signature
 
     def unload(self) -> None:
@@ -156,3 +156,10 @@ class Servable:
     def _hold(self, engine: Engine) -> None:
         self.engine = engine
         self._signatures = engine.signatures
+
+
+def _call(signature: Signature, inputs: Arrays) -> Arrays:
+    try:
+        return signature.call(inputs)
+    except tf.errors.OpError as error:
+        raise RequestError(error.message, status=_STATUSES.get(error.error_code, 500)) from error

@@ -29,7 +29,7 @@ _FLOATS = {tf.float32, tf.float64}
 _INTEGERS = {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint64}
 _SENT = _FLOATS | _INTEGERS | {tf.bool, tf.string}  # as JSON, either way
 _EXACT = 2**53  # below, every integer has a float64 of its own
-_KINDS = {dict: "Object", json_reader.Members: "Object", str: "String", int: "Number", float: "Number"}
+_KINDS = {dict: "Object", json_reader.Members: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 _NAMES = {tf.float16: "half", tf.float32: "float", tf.float64: "double"}
 _SPACE = re.compile(r"[\t-\r ]+")
 
@@ -130,6 +130,11 @@ def type_name(dtype: tf.DType) -> str:
     return _NAMES.get(dtype) or str(dtype.name)
 
 
+def kind_of(value: Any) -> str:
+    """Return the name of a JSON value's kind in TensorFlow Serving's texts."""
+    return str(value) if isinstance(value, bool) else _KINDS.get(type(value), "Null")
+
+
 def is_binary(value: Any) -> bool:
     """Return whether a value is ``{"b64": …}``."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
@@ -201,7 +206,7 @@ def _leaf(value: Any, dtype: tf.DType) -> Any:
     kind = type(value)
     if isinstance(value, dict):
         if dtype == tf.string:
-            return _decode(value)
+            return decode(value)
     elif not can_be_sent(dtype):
         raise RequestError(f"Conversion of JSON Value: {quote(value)} to type: {type_name(dtype)}", status=501)
     elif dtype == tf.string:
@@ -214,11 +219,15 @@ def _leaf(value: Any, dtype: tf.DType) -> Any:
         kind is float and dtype in _FLOATS
     ):
         return value
-    written = str(value) if kind is bool else _KINDS.get(kind, "Null")
-    raise RequestError(f"JSON Value: {quote(value)} Type: {written} is not of expected type: {type_name(dtype)}")
+    raise RequestError(f"JSON Value: {quote(value)} Type: {kind_of(value)} is not of expected type: {type_name(dtype)}")
 
 
-def _decode(value: dict[str, Any]) -> bytes:
+def decode(value: dict[str, Any]) -> bytes:
+    """Return the bytes of ``{"b64": …}``.
+
+    Raises:
+        RequestError: If it is of another form, or no base64.
+    """
     if not is_binary(value):
         raise RequestError(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     for text in (value["b64"], _SPACE.sub("", value["b64"])):

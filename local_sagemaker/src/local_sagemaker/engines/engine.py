@@ -138,7 +138,9 @@ class OwnEngine:
         self.reason = reason
         self.is_provisional = successor_bytes is not None
         self._successor_bytes = successor_bytes or 0
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        # As in TensorFlow Serving; without a configuration, it is what TensorFlow did before that decides.
+        fixed = tf.compat.v1.ConfigProto(allow_soft_placement=False)
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=fixed)
         try:
             with self._session.graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))

@@ -15,6 +15,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.grappler import tf_optimizer
 
+from local_sagemaker.engines.graph_nodes import split_reference
 from local_sagemaker.engines.signatures import Arrays
 
 # Where in the graph a call failed; its numbers mean nothing to anyone else.
@@ -115,7 +116,7 @@ def _refusal(
 
 def _inlined(graph: graph_pb2.GraphDef, fetches: Sequence[str]) -> graph_pb2.GraphDef:
     """Return what the tensors need, with the bodies of functions in the place of their calls: they hide shapes."""
-    part = graph_pb2.GraphDef.FromString(graph.SerializeToString())
+    part = tf.compat.v1.graph_util.extract_sub_graph(graph, [split_reference(fetch)[0] for fetch in fetches])
     for nodes in (part.node, *(function.node_def for function in part.library.function)):
         for node in nodes:
             node.attr.pop("_output_shapes", None)
