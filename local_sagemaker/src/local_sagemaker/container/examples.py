@@ -59,7 +59,9 @@ def check_signature(signature: Signature, method: str) -> None:
         found = f"one or two output Tensors, found {len(outputs)}" if len(wanted) > 1 else "one output Tensor."
         raise RequestError(f"Expected {found}")
     if _INPUT not in inputs:
-        raise RequestError(f"No {kind} inputs found in SignatureDef: its input is {next(iter(inputs))!r}, not 'inputs'.")
+        raise RequestError(
+            f"No {kind} inputs found in SignatureDef: its input is {next(iter(inputs))!r}, not 'inputs'."
+        )
     if not wanted & outputs.keys():
         if method == "classify":
             reason = 'Expected classification signature outputs to contain at least one of "classes" or "scores".'
@@ -111,9 +113,7 @@ def _classes(outputs: Arrays, count: int) -> Any:
 def _values(array: np.ndarray, count: int) -> Any:
     if not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)):
         shape = str(list(array.shape)).replace(" ", "")
-        raise RequestError(
-            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {shape}"
-        )
+        raise RequestError(f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {shape}")
     if len(array) != count:
         raise RequestError(f"Input batch size did not match output batch size: {count} vs. {len(array)}")
     if array.dtype != np.float32:

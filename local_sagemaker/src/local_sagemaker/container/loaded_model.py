@@ -37,7 +37,7 @@ class LoadedModel:
         self._batcher = Batcher(servable, batching, threads=threads, turns=self._turns) if batching else None
 
     async def answer(self, method: str, body: bytes) -> bytes:
-        """Answer a request for ``predict``, ``classify`` or ``regress``; the errors are those of ``Servable.predict``."""
+        """Answer a request for ``predict``, ``classify`` or ``regress``; errors are those of ``Servable.predict``."""
         predicts = method == "predict"
         try:
             if self._batcher and predicts:

@@ -62,6 +62,8 @@ def read(body: bytes) -> dict[str, str | NumberList] | None:
     if after is None:
         return None
     text = body[before.end() : end]
+    if b'"' in text:
+        return None
     numbers = _read_list(text)
     if numbers is None:
         return None
