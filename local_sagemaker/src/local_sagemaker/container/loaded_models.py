@@ -52,7 +52,6 @@ from local_sagemaker.settings import GIBIBYTE
 logger = logging.getLogger(__name__)
 _FIRST_CALL_SECONDS = 1  # for so long, the first call of a model need not share the cores with its replacement
 _PASSED_ON = ("", "application/json", "application/jsonlines", "application/jsons", "text/csv")
-_HIGHEST_VERSION, _MOST_DIGITS = 2**63 - 1, 19
 _NAMED_MODEL = "SAGEMAKER_TFS_DEFAULT_MODEL_NAME"
 
 
@@ -236,15 +235,13 @@ class LoadedModels:
         bundle = self._bundles.get(name)
         model = model or (bundle.default if bundle else name)
         found = bundle.models.get(model, {}) if bundle else {}
-        digits = version.lstrip("0") if version else ""
-        if len(digits) > _MOST_DIGITS or int(digits or 0) > _HIGHEST_VERSION:
-            return _serving_error(400, f"Failed to convert version: {version} to numeric.")
-        number = int(digits or 0) if version else next(iter(found), 0)
+        digits = version and (version.lstrip("0") or "0")
+        number = next((each for each in found if digits in (None, str(each))), 0)
         loaded = found.get(number)
         try:
             if loaded is None:
                 read_signature_name(read_exactly(body))  # a request of another form is told first
-                wanted = f"Specific({model}, {number})" if version else f"Latest({model})"
+                wanted = f"Specific({model}, {digits})" if version else f"Latest({model})"
                 raise RequestError(f"Servable not found for request: {wanted}", status=404)
             async with asyncio.timeout(self._invocation_seconds):
                 return Answer(200, await loaded.answer(method, body))
