@@ -236,7 +236,7 @@ class LoadedModels:
         model = model or (bundle.default if bundle else name)
         found = bundle.models.get(model, {}) if bundle else {}
         digits = version and (version.lstrip("0") or "0")
-        number = next((each for each in found if digits in (None, str(each))), 0)
+        number = next((each for each in found if digits in (None, str(each))), -1)
         loaded = found.get(number)
         try:
             if loaded is None:
