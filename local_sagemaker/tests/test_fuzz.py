@@ -75,8 +75,6 @@ HEADERS = [
 # The errors of status 500 and above that are meant: the model or its handler fails, or the feature is not there.
 MEANT = (
     "Failed to load model ",
-    "The method 'classify' is not supported here",
-    "The method 'regress' is not supported here",
     "unsupported content type",
     "could not convert string to float",
     "The model was unloaded during the call",  # by another client
