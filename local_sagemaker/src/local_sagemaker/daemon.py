@@ -231,6 +231,7 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     with _lock(home), _listen(home, port) as listener:
         port = listener.getsockname()[1]
+        gc.freeze()  # the modules stay; looking through them again would hold up the start, and later calls
         try:
             server = Server(settings, port=port)
         except HomeVersionError as error:
@@ -246,7 +247,7 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
             quiet: dict[str, Any] = {"log_config": None, "access_log": False, "log_level": "warning"}
             config = uvicorn.Config(server, http=limited(settings), lifespan="on", proxy_headers=False, **quiet)
             gc.collect()
-            gc.freeze()  # the modules stay; looking through them again would hold up calls
+            gc.freeze()
             uvicorn.Server(config).run(sockets=[listener])
 
 

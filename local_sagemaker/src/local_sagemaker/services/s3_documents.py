@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, Self
 
-from botocore.utils import parse_timestamp
 from moto.s3 import models as s3_models
 from moto.s3.models import FakeAcl, FakeDeleteMarker, FakeGrant, FakeGrantee, FakeKey, FakeMultipart
 from moto.utilities.utils import CaseInsensitiveDict
@@ -186,7 +185,7 @@ def to_versions(bucket: str, key: str, documents: list[dict[str, Any]], folder: 
         if "delete_marker" in document:
             marker = FakeDeleteMarker(key=next((item for item in versions if isinstance(item, FakeKey)), _key(key)))
             marker.name, marker._version_id = key, document["delete_marker"]
-            marker.last_modified = _moment(document["modified"])
+            marker.last_modified = datetime.fromisoformat(document["modified"])
             versions.append(marker)
         else:
             versions.append(_to_key(bucket, key, document, folder))
@@ -196,7 +195,7 @@ def to_versions(bucket: str, key: str, documents: list[dict[str, Any]], folder: 
 def _to_key(bucket: str, name: str, document: dict[str, Any], folder: Path) -> FakeKey:
     key = _key(name, bucket_name=bucket, etag=document["etag"])
     set_bytes(key, folder / document["file"], document["size"])
-    key.last_modified = _moment(document["modified"])
+    key.last_modified = datetime.fromisoformat(document["modified"])
     key.set_metadata(dict(document["metadata"]))
     key.acl = _to_acl(document["acl"])
     for field, value in document["fields"].items():
@@ -236,7 +235,7 @@ def to_upload(document: dict[str, Any], folder: Path) -> FakeMultipart:
     for number, part in document["parts"].items():
         key = _key(int(number), etag=part["etag"], encryption=upload.sse_encryption, kms_key_id=upload.kms_key_id)
         set_bytes(key, folder / part["file"], part["size"])
-        key.last_modified = _moment(part["modified"])
+        key.last_modified = datetime.fromisoformat(part["modified"])
         upload.parts[int(number)] = key
     upload.partlist = sorted(upload.parts)
     return upload
@@ -262,11 +261,6 @@ def _key(name: Any, **fields: Any) -> FakeKey:
 def _file_name(key: FakeKey) -> str:
     assert isinstance(key._value_buffer, DiskBuffer), "its bytes must be in a file already"
     return key._value_buffer.path.name
-
-
-def _moment(text: str) -> datetime:
-    moment: datetime = parse_timestamp(text).replace(tzinfo=None)
-    return moment
 
 
 def _from_acl(acl: FakeAcl | None) -> list[Any] | None:
