@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import signal
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -50,7 +51,7 @@ def _draw(numbers: np.ndarray, *, image: str, size: int, **options: int) -> np.n
     with contextlib.ExitStack() as stack:
         step = stack.enter_context(Step("Drawing the sample", total=len(numbers), unit="images"))
         drawn: Iterator[np.ndarray] = map(draw, numbers.tolist())
-        if len(numbers) >= _WORTH_PROCESSES:
+        if len(numbers) >= _WORTH_PROCESSES and not _is_script():
             # Ctrl-C reaches all of them; this process alone answers it, and ends the others.
             ignore = (signal.SIGINT, signal.SIG_IGN)
             pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(None, signal.signal, ignore))
@@ -59,3 +60,9 @@ def _draw(numbers: np.ndarray, *, image: str, size: int, **options: int) -> np.n
             images[row] = drawing
             step.advance()
     return images
+
+
+def _is_script() -> bool:
+    """Return whether a script runs, which each new process would run again from its top."""
+    main = sys.modules["__main__"]
+    return main.__spec__ is None and hasattr(main, "__file__")

@@ -139,3 +139,12 @@ def test_all_cores_draw_the_same_images_as_one(monkeypatch):
     monkeypatch.setattr(sample, "_WORTH_PROCESSES", 4)
     assert np.array_equal(sample.hands(20, seed=1).read(numbers), alone)
     assert multiprocessing.active_children() == []
+
+
+def test_a_script_draws_alone_because_processes_would_run_it_again(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from helpers import datasets\nprint(len(datasets.load_cifar('sample', limit=600).train.labels))\n"
+    )
+    answer = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
+    assert (answer.stdout, answer.returncode) == ("600\n", 0), answer.stderr
