@@ -32,7 +32,7 @@ except ModuleNotFoundError as error:
         'or use the target "aws".'
     ) from error
 
-_PROGRESS_SECONDS = 0.1  # of a processor: less may be what waiting costs
+_PROGRESS = 0.1  # seconds of a processor: less may be what waiting costs
 _SDK_SETTINGS = "sagemaker-sdk.yaml"
 # This comment marks a home folder: a file of that name may be the user's own.
 _MARK = "# This folder belongs to local_sagemaker, which deletes what it does not know in it.\n"
@@ -143,7 +143,7 @@ def start(home: Path | None = None, *, port: int = 0) -> Status:
             break
         time.sleep(0.05)
         worked = _processor_seconds(process.pid)
-        if worked > used + _PROGRESS_SECONDS:
+        if worked > used + _PROGRESS:
             used, since = worked, time.monotonic()
     else:
         process.kill()

@@ -27,7 +27,9 @@ MAX_TARGET_MODEL_CHARACTERS = 1024
 MAX_FAILURE_REASON_CHARACTERS = 1024
 MAX_PRESIGNED_SECONDS = 7 * 24 * 3600
 MAX_CLOCK_SKEW_SECONDS = 15 * 60
+MAX_ALARM_SECONDS = 7 * 24 * 3600  # evaluation periods of an alarm together
 SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+MAX_CHUNK_LINE_BYTES = 16 * 1024  # of the head of a chunk of a body, and of its trailer
 # Of an archive: how large one header may be, how many a member may have, and how deep a file may lie.
 MAX_ARCHIVE_HEADER_BYTES = 64 * 1024
 MAX_ARCHIVE_HEADERS_IN_A_ROW = 16

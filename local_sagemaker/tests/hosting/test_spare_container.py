@@ -83,6 +83,23 @@ def test_it_ends_with_the_server(settings):
     eventually(lambda: gone(pid))
 
 
+def test_a_spare_that_starts_meanwhile_is_not_mistaken_for_the_one_that_was_taken(settings, tmp_path):
+    spare = SpareContainer(settings)
+    spare.start()
+    first = spare._process
+
+    async def take():
+        task = asyncio.create_task(spare.take(["--help"], environment={}, folder=tmp_path))
+        await asyncio.sleep(0.1)  # it still imports
+        spare.start()
+        return await asyncio.wait_for(task, 120)
+
+    assert asyncio.run(take()) is first
+    assert first.wait(60) == 0  # it printed its help
+    assert spare._process.poll() is None
+    spare.stop()
+
+
 def test_a_deployment_that_is_cancelled_leaves_no_process(settings, tmp_path):
     spare = SpareContainer(settings)
     spare.start()

@@ -10,10 +10,10 @@ from urllib.parse import unquote
 
 from local_sagemaker.checksums import ALGORITHMS
 from local_sagemaker.errors import ServiceError
+from local_sagemaker.settings import MAX_CHUNK_LINE_BYTES
 
 _TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _BREAK = b"\r\n"
-_MAX_LINE_BYTES = 16 * 1024  # of a chunk's head, and of the trailer
 
 
 def split_headers(query: str) -> tuple[str, dict[str, str]]:
@@ -176,7 +176,7 @@ class _Chunks:
             self._left = size + len(_BREAK) if size else 0
             self._in_trailer = size == 0
         self._rest = data[position:]
-        if len(self._rest) > _MAX_LINE_BYTES:
+        if len(self._rest) > MAX_CHUNK_LINE_BYTES:
             raise _malformed()
 
     def finish(self) -> dict[str, str]:

@@ -57,21 +57,24 @@ class SpareContainer:
         """
         if not all(name.startswith(_LATE) for name in environment):
             return None
-        process, self._process = self._process, None
+        process, socket, self._process = self._process, self._socket, None  # another one may start meanwhile
         if process is None:
             return None
         try:
-            while process.poll() is None:
-                try:
-                    _, writer = await asyncio.open_unix_connection(self._socket)
-                except OSError:
-                    await asyncio.sleep(0.02)  # it still imports
-                    continue
-                order = {"options": options, "environment": dict(environment), "folder": str(folder)}
-                writer.write(json.dumps(order).encode() + b"\n")
-                writer.close()  # which sends it first
-                self._socket.unlink(missing_ok=True)
-                return process
+            async with asyncio.timeout(self._settings.container_start_seconds):
+                while process.poll() is None:
+                    try:
+                        _, writer = await asyncio.open_unix_connection(socket)
+                    except OSError:
+                        await asyncio.sleep(0.02)  # it still imports
+                        continue
+                    order = {"options": options, "environment": dict(environment), "folder": str(folder)}
+                    writer.write(json.dumps(order).encode() + b"\n")
+                    writer.close()  # which sends it first
+                    socket.unlink(missing_ok=True)
+                    return process
+        except TimeoutError:
+            process.kill()
         except asyncio.CancelledError:
             process.kill()
             raise

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from local_sagemaker.settings import MAX_ALARM_SECONDS
+
 _EXTRA = 2  # periods that are looked at beyond those that count, as in the guide's example
-_MAX_SECONDS = 7 * 24 * 3600
 _COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanThreshold": (operator.gt, "greater than"),
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
@@ -47,8 +48,8 @@ def check(request: dict[str, Any]) -> str:
     periods = request.get("EvaluationPeriods", 0)
     if not 1 <= (request.get("DatapointsToAlarm") or 1) <= periods:
         return "EvaluationPeriods must be at least 1, and DatapointsToAlarm from 1 to EvaluationPeriods."
-    if periods * seconds(queries(request)) > _MAX_SECONDS:
-        return f"EvaluationPeriods times Period must be at most {_MAX_SECONDS} seconds."
+    if periods * seconds(queries(request)) > MAX_ALARM_SECONDS:
+        return f"EvaluationPeriods times Period must be at most {MAX_ALARM_SECONDS} seconds."
     return ""
 
 
