@@ -75,6 +75,29 @@ def test_a_spare_that_was_killed_is_not_waited_for(settings, tmp_path):
     spare.stop()
 
 
+def test_a_spare_whose_socket_is_gone_is_not_waited_for(settings, tmp_path):
+    spare = SpareContainer(replace(settings, ping_seconds=0.1))
+    spare.start()
+    eventually(spare._socket.exists)
+    spare._socket.unlink()
+    spare._deadline = 0.0  # it has had its time
+
+    async def take():
+        return await asyncio.wait_for(spare.take([], environment={}, folder=tmp_path), 30)
+
+    assert asyncio.run(take()) is None
+
+
+def test_a_server_that_may_start_no_process_does_without(settings, monkeypatch):
+    def fail(*_, **__):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr("local_sagemaker.hosting.spare_container.Process", fail)
+    spare = SpareContainer(settings)
+    spare.start()
+    assert spare._process is None
+
+
 def test_it_ends_with_the_server(settings):
     spare = SpareContainer(settings)
     spare.start()

@@ -233,3 +233,23 @@ def test_an_alarm_that_cannot_be_evaluated_is_refused_by_name(watch, namespace, 
     request = {"Namespace": namespace, "MetricName": "Calls", "Statistic": "Sum", "Period": 60, "Threshold": 1.0}
     with pytest.raises(ClientError, match=words):
         watch(**(request | change))
+
+
+@pytest.mark.parametrize("missing", ["Threshold", "Namespace", "MetricName", "Period"])
+def test_an_alarm_that_lacks_what_its_state_needs_is_refused_by_name(watch, namespace, missing):
+    request = {"Namespace": namespace, "MetricName": "Calls", "Statistic": "Sum", "Period": 60, "Threshold": 1.0}
+    del request[missing]
+    with pytest.raises(ClientError, match=f"needs {missing}"):
+        watch(**request)
+
+
+def test_a_query_without_the_name_of_its_metric_is_refused(service, start):
+    query = {"Id": "q", "MetricStat": {"Metric": {}, "Period": 60, "Stat": "Sum"}}
+    with pytest.raises(ClientError, match="needs the Namespace and the MetricName"):
+        service.cloudwatch.get_metric_data(MetricDataQueries=[query], StartTime=start, EndTime=start + MINUTE)
+
+
+def test_each_expression_is_computed_once_however_many_use_it(compute):
+    """Without that, this chain would take hours."""
+    chain = ["c"] + [f"x{number} + x{number}" for number in range(40)]
+    assert compute(*chain)[-1] == {0: 0.0, 1: 10.0 * 2**40, 2: 20.0 * 2**40}

@@ -240,7 +240,9 @@ class LoadedModels:
         loaded = found.get(number)
         try:
             if loaded is None:
-                read_signature_name(read_exactly(body))  # a request of another form is told first
+                read_signature_name(
+                    await asyncio.to_thread(read_exactly, body)
+                )  # a request of another form is told first
                 wanted = f"Specific({model}, {digits})" if version else f"Latest({model})"
                 raise RequestError(f"Servable not found for request: {wanted}", status=404)
             async with asyncio.timeout(self._invocation_seconds):

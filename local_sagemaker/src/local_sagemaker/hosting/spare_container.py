@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from local_sagemaker.processes import Process
 from local_sagemaker.settings import RUNTIME_ENVIRONMENT, Settings, inherited
 
+logger = logging.getLogger(__name__)
 # What Python and TensorFlow need to run as they do in the server's own environment.
 _OF_THE_MACHINE = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 _OF_THE_SERVER = ("LOCAL_SAGEMAKER_HOME", "LOCAL_SAGEMAKER_TRANSCRIPT")
@@ -34,15 +37,20 @@ class SpareContainer:
         self._settings = settings
         self._process: Process | None = None
         self._socket = settings.temporary
+        self._deadline = 0.0  # until when it may import
 
     def start(self) -> None:
         """Start a process, if none waits and the settings want one."""
         if not self._settings.keeps_spare_container or (self._process and self._process.poll() is None):
             return
-        self._settings.make_temporary()
         self._socket = self._settings.temporary / secrets.token_hex(8)
         command = [sys.executable, "-m", MODULE, "--wait", str(self._socket)]
-        self._process = Process(command, environment=container_environment({}), folder=self._settings.temporary)
+        self._deadline = time.monotonic() + self._settings.container_start_seconds
+        try:
+            self._settings.make_temporary()
+            self._process = Process(command, environment=container_environment({}), folder=self._settings.temporary)
+        except OSError as error:  # no process or memory is left: an endpoint can do without
+            logger.warning("No spare container: %s", error)
 
     async def take(self, options: list[str], *, environment: Mapping[str, str], folder: Path) -> Process | None:
         """Make the waiting process a container.
@@ -61,7 +69,9 @@ class SpareContainer:
         if process is None:
             return None
         try:
-            async with asyncio.timeout(self._settings.container_start_seconds):
+            # A waiting one answers at once, unless its socket is gone.
+            left = max(self._deadline - time.monotonic(), self._settings.ping_seconds)
+            async with asyncio.timeout(left):
                 while process.poll() is None:
                     try:
                         _, writer = await asyncio.open_unix_connection(socket)

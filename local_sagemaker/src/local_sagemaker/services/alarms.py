@@ -45,6 +45,9 @@ def check(request: dict[str, Any]) -> str:
         return f"local_sagemaker would ignore {', '.join(ignored)} of PutMetricAlarm. Leave it out."
     if request.get("ComparisonOperator") not in _COMPARISONS:
         return f"The ComparisonOperator must be one of {', '.join(_COMPARISONS)}."
+    needed = ["Threshold"] if request.get("Metrics") else ["Threshold", "Namespace", "MetricName", "Period"]
+    if missing := [name for name in needed if request.get(name) is None]:
+        return f"An alarm needs {' and '.join(missing)}."
     periods = request.get("EvaluationPeriods", 0)
     if not 1 <= (request.get("DatapointsToAlarm") or 1) <= periods:
         return "EvaluationPeriods must be at least 1, and DatapointsToAlarm from 1 to EvaluationPeriods."

@@ -103,6 +103,7 @@ class _Reader:
         self._start, self._end = start, end
         self._items = [item for item in backend.get_all_metrics() if start <= item.timestamp < end]
         self._pending: set[str] = set()
+        self._found: dict[str, list[Series]] = {}  # an expression may need one many times
         for query in queries:
             if unknown := sorted(set(query) - _QUERY):
                 raise ValidationError(f"local_sagemaker would ignore {', '.join(unknown)} of a query. Leave it out.")
@@ -110,9 +111,16 @@ class _Reader:
                 raise ValidationError(f"local_sagemaker has no dynamic labels such as {query['Label']!r}.")
             if ("MetricStat" in query) == ("Expression" in query):
                 raise ValidationError(f"The query {query['Id']!r} needs either MetricStat or Expression.")
+            if "MetricStat" in query and not query["MetricStat"].get("Metric", {}).get("MetricName"):
+                raise ValidationError(f"The query {query['Id']!r} needs the Namespace and the MetricName of a metric.")
 
     def read(self, id_: str) -> list[Series]:
         """Return what a query makes: one series, or several of an expression."""
+        if id_ not in self._found:
+            self._found[id_] = self._read(id_)
+        return self._found[id_]
+
+    def _read(self, id_: str) -> list[Series]:
         query = self._queries.get(id_)
         if query is None:
             raise ValidationError(f"There is no query with the Id {id_!r}.")
@@ -240,13 +248,14 @@ def _put_metric_alarm(response: CloudWatchResponse) -> ActionResult:
         raise ValidationError(reason)
     backend, queries = response.cloudwatch_backend, alarms.queries(params)
     _watched(backend, queries, _NEVER, _NEVER)  # refuses what could not be evaluated
-    old = backend.alarms.get(params["AlarmName"])
-    result: ActionResult = _MOTO["put_metric_alarm"](response)
-    alarm: Any = backend.alarms[params["AlarmName"]]
-    alarm.queries, alarm.state_value = queries, "INSUFFICIENT_DATA"
-    if old:
-        for name in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
-            setattr(alarm, name, getattr(old, name))
+    with aws_services.unchanged():
+        old = backend.alarms.get(params["AlarmName"])
+        result: ActionResult = _MOTO["put_metric_alarm"](response)
+        alarm: Any = backend.alarms[params["AlarmName"]]
+        alarm.queries, alarm.state_value = queries, "INSUFFICIENT_DATA"
+        if old:
+            for name in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
+                setattr(alarm, name, getattr(old, name))
     return result
 
 
@@ -262,7 +271,7 @@ def _watched(backend: Any, queries: list[dict[str, Any]], start: datetime, end: 
 def _evaluate_alarms(backend: Any) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     with aws_services.unchanged():
-        for alarm in backend.alarms.values():
+        for alarm in list(backend.alarms.values()):  # one may be deleted meanwhile
             if alarms.is_due(alarm, now):
                 start, end = alarms.time_range(alarm, now)
                 series = _watched(backend, alarm.queries, start, end)
