@@ -159,6 +159,8 @@ class Settings:
 
     # Whether a process that has imported TensorFlow waits to become a container; it takes some 300 MiB of memory.
     keeps_spare_container: bool = field(default_factory=_keeps_spare_container)
+    # How long after a container's start the next spare one starts.
+    spare_container_delay_seconds: float = _limit("SPARE_CONTAINER_DELAY_SECONDS", 10)
     # How often a container that does not start again is tried before its instance is given up.
     container_starts: int = _limit("CONTAINER_STARTS", 3)
     container_start_seconds: float = _limit("CONTAINER_START_SECONDS", 180)

@@ -133,7 +133,7 @@ class ContainerProcess:
                 await self.stop()
                 raise RuntimeError(f"The container of {self._instance} did not pass the ping health check.")
             await asyncio.sleep(0.05)
-        self._spare.start()
+        self._spare.start_later()
 
     async def wait(self) -> None:
         """Wait until the process ends, whatever the reason."""

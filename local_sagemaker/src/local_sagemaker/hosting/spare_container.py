@@ -38,6 +38,14 @@ class SpareContainer:
         self._process: Process | None = None
         self._socket = settings.temporary
         self._deadline = 0.0  # until when it may import
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start_later(self) -> None:
+        """Start a process in a while: its import would slow the first calls to a new endpoint down."""
+        if self._timer:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._settings.spare_container_delay_seconds, self.start)
 
     def start(self) -> None:
         """Start a process, if none waits and the settings want one."""
@@ -91,7 +99,9 @@ class SpareContainer:
         return None
 
     def stop(self) -> None:
-        """End the process that waits."""
+        """End the process that waits; no other one follows."""
+        if self._timer:
+            self._timer.cancel()
         if self._process:
             self._process.kill()
             self._process.wait()
