@@ -71,17 +71,15 @@ def shares_architectures() -> bool:
 
     Each model then gets a graph of its own from ``tf.saved_model.load``.
     """
-    chosen = os.environ.get("LOCAL_SAGEMAKER_ENGINE", "shared")
-    if chosen not in ("shared", "own"):
-        raise ValueError(f"LOCAL_SAGEMAKER_ENGINE is {chosen!r}. Set it to 'shared' or 'own', or unset it.")
-    return chosen == "shared"
+    return _is_first("ENGINE", "shared", "own")
 
 
-def _keeps_spare_container() -> bool:
-    chosen = os.environ.get("LOCAL_SAGEMAKER_SPARE_CONTAINER", "yes")
-    if chosen not in ("yes", "no"):
-        raise ValueError(f"LOCAL_SAGEMAKER_SPARE_CONTAINER is {chosen!r}. Set it to 'yes' or 'no', or unset it.")
-    return chosen == "yes"
+def _is_first(name: str, first: str, second: str) -> bool:
+    """Return whether a variable has the first of its two values, which is also the default."""
+    chosen = os.environ.get(f"LOCAL_SAGEMAKER_{name}", first)
+    if chosen not in (first, second):
+        raise ValueError(f"LOCAL_SAGEMAKER_{name} is {chosen!r}. Set it to {first!r} or {second!r}, or unset it.")
+    return chosen == first
 
 
 def max_tensor_dimensions() -> int:
@@ -158,7 +156,7 @@ class Settings:
     idle_connections: int = _limit("IDLE_CONNECTIONS", 64)
 
     # Whether a process that has imported TensorFlow waits to become a container; it takes some 300 MiB of memory.
-    keeps_spare_container: bool = field(default_factory=_keeps_spare_container)
+    keeps_spare_container: bool = field(default_factory=lambda: _is_first("SPARE_CONTAINER", "yes", "no"))
     # How long after a container's start the next spare one starts.
     spare_container_delay_seconds: float = _limit("SPARE_CONTAINER_DELAY_SECONDS", 10)
     # How often a container that does not start again is tried before its instance is given up.
@@ -266,6 +264,11 @@ class Settings:
 def arn(service: str, resource: str, *, region: str = DEFAULT_REGION) -> str:
     """Return the Amazon resource name of a resource in the emulator's account."""
     return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
+
+
+def region_of(resource: str) -> str:
+    """Return the AWS Region of a resource by its Amazon resource name."""
+    return resource.split(":")[3]
 
 
 ROLE_ARN = f"arn:{PARTITION}:iam::{ACCOUNT_ID}:role/{ROLE_NAME}"

@@ -184,7 +184,7 @@ def test_values_that_are_old_are_one_item_a_minute_and_very_old_ones_go():
     cloudwatch.put("Own", data[:1], region=region)
     limits = {"before": start + timedelta(seconds=120), "forget_before": start}
     for _ in range(2):  # the second time changes nothing
-        cloudwatch.age(region=region, **limits)
+        cloudwatch.age({INVOCATIONS, INSTANCES}, region=region, **limits)
         found = cloudwatch.get_backend("cloudwatch")[cloudwatch.ACCOUNT_ID][region].metric_data
         own = [item for item in found if item.namespace == INVOCATIONS]
         assert len(own) == 2 + 60

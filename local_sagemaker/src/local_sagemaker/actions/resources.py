@@ -10,7 +10,7 @@ from local_sagemaker.actions import listing
 from local_sagemaker.errors import ServiceError, validation
 from local_sagemaker.hosting.endpoints import CONFIG, ENDPOINT, MODEL
 from local_sagemaker.records import Records, now
-from local_sagemaker.settings import MAX_TAGS, arn
+from local_sagemaker.settings import MAX_TAGS, arn, region_of
 from local_sagemaker.training.job_status import KIND as TRAINING_JOB
 
 TAGS = "tags"
@@ -77,7 +77,7 @@ class Resources:
         raise validation(f'Cannot create already existing {_TITLES[kind]} "{resource}".')
 
     def _is_here(self, kind: str, document: dict[str, Any]) -> bool:
-        return bool(document[f"{_MEMBERS[kind]}Arn"].split(":")[3] == self.region)
+        return region_of(document[f"{_MEMBERS[kind]}Arn"]) == self.region
 
     def delete(self, kind: str, name: str) -> None:
         """Forget a resource and its tags.

@@ -240,9 +240,8 @@ class LoadedModels:
         loaded = found.get(number)
         try:
             if loaded is None:
-                read_signature_name(
-                    await asyncio.to_thread(read_exactly, body)
-                )  # a request of another form is told first
+                # A request of another form is told first. A large one may take seconds to read.
+                read_signature_name(await asyncio.to_thread(read_exactly, body))
                 wanted = f"Specific({model}, {digits})" if version else f"Latest({model})"
                 raise RequestError(f"Servable not found for request: {wanted}", status=404)
             async with asyncio.timeout(self._invocation_seconds):

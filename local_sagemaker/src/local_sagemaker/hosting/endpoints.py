@@ -20,7 +20,7 @@ from local_sagemaker.hosting.variants import Host, Variant
 from local_sagemaker.records import Records, now
 from local_sagemaker.services.metrics import Metrics
 from local_sagemaker.services.objects import Objects
-from local_sagemaker.settings import ACCOUNT_ID, MAX_FAILURE_REASON_CHARACTERS, Settings
+from local_sagemaker.settings import ACCOUNT_ID, MAX_FAILURE_REASON_CHARACTERS, Settings, region_of
 
 ENDPOINT, CONFIG, MODEL = "endpoint", "endpoint_config", "model"
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Endpoints:
         fleet = self._serving.get(name)
         if fleet is None or fleet.host.region != region:
             endpoint = self._records.get(ENDPOINT, name)
-            if endpoint is None or endpoint["EndpointArn"].split(":")[3] != region:
+            if endpoint is None or region_of(endpoint["EndpointArn"]) != region:
                 raise invocation(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
             raise invocation(
                 f"Endpoint {name} is {endpoint['EndpointStatus']} and does not serve. Wait until it is InService."
@@ -159,7 +159,7 @@ class Endpoints:
         return fleet
 
     def _new_fleet(self, endpoint: dict[str, Any], plans: list[dict[str, Any]]) -> Fleet:
-        region = endpoint["EndpointArn"].split(":")[3]
+        region = region_of(endpoint["EndpointArn"])
         host = Host(endpoint["EndpointName"], region, self._settings, self._objects, self._metrics, self._spare)
         return Fleet(plans, host, on_loss=self._lose)
 

@@ -1,7 +1,7 @@
 """CloudWatch's statistics, metric math and alarms, over the metric data that moto keeps."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from local_sagemaker.services.metric_math import Series
 from local_sagemaker.services.metric_statistics import pack
 from local_sagemaker.settings import ACCOUNT_ID
 
-OWN_NAMESPACES = frozenset({"AWS/SageMaker", "/aws/sagemaker/Endpoints"})
 _MOST_STATISTICS, _MOST_DATA = 1_440, 100_800  # data points of an answer
 _PAGE = 500  # metrics
 _QUERY = frozenset({"Id", "MetricStat", "Expression", "Label", "ReturnData", "Period"})
@@ -45,10 +44,11 @@ def put(namespace: str, data: list[dict[str, Any]], *, region: str) -> None:
                 item.bins = datum["Bins"]
 
 
-def age(*, region: str, before: datetime, forget_before: datetime) -> None:
-    """Make one item a minute of what SageMaker and its endpoints measured before a moment, as CloudWatch does later.
+def age(namespaces: Container[str], *, region: str, before: datetime, forget_before: datetime) -> None:
+    """Make one item a minute of what was measured before a moment, as CloudWatch does later.
 
     Args:
+        namespaces: What is aged.
         region: AWS Region.
         before: Items that are older are taken together by the minute.
         forget_before: Items that are older go.
@@ -59,7 +59,7 @@ def age(*, region: str, before: datetime, forget_before: datetime) -> None:
     with aws_services.unchanged():
         count = len(data)
         for item in data[:count]:
-            own = item.namespace in OWN_NAMESPACES and isinstance(item, MetricAggregatedDatum)
+            own = item.namespace in namespaces and isinstance(item, MetricAggregatedDatum)
             if not own or item.timestamp >= before:
                 kept.append(item)
             elif item.timestamp >= forget_before:
@@ -98,10 +98,10 @@ def _with_bins(datum: dict[str, Any]) -> dict[str, Any]:
 class _Reader:
     """The series of a request's queries, within its range of time."""
 
-    def __init__(self, backend: Any, queries: list[dict[str, Any]], start: datetime, end: datetime) -> None:
+    def __init__(self, items: list[Any], queries: list[dict[str, Any]], start: datetime, end: datetime) -> None:
         self._queries = {query["Id"]: query for query in queries}
         self._start, self._end = start, end
-        self._items = [item for item in backend.get_all_metrics() if start <= item.timestamp < end]
+        self._items = [item for item in items if start <= item.timestamp < end]
         self._pending: set[str] = set()
         self._found: dict[str, list[Series]] = {}  # an expression may need one many times
         for query in queries:
@@ -173,7 +173,8 @@ def _get_metric_data(response: CloudWatchResponse) -> ActionResult:
     params = response._get_params()
     queries = params["MetricDataQueries"]
     periods = [int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query] or [60]
-    reader, results = _Reader(response.cloudwatch_backend, queries, *_range(params, min(periods), _MOST_DATA)), []
+    items = response.cloudwatch_backend.get_all_metrics()
+    reader, results = _Reader(items, queries, *_range(params, min(periods), _MOST_DATA)), []
     for query in queries:
         if not query.get("ReturnData", True):
             continue
@@ -198,7 +199,7 @@ def _get_metric_statistics(response: CloudWatchResponse) -> ActionResult:
     if bool(plain) == bool(extended):
         raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
     period = int(params["Period"])
-    reader = _Reader(response.cloudwatch_backend, [], *_range(params, period, _MOST_STATISTICS))
+    reader = _Reader(response.cloudwatch_backend.get_all_metrics(), [], *_range(params, period, _MOST_STATISTICS))
     points = []
     for moment, point in reader.points(params, period, [*plain, *extended], params.get("Unit")).items():
         about = {"Timestamp": moment, "Unit": point.pop("Unit")}
@@ -247,7 +248,7 @@ def _put_metric_alarm(response: CloudWatchResponse) -> ActionResult:
     if reason := alarms.check(params):
         raise ValidationError(reason)
     backend, queries = response.cloudwatch_backend, alarms.queries(params)
-    _watched(backend, queries, _NEVER, _NEVER)  # refuses what could not be evaluated
+    _watched([], queries, _NEVER, _NEVER)  # refuses what could not be evaluated
     with aws_services.unchanged():
         old = backend.alarms.get(params["AlarmName"])
         result: ActionResult = _MOTO["put_metric_alarm"](response)
@@ -259,10 +260,10 @@ def _put_metric_alarm(response: CloudWatchResponse) -> ActionResult:
     return result
 
 
-def _watched(backend: Any, queries: list[dict[str, Any]], start: datetime, end: datetime) -> Series:
+def _watched(items: list[Any], queries: list[dict[str, Any]], start: datetime, end: datetime) -> Series:
     """Return the series that an alarm watches."""
     returned = [query["Id"] for query in queries if query.get("ReturnData", True)]
-    found = _Reader(backend, queries, start, end).read(returned[0]) if len(returned) == 1 else []
+    found = _Reader(items, queries, start, end).read(returned[0]) if len(returned) == 1 else []
     if len(found) != 1:
         raise ValidationError("An alarm needs exactly one query with ReturnData, which makes one time series.")
     return found[0]
@@ -271,11 +272,12 @@ def _watched(backend: Any, queries: list[dict[str, Any]], start: datetime, end: 
 def _evaluate_alarms(backend: Any) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     with aws_services.unchanged():
-        for alarm in list(backend.alarms.values()):  # one may be deleted meanwhile
-            if alarms.is_due(alarm, now):
-                start, end = alarms.time_range(alarm, now)
-                series = _watched(backend, alarm.queries, start, end)
-                alarms.evaluate(alarm, series.values, series.period, start, end)
+        due = [alarm for alarm in list(backend.alarms.values()) if alarms.is_due(alarm, now)]  # one may go meanwhile
+        items = backend.get_all_metrics() if due else []
+        for alarm in due:
+            start, end = alarms.time_range(alarm, now)
+            series = _watched(items, alarm.queries, start, end)
+            alarms.evaluate(alarm, series.values, series.period, start, end)
 
 
 def _evaluated(name: str) -> Any:

@@ -108,7 +108,7 @@ class Metrics:
             "forget_before": now - timedelta(seconds=max_seconds),
         }
         for region in self._regions:
-            cloudwatch.age(region=region, **limits)
+            cloudwatch.age({INVOCATIONS, INSTANCES}, region=region, **limits)
 
 
 class VariantMetrics:

@@ -15,7 +15,7 @@ from typing import Any
 from local_sagemaker import archives, s3_addresses
 from local_sagemaker.errors import validation
 from local_sagemaker.services.objects import Objects
-from local_sagemaker.settings import Settings
+from local_sagemaker.settings import Settings, region_of
 from local_sagemaker.training import mpi
 from local_sagemaker.training.mpi import Ranks
 from local_sagemaker.training.opt_ml import CONTAINER_PATH, InputError, OptMl
@@ -162,7 +162,7 @@ class EntryPoint:
         return {name: value for name, value in _parsed(localized).items() if not name.startswith(_PREFIX)}
 
     def _region(self) -> str:
-        return str(self._parameters.get("sagemaker_region") or self._job["TrainingJobArn"].split(":")[3])
+        return str(self._parameters.get("sagemaker_region") or region_of(self._job["TrainingJobArn"]))
 
 
 def _parsed(parameters: dict[str, str]) -> dict[str, Any]:

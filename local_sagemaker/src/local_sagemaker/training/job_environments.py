@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.settings import inherited
+from local_sagemaker.settings import inherited, region_of
 from local_sagemaker.training.opt_ml import OptMl
 
 _SITE = Path(__file__).parent / "job_site"
@@ -72,7 +72,7 @@ def variables(
         server: Variables that lead to the server.
         python: Virtual environment of the instance.
     """
-    region = job["TrainingJobArn"].split(":")[3]
+    region = region_of(job["TrainingJobArn"])
     home = instance.root.parent.parent / "home"
     home.mkdir(exist_ok=True)
     own = {

@@ -19,7 +19,7 @@ from local_sagemaker.processes import Process
 from local_sagemaker.records import Records, now
 from local_sagemaker.services import aws_services, cloudwatch
 from local_sagemaker.services.objects import Objects
-from local_sagemaker.settings import Settings
+from local_sagemaker.settings import Settings, region_of
 from local_sagemaker.training import artifacts, channels, job_environments
 from local_sagemaker.training.checkpoints import Checkpoints
 from local_sagemaker.training.entry_points import EntryPoint
@@ -237,7 +237,7 @@ class _Run(threading.Thread):
     def _follow(self, process: Process, host: str) -> None:
         name = self._job["TrainingJobName"]
         started = int(time.time() * 1000)
-        region = self._job["TrainingJobArn"].split(":")[3]
+        region = region_of(self._job["TrainingJobArn"])
         stream = aws_services.LogStream(LOG_GROUP, f"{name}/{host}-{started}", region=region)
         definitions = [
             (item["Name"], regex.compile(item["Regex"]))
