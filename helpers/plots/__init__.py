@@ -4,13 +4,10 @@ Every function returns a matplotlib figure with the heading `title`. In small ty
 weights and machine its numbers come from.
 """
 
-from helpers.plots.capacity import costs, hit_ratios
-from helpers.plots.evaluation import calibration, confusion_matrix
-from helpers.plots.latency import latencies, traffic_over_time
+from helpers.plots.evaluation import calibration, confusion_matrix, personal_gain
 from helpers.plots.learning import accuracy_over_time, cost_and_accuracy, learning_curves
-from helpers.plots.pictures import mistakes, predictions, sample_grid
-from helpers.plots.preprocessing import preprocessing
-from helpers.plots.users import personal_gain, user_signs
+from helpers.plots.pictures import mistakes, predictions, preprocessing, sample_grid, user_signs
+from helpers.plots.serving import costs, hit_ratios, latencies, traffic_over_time
 
 __all__ = [
     "accuracy_over_time",

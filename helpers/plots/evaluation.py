@@ -1,12 +1,13 @@
-"""Figures of an evaluation: the confusion matrix, and the calibration."""
+"""Figures of an evaluation: the confusion matrix, the calibration, and what models of their own gain users."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.style import BLUE, GREY, INK, STEEL, finished, new_figure, show_percent, styled
+from helpers.plots.style import BLUE, GREY, INK, ORANGE, STEEL, finished, new_figure, show_percent, styled
 
 
 @styled
@@ -79,7 +80,7 @@ def calibration(measured: Mapping[str, Any], *, title: str, source: str) -> Figu
     upper.set(ylabel="accuracy", ylim=(-0.02, 1.02))
     show_percent(upper.yaxis)
     upper.grid()
-    upper.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
+    upper.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
     bars = lower.bar((low + high) / 2, count, width=0.9 * (high - low), color=STEEL)
     lower.bar_label(bars, [f"{images:,}" for images in count], fontsize=8, padding=1)
@@ -98,3 +99,59 @@ def calibration(measured: Mapping[str, Any], *, title: str, source: str) -> Figu
         f"{surest['accuracy']:.1%} are right"
     )
     return finished(figure, f"{title} (error {error:.1%}, {chance:.1%} expected by chance)", source, seen=seen)
+
+
+@styled
+def personal_gain(
+    strengths: Mapping[str, Sequence[float]],
+    comparison: Mapping[str, Any],
+    *,
+    chosen: float,
+    title: str,
+    source: str,
+) -> Figure:
+    """Show how the regularization strength was chosen, and what each user gains on their test images.
+
+    A job leaves `strengths` and `comparison` in `evaluation.json`: differences to the shared model on the validation
+    images, and on the test images with the gains of the users.
+    """
+    figure, ((left, right),) = new_figure(1, 2, width=9.6, height=3.4)
+    _draw_strengths(left, strengths, chosen)
+    _draw_gains(right, comparison["gains"])
+    difference, (low, high) = 100 * comparison["difference"], comparison["difference_interval"]
+    said = f"{difference:+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f}"
+    gains = np.asarray(comparison["gains"])
+    seen = (
+        f"The regularization strength {chosen:g} is chosen; on test images {(gains > 0).sum():,} users gain, "
+        f"{(gains == 0).sum():,} stay, {(gains < 0).sum():,} lose"
+    )
+    return finished(figure, f"{title} ({said})", source, seen=seen)
+
+
+def _draw_strengths(axis: Axes, strengths: Mapping[str, Sequence[Any]], chosen: float) -> None:
+    differences = 100 * np.asarray(strengths["difference"], dtype=float)
+    spread = np.abs(100 * np.asarray(strengths["difference_interval"], dtype=float).T - differences)
+    axis.axhline(0, color=STEEL, linewidth=1)
+    axis.axvline(chosen, color=GREY, linestyle="--", zorder=0)
+    axis.errorbar(strengths["strength"], differences, spread, color=BLUE, marker="o", capsize=3)
+    axis.set_xscale("log")
+    axis.invert_xaxis()
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
+    axis.set_xlabel("regularization strength (dashed: chosen)")
+    axis.set_title("Validation: points beyond the shared model")
+    axis.grid()
+
+
+def _draw_gains(axis: Axes, gains: Sequence[int]) -> None:
+    steps = np.arange(min(*gains, -1), max(*gains, 1) + 1)
+    counts = [int(np.sum(np.asarray(gains) == step)) for step in steps]
+    colors = [ORANGE if step < 0 else STEEL if step == 0 else BLUE for step in steps]
+    axis.bar_label(axis.bar(steps, counts, color=colors), color=INK, fontsize=9)
+    axis.set_xticks(steps, [f"{step:+d}" if step else "0" for step in steps])
+    axis.set_ylim(0, 1.15 * max(counts))
+    axis.set_yticks([])
+    axis.spines["left"].set_visible(False)
+    axis.set_xlabel("further test images that a user's own model gets right")
+    axis.set_title("Test: users, by what they gain")

@@ -7,19 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from helpers.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    STEEL,
-    finished,
-    new_figure,
-    round_steps,
-    show_percent,
-    styled,
-)
+from helpers.plots.style import BLUE, GREY, ORANGE, STEEL, finished, new_figure, set_round_ticks, show_percent, styled
 
 
 @styled
@@ -47,7 +37,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str, sourc
         # A single epoch is a single point: room to its right for the legend.
         axis.set_xlim(epochs.min() - 0.5, epochs.max() + (0.5 if len(epochs) > 1 else 1.5))
         axis.grid(axis="y")
-        axis.legend(loc="best", fontsize=9)
+        axis.legend(loc="best")
     left.set_ylim(0, 1.08 * max(*history["loss"], *history["val_loss"]))
     show_percent(right.yaxis)
     accuracies = history["val_accuracy"]
@@ -124,11 +114,10 @@ def cost_and_accuracy(
     low, high = seconds.min() / 1.25, seconds.max() * 1.6
     if seconds.max() > 5 * seconds.min():
         axis.set_xscale("log")
-        axis.set_xticks(round_steps(low, high))
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.xaxis.set_major_formatter("{x:g}")
         cost_label += " (logarithmic)"
     axis.set(xlim=(low, high), xlabel=cost_label, ylabel="validation accuracy")
+    if axis.get_xscale() == "log":
+        set_round_ticks(axis.xaxis, "{:g}".format)
     _show_accuracies(axis)
     seen = "; ".join(f"{name}: {accuracy:.1%} for {second:.3g}" for name, second, accuracy in points)
     return finished(figure, title, source, seen=f"Validation accuracy against {cost_label}: {seen}")

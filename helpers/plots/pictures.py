@@ -1,13 +1,16 @@
-"""Images with what is known or said about them."""
+"""Images with what is known or said about them, and what a network wants of their pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.aws.artifacts import Mistakes
-from helpers.plots.style import BLUE, GREY, INK, ORANGE, finished, new_figure, styled
+from helpers.plots.style import BLUE, GREEN, GREY, INK, ORANGE, finished, new_figure, styled
+
+# What VGG16 was trained with: https://keras.io/api/applications/vgg. In the order red, green, blue.
+IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])
 
 
 @styled
@@ -24,14 +27,35 @@ def sample_grid(
 
     `images` is uint8 (N, H, W, 3), `labels` int (N,): indices into `class_names`.
     """
-    figure, axes = new_figure(len(class_names), per_class, width=1.3 + 0.72 * per_class, height=0.75 * len(class_names))
-    for index, (name, row) in enumerate(zip(class_names, axes, strict=True)):
-        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=11)
-        for axis in row:
-            axis.set_axis_off()
-        for axis, place in zip(row, np.flatnonzero(np.asarray(labels) == index), strict=False):
-            axis.imshow(images[place], interpolation="nearest")
+    rows = [images[np.asarray(labels) == index] for index in range(len(class_names))]
+    figure, _ = _rows_of_images(class_names, rows, per_class)
     return finished(figure, title, source, seen=f"A row of images for each of {', '.join(class_names)}")
+
+
+@styled
+def user_signs(
+    images: Sequence[np.ndarray],
+    users: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    private: Mapping[str, Collection[int]],
+    title: str,
+    source: str,
+) -> Figure:
+    """Show one image of each class for each user, a row for each user; private signs are framed.
+
+    `images` has uint8 (C, H, W, 3) for each user, in the order of the `class_names`. `private` has the classes that a
+    user shows in a way of their own.
+    """
+    figure, axes = _rows_of_images(users, images, len(class_names))
+    for user, row in zip(users, axes, strict=True):
+        for label in private.get(user, ()):
+            row[label].spines[:].set(visible=True, color=ORANGE, linewidth=3)
+    for axis, name in zip(axes[0], class_names, strict=True):
+        axis.set_title(name, loc="center")
+    framed = sum(len(private.get(user, ())) for user in users)
+    seen = f"An image of each of {', '.join(class_names)} for each of {', '.join(users)}; {framed} are private signs"
+    return finished(figure, title, source, seen=seen)
 
 
 @styled
@@ -99,6 +123,65 @@ def mistakes(kept: Mistakes, class_names: Sequence[str], *, title: str, source: 
     pairs = ", ".join(f"{class_names[truth]} as {class_names[said]}" for said, truth in answers)
     title = f"{title} ({shown} in {kept.image_count:,} images)"
     return finished(figure, title, source, seen=f"The images that the model mistakes: {pairs}")
+
+
+@styled
+def preprocessing(
+    images: np.ndarray, measured: Mapping[str, Mapping[str, float]], *, title: str, source: str
+) -> Figure:
+    """Show pixel values before and after the preprocessing of VGG16, and the accuracy with other preprocessing.
+
+    `images` is uint8 (N, H, W, 3). For each kind of preprocessing, `measured` has the accuracy `served` of a model that
+    was trained with the right one, and `trained` of a model that was trained with this one too.
+    """
+    figure, ((before, after, bars),) = new_figure(1, 3, width=11.0, height=3.2, ratios=[1, 1, 1.25])
+    pixels = images.reshape(-1, 3).astype(np.float64)
+    for axis, values, heading in (
+        (before, pixels, "In the image file"),
+        (after, pixels - IMAGENET_MEAN, "As VGG16 expects it"),
+    ):
+        for channel, (name, color) in enumerate((("red", ORANGE), ("green", GREEN), ("blue", BLUE))):
+            counts, edges = np.histogram(values[:, channel], bins=48)
+            # VGG16 takes blue first.
+            place = channel + 1 if axis is before else 3 - channel
+            axis.stairs(counts / counts.sum(), edges, color=color, linewidth=1.8, label=f"{name}, channel {place}")
+        axis.set(title=heading, xlabel="value of a pixel", yticks=[])
+        axis.set_ylim(bottom=0)
+        axis.spines["left"].set_visible(False)
+        axis.legend(loc="upper left", fontsize=8)
+    after.axvline(0, color=GREY, linewidth=1)
+
+    places = np.arange(len(measured))
+    for offset, kind, color, label in (
+        (-0.19, "served", ORANGE, "in serving only"),
+        (0.19, "trained", BLUE, "in training and serving"),
+    ):
+        accuracies = [accuracy[kind] for accuracy in measured.values()]
+        drawn = bars.barh(places + offset, accuracies, height=0.36, color=color, label=label)
+        bars.bar_label(drawn, [f"{accuracy:.1%}" for accuracy in accuracies], fontsize=8, padding=3)
+    bars.set_yticks(places, list(measured))
+    bars.set(title="Accuracy with other preprocessing", xlim=(0, 1.2), ylim=(len(measured) - 0.5, -0.5), xticks=[])
+    bars.tick_params(length=0)
+    bars.spines["bottom"].set_visible(False)
+    bars.legend(loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2, fontsize=8)
+    seen = "; ".join(
+        f"{name}: {accuracy['served']:.1%} in serving only, {accuracy['trained']:.1%} in training and serving"
+        for name, accuracy in measured.items()
+    )
+    return finished(figure, title, source, seen=f"Pixel values before and after preprocessing, and accuracies: {seen}")
+
+
+def _rows_of_images(names: Sequence[str], rows: Iterable[np.ndarray], columns: int) -> tuple[Figure, np.ndarray]:
+    """Draw the first images of each row, with its name; the places of missing ones stay empty."""
+    figure, axes = new_figure(len(names), columns, width=1.4 + 0.72 * columns, height=0.1 + 0.75 * len(names))
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for name, row, row_axes in zip(names, rows, axes, strict=True):
+        row_axes[0].text(-0.15, 0.5, name, transform=row_axes[0].transAxes, ha="right", va="center")
+        for axis, image in zip(row_axes, row, strict=False):
+            axis.imshow(image, interpolation="nearest")
+    return figure, axes
 
 
 def _shortened(name: str) -> str:

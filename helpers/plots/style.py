@@ -7,49 +7,26 @@ is white, so that a figure reads the same on light and dark pages.
 import base64
 import io
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from helpers.display.pictures import as_html
-
-if TYPE_CHECKING:
-    from matplotlib.typing import RcKeyType
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 GREY, STEEL, INK = "#b9bfc7", "#7b838e", "#24292f"
 # For several lines in one picture, in this order.
 SERIES = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", INK)
 
-STYLE: "dict[RcKeyType, Any]" = {
-    "figure.facecolor": "white",
-    "figure.dpi": 100,
-    "axes.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": STEEL,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "axes.axisbelow": True,
-    "grid.color": "#e3e6ea",
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "legend.frameon": False,
-}
 # Puts the house style in force while a function draws: @styled.
-styled = matplotlib.rc_context(STYLE)
+styled = matplotlib.style.context(Path(__file__).with_name("house.mplstyle"))
 
 
 class Picture(Figure):
@@ -103,11 +80,12 @@ def finished(figure: Figure, title: str, source: str, *, seen: str) -> Figure:
     return figure
 
 
-def round_steps(low: float, high: float) -> list[float]:
-    """Return the ticks of a logarithmic axis: 1, 2 and 5 in each power of ten, or 1 alone where those are many."""
-    steps = [step * 10.0**power for power in range(-7, 7) for step in (1, 2, 5)]
-    inside = [step for step in steps if low <= step <= high]
-    return inside if len(inside) <= 9 else [10.0**power for power in range(-7, 7) if low <= 10.0**power <= high]
+def set_round_ticks(axis: Axis, write: Callable[[float], str]) -> None:
+    """Give a logarithmic axis of known limits ticks at 1, 2 and 5 in each power of ten, or at 1 where it spans many."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(lambda value, _: write(value))
+    axis.set_minor_locator(NullLocator())
 
 
 def show_percent(axis: Axis) -> None:

@@ -4,6 +4,14 @@ import pytest
 from helpers import plots
 from tests.helpers.plots.examples import CALIBRATION, NAMES
 
+STRENGTHS = {
+    "strength": [10.0, 1.0, 0.1],
+    "val_accuracy": [0.7, 0.8, 0.75],
+    "difference": [0.0, 0.1, 0.05],
+    "difference_interval": [[0, 0], [0.05, 0.15], [-0.01, 0.11]],
+}
+COMPARISON = {"gains": [2, 0, -1, 2], "difference": 0.075, "difference_interval": [-0.01, 0.15]}
+
 
 def test_the_matrix_shows_its_counts_and_how_many_are_right(texts):
     figure = plots.confusion_matrix([[1200, 3, 0], [0, 7, 0], [0, 0, 0]], NAMES, title="T", source="s")
@@ -52,3 +60,21 @@ def test_nothing_above_the_calibration_is_cut_off():
 def test_calibration_names_its_error_and_that_of_chance():
     figure = plots.calibration(CALIBRATION, title="T", source="s")
     assert figure.get_suptitle() == "T (error 6.1%, 2.1% expected by chance)"
+
+
+def test_the_gain_is_counted_by_user_and_named_with_its_interval(texts):
+    figure = plots.personal_gain(STRENGTHS, COMPARISON, chosen=1.0, title="T", source="s")
+    assert " ".join(figure.get_suptitle().split()) == "T (+7.5 points, 95% interval -1.0 to +15.0)"
+    left, right = figure.axes
+    assert [bar.get_height() for bar in right.patches] == [1, 1, 0, 2]
+    assert {"-1", "0", "+1", "+2"} <= {label.get_text() for label in right.get_xticklabels()}
+    line = left.get_lines()[2]
+    assert line.get_ydata().tolist() == [0, 10, 5]
+    # Much regularization, on the left, keeps the shared model.
+    assert left.xaxis_inverted()
+
+
+def test_nobody_gaining_is_a_picture_too(texts):
+    nothing = {"gains": [0, 0, 0], "difference": 0.0, "difference_interval": [0.0, 0.0]}
+    figure = plots.personal_gain(STRENGTHS, nothing, chosen=10.0, title="T", source="s")
+    assert [bar.get_height() for bar in figure.axes[1].patches] == [0, 3, 0]

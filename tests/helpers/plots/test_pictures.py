@@ -7,9 +7,11 @@ from matplotlib.figure import Figure
 from helpers import plots
 from helpers.aws.artifacts import Mistakes
 from helpers.plots import style
+from helpers.plots.pictures import IMAGENET_MEAN
 from tests.helpers.plots.examples import IMAGES, MISTAKES, NAMES
 
 LABELS = np.array([0, 0, 2, 0, 2])
+MEASURED = {"right": {"served": 0.98, "trained": 0.98}, "scaled to 0–1": {"served": 0.125, "trained": 0.7}}
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
 NO_MISTAKES = dataclasses.replace(
     MISTAKES,
@@ -89,3 +91,43 @@ def test_long_class_names_leave_the_pictures_as_large_as_short_ones():
         figure.draw_without_rendering()
         widths.append(figure.axes[0].get_window_extent().width)
     assert widths[1] == pytest.approx(widths[0], rel=0.02)
+
+
+def test_private_signs_and_no_others_are_framed(texts):
+    pictures = np.zeros((2, 3, 8, 8, 3), np.uint8)
+    figure = plots.user_signs(pictures, ["ann", "bob"], NAMES, private={"ann": (1,)}, title="T", source="s")
+    framed = [axis.spines["left"].get_visible() for axis in figure.axes]
+    assert framed == [False, True, False, False, False, False]
+    assert {"ann", "bob", *NAMES} <= set(texts(figure))
+
+
+@pytest.fixture
+def images():
+    return np.full((2, 4, 4, 3), (250, 100, 10), dtype=np.uint8)
+
+
+def test_the_mean_is_that_of_keras():
+    from keras.applications.vgg16 import preprocess_input
+
+    pixels = np.zeros((1, 1, 1, 3), np.float32)
+    np.testing.assert_allclose(preprocess_input(pixels)[0, 0, 0], -IMAGENET_MEAN[::-1], rtol=1e-6)
+
+
+def test_the_values_move_by_the_mean_and_the_channels_change_places(images, texts):
+    figure = plots.preprocessing(images, MEASURED, title="T", source="s")
+    before, after, _ = figure.axes
+    for axis, values in ((before, [250, 100, 10]), (after, np.array([250, 100, 10]) - IMAGENET_MEAN)):
+        for steps, value in zip(axis.patches, values, strict=True):
+            counts, edges, _ = steps.get_data()
+            (place,) = np.flatnonzero(counts)
+            assert counts[place] == 1 and edges[place] <= value <= edges[place + 1]
+    assert [text.get_text() for text in before.get_legend().get_texts()] == [
+        "red, channel 1", "green, channel 2", "blue, channel 3"
+    ]  # fmt: skip
+    assert {"red, channel 3", "green, channel 2", "blue, channel 1"} <= set(texts(figure))
+
+
+def test_each_kind_of_preprocessing_has_both_accuracies(images, texts):
+    figure = plots.preprocessing(images, MEASURED, title="T", source="s")
+    assert {"right", "scaled to 0–1", "98.0%", "12.5%", "70.0%"} <= set(texts(figure))
+    assert sorted(bar.get_width() for bar in figure.axes[2].patches) == [0.125, 0.7, 0.98, 0.98]
