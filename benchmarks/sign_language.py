@@ -25,7 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
 import record  # noqa: E402
 from fine_tuning import DEFAULTS, PREPROCESSINGS, RIGHT, Laboratory, make_pool  # noqa: E402
-from helpers import datasets, measurements, plots, weights  # noqa: E402
+from helpers import datasets, measurements, plots  # noqa: E402
+from helpers.sources import weights  # noqa: E402
 from shared.evaluation import wilson_interval  # noqa: E402
 
 NAME = "sign_language"

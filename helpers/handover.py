@@ -8,10 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from helpers import datasets, endpoint, s3, users, weights
+from helpers import datasets, endpoint, s3, users
 from helpers.aws import artifacts
 from helpers.aws.connection import Connection
 from helpers.datasets import Dataset
+from helpers.sources import weights
 from helpers.users import UserDataset
 
 _FIRST_NOTEBOOK = "01_prepare_data"

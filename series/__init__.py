@@ -1,1 +1,1 @@
-"""The run of the notebooks as a series: their progress, the page of results, and the outputs that stay in them."""
+"""The notebooks as a series: their run and its page, the outputs that stay, and what they need and leave on AWS."""

@@ -81,7 +81,7 @@ def _advice(
     commands = {"Resume with": shlex.join(words)}
     if entry["parameters"].get("TARGET") == "aws":
         prefix = entry["parameters"].get("PREFIX", "multi-model-endpoint")
-        words = ["python", "-m", "helpers.orphaned_resources", "list", "--target", "aws", "--prefix", prefix]
+        words = ["python", "-m", "series.orphaned_resources", "list", "--target", "aws", "--prefix", prefix]
         commands["See what bills"] = shlex.join(words)
     return commands
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from local_sagemaker import Status, start, stop
 from nbformat import v4
 
-from helpers import orphaned_resources, session
+from helpers import session
 from helpers.aws.connection import Connection
+from series import orphaned_resources
 from tests.browser import MISSING, PROGRAMS, Browser
 
 matplotlib.use("Agg")
@@ -173,3 +175,23 @@ def _export_classifier(folder: Path, size: int, *, convolution: bool = False) ->
     model = keras.Model(pixels, classify(x))
     classify.set_weights(weights)
     export_classifier(model, folder, class_names=["dark", "bright"], provenance={})
+
+
+@pytest.fixture(scope="session")
+def allowed() -> Callable[[dict, str, str], bool]:
+    """A function that tells whether a policy allows an action on a resource; what it demands besides is met."""
+
+    def ask(policy: dict, action: str, resource: str) -> bool:
+        return any(
+            statement["Effect"] == "Allow"
+            and _matches(statement["Action"], action)
+            and _matches(statement["Resource"], resource)
+            for statement in policy["Statement"]
+        )
+
+    return ask
+
+
+def _matches(patterns: str | list[str], text: str) -> bool:
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)

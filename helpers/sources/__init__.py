@@ -1,1 +1,1 @@
-"""Sources of images: the published data sets, and folders of a user's own."""
+"""Sources of images and weights: what is published, and files of a user's own."""

@@ -25,7 +25,7 @@ def test_there_are_commands_to_check():
 
 def test_every_module_that_is_run_is_there():
     modules = set(re.findall(r"python -m ([\w.]+)", PAGE))
-    assert modules == {"helpers.orphaned_resources", "series", "ipykernel", "local_sagemaker", "pytest"}
+    assert modules == {"series.orphaned_resources", "series", "ipykernel", "local_sagemaker", "pytest"}
     assert [module for module in modules if importlib.util.find_spec(module) is None] == []
 
 

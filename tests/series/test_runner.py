@@ -156,7 +156,7 @@ def test_a_failure_on_aws_says_how_to_find_what_bills(write_notebook, tmp_path, 
     write_notebook("01_data", [cell], parameters="TARGET = 'local'\nPREFIX = 'mine'")
     assert run(tmp_path / "out", "-p", "TARGET", "aws", "-p", "PREFIX", "team/series") == 1
     assert targets == ["aws", "left"]
-    command = "python -m helpers.orphaned_resources list --target aws --prefix team/series"
+    command = "python -m series.orphaned_resources list --target aws --prefix team/series"
     assert f"See what bills:  {command}" in capfd.readouterr().err
     assert command in html.unescape((tmp_path / "out" / "index.html").read_text())
 

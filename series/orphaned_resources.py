@@ -1,4 +1,4 @@
-"""Orphaned resources: what an aborted run of the series left. `python -m helpers.orphaned_resources list` shows them.
+"""Orphaned resources: what an aborted run of the series left. `python -m series.orphaned_resources list` shows them.
 
 Everything that the series creates leads to its S3 prefix: models serve archives below it, training jobs write there,
 and endpoints, scaling and alarms hang on those models. So a thing belongs to the series because of where its data
@@ -180,7 +180,7 @@ def _agreed() -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 not deleted, 2 bad arguments."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.orphaned_resources", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m series.orphaned_resources", description=__doc__.splitlines()[0])
     parser.add_argument(
         "command", choices=("list", "delete"), help="show what is left; delete also asks and deletes it"
     )

@@ -6,8 +6,7 @@ from botocore.session import get_session
 from local_sagemaker import read_transcript
 from moto.iam.policy_validation import IAMPolicyDocumentValidator, IAMTrustPolicyDocumentValidator
 
-from helpers import permissions
-from series import assignment
+from series import assignment, permissions
 
 # Those of local_sagemaker, which the requests of the kept transcript have.
 ACCOUNT_ID, DEFAULT_REGION, ROLE_NAME = "123456789012", "us-east-1", "LocalSageMakerRole"
@@ -23,7 +22,7 @@ NO_OPERATIONS = {
     "s3:ListBucketMultipartUploads",
     "sagemaker:InvokeEndpoint",  # of the service sagemaker-runtime
 }
-LEFTOVERS = "helpers.orphaned_resources; test_orphaned_resources.py records it"
+LEFTOVERS = "series.orphaned_resources; test_orphaned_resources.py records it"
 SCALING = "AWS asks for it when scaling is registered; the emulator scales nothing"
 # What the notebooks' user may do although no run of the series shows it, and why.
 BESIDE_THE_SERIES = {
@@ -251,7 +250,7 @@ def test_the_command_prints_what_aws_takes(capsys):
 
 def test_the_readme_fills_in_every_policy_and_names_the_quotas_of_a_run():
     text = (permissions.FOLDER / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^python -m helpers\.permissions (\w+) \$VALUES", text, re.MULTILINE)) == {
+    assert set(re.findall(r"^python -m series\.permissions (\w+) \$VALUES", text, re.MULTILINE)) == {
         *permissions.POLICIES
     }
     [values] = re.findall(r'^VALUES="(.*)"$', text, re.MULTILINE)
