@@ -315,21 +315,35 @@ def test_a_successor_is_compared_with_the_provisional_engine_and_loads_no_other(
         engine.close()
 
 
-def test_a_provisional_engine_stays_if_the_architecture_fails_its_rehearsal(linear_models, engines, monkeypatch):
+def test_a_graph_of_the_models_own_follows_if_the_architecture_fails_its_rehearsal(linear_models, engines, monkeypatch):
     def refuse(*_):
         raise engines.RehearsalError("The answers differ.")
 
     monkeypatch.setattr(engines, "rehearse", refuse)
     folder = linear_models / "2-5" / "1"
-    engine = engines.open_engine(folder, at_once=True)
-    assert engines.succeed(engine, folder) is engine
+    provisional = engines.open_engine(folder, at_once=True)
+    engine = engines.succeed(provisional, folder)
     own = engines.OwnEngine(folder)
-    assert (engine.reason, engine.is_provisional) == ("The answers differ.", False)
+    assert (engine.name, engine.reason, engine.is_provisional) == ("own graph", "The answers differ.", False)
     assert engine.footprint == own.footprint
     assert ask(engine, 1, 2) == 11
     assert len(engines.ARCHITECTURES) == 0
-    for each in (engine, own):
+    for each in (provisional, engine, own):
         each.close()
+
+
+def test_a_provisional_engine_does_not_wait_until_its_graphs_are_optimized(linear_models, engines, monkeypatch):
+    optimized = []
+    session = engines.tf.compat.v1.Session
+
+    def open_session(**options):
+        optimized.append(not options["config"].graph_options.rewrite_options.disable_meta_optimizer)
+        return session(**options)
+
+    monkeypatch.setattr(engines.tf.compat.v1, "Session", open_session)
+    engines.open_engine(linear_models / "1-0" / "1", at_once=True).close()
+    engines.OwnEngine(linear_models / "1-0" / "1").close()
+    assert optimized == [False, True]
 
 
 def test_an_engine_is_provisional_only_where_there_is_something_to_wait_for(

@@ -78,15 +78,9 @@ class Servable:
         self._hold(open_engine(self.folder, at_once=at_once))
 
     def successor(self) -> "Servable":
-        """Return the same model with the engine that is faster than its provisional one; itself if there is none.
-
-        The caller unloads this one if it got another.
-        """
-        engine = succeed(self.engine, self.folder)
-        if engine is self.engine:
-            return self
+        """Return the same model with the engine that follows its provisional one; the caller unloads this one."""
         other = copy.copy(self)
-        other._hold(engine)
+        other._hold(succeed(self.engine, self.folder))
         return other
 
     @property

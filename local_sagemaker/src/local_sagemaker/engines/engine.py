@@ -90,15 +90,10 @@ def open_engine(folder: Path, *, at_once: bool = False) -> Engine:
 
 
 def succeed(provisional: Engine, folder: Path) -> Engine:
-    """Return what takes the place of a provisional engine of the same model: that one itself if nothing serves better.
-
-    The caller closes the provisional engine if it got another.
-    """
+    """Return what takes the place of a provisional engine of the same model; the caller closes that one."""
     assert isinstance(provisional, OwnEngine)
     shared, reason = _share(folder, reference=provisional)
-    if shared is None:
-        provisional.keep(reason)
-    return shared or provisional
+    return shared or OwnEngine(folder, reason=reason)
 
 
 def _share(folder: Path, **options: Any) -> "tuple[SharedEngine | None, str]":
@@ -137,10 +132,11 @@ class OwnEngine:
         """
         self.reason = reason
         self.is_provisional = successor_bytes is not None
-        self._successor_bytes = successor_bytes or 0
         # As in TensorFlow Serving; without a configuration, it is what TensorFlow did before that decides.
-        fixed = tf.compat.v1.ConfigProto(allow_soft_placement=False)
-        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=fixed)
+        config = tf.compat.v1.ConfigProto(allow_soft_placement=False)
+        # For the few calls of a provisional engine, optimizing its graphs would take most of the load.
+        config.graph_options.rewrite_options.disable_meta_optimizer = self.is_provisional
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
             with self._session.graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
@@ -153,18 +149,7 @@ class OwnEngine:
             raise
         source = SavedModel(folder)
         self.weight_bytes = source.weight_bytes
-        self.footprint = self.weight_bytes + source.own_graph_bytes + self._successor_bytes
-
-    def keep(self, reason: str) -> None:
-        """Let the model keep its own graph for good.
-
-        Args:
-            reason: Why it shares none.
-        """
-        self.reason = reason
-        self.footprint -= self._successor_bytes
-        self._successor_bytes = 0
-        self.is_provisional = False
+        self.footprint = self.weight_bytes + source.own_graph_bytes + (successor_bytes or 0)
 
     def close(self) -> None:
         """Release the model."""
