@@ -1,9 +1,9 @@
-"""The numbers that a notebook records: shown in its "Check" section, read back by tests and by the page of a run.
+"""The numbers that a notebook records: shown in its "Check" section, read back by tests and by the report of a run.
 
 A recorded table is an ordinary cell output. Beside the table that a reader sees, it carries the values as JSON under
 `MIME_TYPE`, so an executed notebook is all that is needed to get them back: no side file.
 
-The page of a run shows all of them. `…_accuracy` is shown in percent and `…_seconds` as a time; `X_interval` stands
+The report of a run shows all of them. `…_accuracy` is shown in percent and `…_seconds` as a time; `X_interval` stands
 behind `X`. Start each name with the slug of the model, underscores for hyphens: `sign_language_test_accuracy`.
 """
 
@@ -22,7 +22,7 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
 
 def record(**values: object) -> None:
-    """Show values as a table that tests and the page of a run can read; NumPy values become plain ones.
+    """Show values as a table that tests and the report of a run can read; NumPy values become plain ones.
 
     Raises:
         ValueError: No value was given, or one is NaN or infinite.

@@ -132,7 +132,7 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, object]) -> dict
 def run(
     assigned: Mapping[str, Mapping[str, object]], output: Path, *, advise: Callable[[dict[str, Any]], dict[str, str]]
 ) -> dict[str, Any]:
-    """Execute notebooks in order until one fails, and write the summary and the page of the run.
+    """Execute notebooks in order until one fails, and write the summary and the report of the run.
 
     Args:
         assigned: For each notebook to run, its parameter values.

@@ -1,4 +1,4 @@
-"""Draw one image of each class as PNG files: `python -m generated_sample data/sample_images`."""
+"""Draw one image of each class as PNG files: `python -m generated_sample tests/data/drawings`."""
 
 import argparse
 from pathlib import Path

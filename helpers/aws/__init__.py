@@ -1,1 +1,1 @@
-"""SageMaker as `endpoint`, `training` and `session` see it: what it runs, what it answers, what it leaves."""
+"""SageMaker, AWS's or the emulator's, as `endpoint`, `training` and `session` see it: runs, answers, what is left."""

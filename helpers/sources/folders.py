@@ -78,9 +78,7 @@ def find_root(folder: Path) -> Path:
         ValueError: If it holds no folders.
     """
     if not folder.exists():
-        raise FileNotFoundError(
-            f'No folder {folder}. Check the path, or use DATA_SOURCE "auto", "download" or "sample".'
-        )
+        raise FileNotFoundError(f"No folder {folder}. Check the path.")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file. Unpack it if it is an archive, and name the folder.")
     inside = _class_folders(folder)

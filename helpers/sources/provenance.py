@@ -51,7 +51,7 @@ def cifar(source: str | Path, *, seed: int) -> Provenance:
         pool = sample.objects(_SAMPLE_OBJECTS, seed=seed)
         return Provenance("CIFAR-like pictures (generated)", text, False, CIFAR_CLASSES, pool, None, _SAMPLE_SHARES)
 
-    return _find(source, name="CIFAR-10", download=_download_cifar, drawn=drawn, folder=folder)
+    return _find(source, "CIFAR_SOURCE", name="CIFAR-10", download=_download_cifar, drawn=drawn, folder=folder)
 
 
 def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Provenance:
@@ -76,7 +76,9 @@ def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Provena
         pool = sample.hands(_HANDS, seed=seed)
         return Provenance("Hand signs (generated)", text, False, DIGITS, pool, None, _HANDS_SHARES)
 
-    return _find(source, name="Sign Language Digits", download=download, drawn=drawn, folder=folder)
+    return _find(
+        source, "SIGN_LANGUAGE_SOURCE", name="Sign Language Digits", download=download, drawn=drawn, folder=folder
+    )
 
 
 def own_folder(path: str | Path, *, title: str, size: int) -> Provenance:
@@ -90,13 +92,14 @@ def own_folder(path: str | Path, *, title: str, size: int) -> Provenance:
 
 def _find(
     source: str | Path,
+    parameter: str,
     *,
     name: str,
     download: Callable[[], Provenance],
     drawn: Callable[[], Provenance],
     folder: Callable[[Path], Provenance],
 ) -> Provenance:
-    """Follow the word or path that names a source."""
+    """Follow the word or path that names a source, and that a notebook has in `parameter`."""
     if source == "sample":
         return drawn()
     if source not in ("auto", "download"):
@@ -113,7 +116,7 @@ def _find(
         if source == "download":
             raise ConnectionError(
                 f"{name} cannot be downloaded: {error}. Connect to the internet and run again, or set "
-                'DATA_SOURCE to "sample" or to a folder of images.'
+                f'{parameter} to "sample" or to a folder of images.'
             ) from error
         warnings.warn(
             f"{name} is not at hand and cannot be downloaded ({error}). The generated sample takes "

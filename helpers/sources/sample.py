@@ -1,4 +1,4 @@
-"""The generated sample: images that this project draws, each on demand."""
+"""The source "sample": images that `data/generated_sample` draws, each on demand."""
 
 import contextlib
 import multiprocessing

@@ -113,7 +113,7 @@ def test_hands_are_more_than_linear_too():
     [("cifar", pools.CIFAR_CLASSES, object_image), ("sign-language", pools.DIGITS, hand_image)],
 )
 def test_the_stored_pictures_are_what_the_generator_draws(project: Path, name, class_names, image):
-    folder = project / "data" / "sample_images" / name
+    folder = project / "tests" / "data" / "drawings" / name
     assert {path.stem for path in folder.glob("*.png")} == set(class_names)
     stored = np.stack([np.asarray(Image.open(folder / f"{class_name}.png")) for class_name in class_names])
     drawn = draw(image, np.arange(10), seed=command.SEED)

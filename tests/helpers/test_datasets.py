@@ -192,9 +192,12 @@ def test_without_network_auto_says_that_it_takes_the_sample(load, no_network):
     assert "could not be downloaded" in dataset.source
 
 
-@pytest.mark.parametrize("load", [datasets.load_cifar, datasets.load_sign_language])
-def test_without_network_download_fails_and_names_the_way_out(load, no_network):
-    with pytest.raises(ConnectionError, match=r"Name or service not known.*set DATA_SOURCE to \"sample\""):
+@pytest.mark.parametrize(
+    ("load", "parameter"),
+    [(datasets.load_cifar, "CIFAR_SOURCE"), (datasets.load_sign_language, "SIGN_LANGUAGE_SOURCE")],
+)
+def test_without_network_download_fails_and_names_the_way_out(load, parameter, no_network):
+    with pytest.raises(ConnectionError, match=rf"Name or service not known.*set {parameter} to \"sample\""):
         load("download")
 
 

@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: it fetches nothing, fits a phone, shows all pictures, runs no foreign script."""
+"""The report of a run in a real browser: it fetches nothing, fits a phone, shows pictures, runs no foreign script."""
 
 import base64
 import datetime

@@ -67,7 +67,7 @@ def test_hidden_files_and_clutter_are_skipped(pets):
 
 
 def test_a_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No folder .*nowhere.*DATA_SOURCE"):
+    with pytest.raises(FileNotFoundError, match=r"No folder .*nowhere\. Check the path\."):
         folders.find_root(tmp_path / "nowhere")
 
 
