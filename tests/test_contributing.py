@@ -3,6 +3,7 @@
 import ast
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_the_third_model_goes_from_a_folder_of_images_to_an_answer(
     assert seen["answer"].probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert "of 15 test images" in capsys.readouterr().out
     assert endpoint.find(connection, "try-pets") is None
+
+
+def test_the_fixtures_for_its_tests_call_what_is_there(project, text):
+    there = (project / "tests" / "training_scripts" / "conftest.py").read_text(encoding="utf-8")
+    defined = {node.name for node in ast.parse(there).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    nodes = [node for block in blocks for node in ast.walk(ast.parse(textwrap.dedent(block)))]
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert called == {"Training", "run_script", "write_dataset"}
+    assert called | {"any_run", "training"} <= defined
+    assert "RUN_A_SCRIPT" in there
 
 
 def test_the_code_follows_the_projects_own_rules(code):

@@ -1,4 +1,4 @@
-"""Signatures of models in memory, whatever engine holds them."""
+"""What a signature of a loaded model is to its callers: a protocol, which each engine implements."""
 
 from collections.abc import Mapping
 from typing import Protocol
