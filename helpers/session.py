@@ -1,4 +1,4 @@
-"""The session of a notebook. Only this module knows whether it talks to Amazon SageMaker or to the emulator."""
+"""The session of a notebook. Only this module chooses between Amazon SageMaker and the emulator."""
 
 import contextlib
 import os

@@ -21,8 +21,8 @@ class Account:
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()  # ids of the security groups, its firewalls, that they get there
     kms_key: str = ""  # ARN or id of the key that encrypts objects in S3 and the volumes of instances
-    training_image: str = ""  # image in the place of AWS's TensorFlow training image
-    serving_image: str = ""  # image in the place of AWS's TensorFlow inference image
+    training_image: str = ""  # container image in the place of AWS's for training
+    serving_image: str = ""  # container image in the place of AWS's for inference
 
     def __post_init__(self) -> None:
         """Refuse what AWS would refuse once something has been created, or would not apply everywhere."""
