@@ -77,7 +77,6 @@ class Server:
         self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
         self._credentials = signing.load_credentials(settings.home)
         self._records = Records(settings.database)
-        self._metrics = Metrics()
         self._objects = Objects(settings.objects, self._records)
         self._journal = Journal(self._records, settings.services, most_requests=settings.max_journal_requests)
         if not aws_services.has_execution_role():
@@ -85,10 +84,9 @@ class Server:
         self._logs = LogStore(
             settings.logs, self._journal, max_bytes=settings.max_log_bytes, max_seconds=settings.log_max_seconds
         )
-        aws_services.keep_logs(self._logs)
         job_environment = client_environment(self._credentials, port)
         self._training_jobs = TrainingJobs(settings, self._records, self._objects, job_environment)
-        self._endpoints = Endpoints(settings, self._records, self._objects, self._metrics)
+        self._endpoints = Endpoints(settings, self._records, self._objects, Metrics())
         self._actions = Actions(self._records, self._training_jobs, self._endpoints)
         self._transcript = _open_transcript(settings)
         self._waiting_bytes = 0  # of the bodies that are being taken
@@ -109,7 +107,6 @@ class Server:
             else:
                 await asyncio.to_thread(self._training_jobs.close)
                 await self._endpoints.close()
-                aws_services.keep_logs(None)
                 self._logs.close()
                 self._records.close()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -255,7 +252,7 @@ class Server:
             await send_response(send, 200, [(b"content-type", b"text/xml")], text.encode())
             return
         if service == "monitoring":
-            self._metrics.flush()
+            await self._endpoints.publish_metrics()
         answer = self._s3 if service == "s3" else self._journaled
         await _pass_on(send, await asyncio.to_thread(answer, request, access))
 

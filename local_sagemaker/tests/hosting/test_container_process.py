@@ -34,7 +34,7 @@ while True:
 
 
 class Log:
-    def write(self, message, *, timestamp):
+    def write(self, message):
         print(message)
 
 

@@ -1,6 +1,7 @@
 """Whatever raises while a fleet is made or changed, the endpoint ends in a state that can be left."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -10,7 +11,8 @@ from local_sagemaker.hosting.fleets import Fleet
 from local_sagemaker.hosting.instances import Instance
 from local_sagemaker.hosting.variants import Variant
 from local_sagemaker.records import Records
-from local_sagemaker.services.metrics import Metrics
+from local_sagemaker.services import aws_services
+from local_sagemaker.services.metrics import Metrics, VariantMetrics
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
 
@@ -53,6 +55,29 @@ def endpoints(tmp_path, monkeypatch):
     records.put(ENDPOINT, "e", {"EndpointName": "e", "EndpointArn": arn, "EndpointStatus": "Creating", "Fleet": [PLAN]})
     yield made
     records.close()
+
+
+def test_calls_are_answered_while_metrics_wait_for_whoever_holds_those_of_cloudwatch(endpoints):
+    held, answered = threading.Event(), threading.Event()
+    in_time = []
+
+    def hold():
+        with aws_services.lock:
+            held.set()
+            in_time.append(answered.wait(10))
+
+    async def run():
+        VariantMetrics(endpoints._metrics, "e", "AllTraffic", region="us-east-1").record("Invocations", 1)
+        holder = asyncio.create_task(asyncio.to_thread(hold))
+        await asyncio.to_thread(held.wait)
+        published = asyncio.create_task(endpoints.publish_metrics())
+        await asyncio.sleep(0.05)
+        answered.set()
+        await asyncio.gather(holder, published)
+        await endpoints.close()
+
+    asyncio.run(run())
+    assert in_time == [True]
 
 
 async def change(endpoints, kind):

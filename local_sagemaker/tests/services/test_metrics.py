@@ -56,16 +56,6 @@ def test_values_reach_cloudwatch_once_with_their_units_and_dimensions(monkeypatc
     }
 
 
-def test_what_is_measured_when_somebody_looks_is_included(monkeypatch):
-    sent = []
-    monkeypatch.setattr(cloudwatch, "put", lambda namespace, data, **_: sent.extend(data))
-    metrics = Metrics()
-    recorder = VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1")
-    metrics.before_flush = lambda: recorder.record("LoadedModelCount", 3, namespace=INSTANCES)
-    metrics.flush()
-    assert [(datum["MetricName"], datum["StatisticValues"]["Sum"]) for datum in sent] == [("LoadedModelCount", 3)]
-
-
 def test_values_of_one_second_are_one_item_which_tells_all_their_statistics(monkeypatch):
     sent, seconds = [], iter([1.2, 1.9, 1.999, 2.0])
     monkeypatch.setattr(cloudwatch, "put", lambda namespace, data, **_: sent.extend(data))

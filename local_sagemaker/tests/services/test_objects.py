@@ -108,6 +108,25 @@ def test_writers_and_readers_of_one_key_see_whole_objects(service, bucket):
     assert body(service, bucket, "contended") in bodies
 
 
+@pytest.mark.parametrize("algorithm", ["SHA512", "MD5", "XXHASH64"])
+def test_a_checksum_that_is_not_computed_here_is_refused_by_its_name_at_once(service, bucket, algorithm):
+    client = service.client("s3")
+    header = f"x-amz-checksum-{algorithm.lower()}"
+    client.meta.events.register(
+        "before-sign.s3.PutObject", lambda request, **_: request.headers.add_header(header, "AA")
+    )
+    before = files(service)
+    for call in (
+        lambda: client.create_multipart_upload(Bucket=bucket, Key="summed", ChecksumAlgorithm=algorithm),
+        lambda: client.put_object(Bucket=bucket, Key="summed", Body=b"x"),
+    ):
+        with pytest.raises(ClientError, match=f"computes no {algorithm} of an upload") as failure:
+            call()
+        assert failure.value.response["Error"]["Code"] == "NotImplemented"
+        assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert files(service) == before
+
+
 def test_a_bucket_is_deleted_when_it_is_empty(service):
     name = service.buckets.create()
     service.s3.put_object(Bucket=name, Key="x", Body=b"")

@@ -13,6 +13,8 @@ from local_sagemaker.errors import ServiceError
 from local_sagemaker.settings import MAX_CHUNK_LINE_BYTES
 
 _TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+_CHECKSUM = "x-amz-checksum-"
+_NO_CHECKSUMS = {f"{_CHECKSUM}{what}" for what in ("algorithm", "mode", "type")}
 _BREAK = b"\r\n"
 
 
@@ -25,22 +27,12 @@ def split_headers(query: str) -> tuple[str, dict[str, str]]:
     pairs = [part.partition("=") for part in query.split("&") if part]
     headers = {name.lower(): unquote(value) for name, _, value in pairs if name.lower().startswith("x-amz-")}
     rest = "&".join("".join(pair) for pair in pairs if not pair[0].lower().startswith("x-amz-"))
-    ignored = ("x-amz-checksum-", "x-amz-sdk-checksum-")
+    ignored = (_CHECKSUM, "x-amz-sdk-checksum-")
     return rest, {name: value for name, value in headers.items() if not name.startswith(ignored)}
 
 
 def decode(method: str, query: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of a request without chunks and trailer, after checking its checksums.
-
-    Args:
-        method: HTTP method.
-        query: Query string.
-        headers: Headers of a verified request, names in lower case.
-        body: Body as sent.
-
-    Raises:
-        ServiceError: If the chunks are malformed, or a checksum or the length is not the bytes' own.
-    """
+    """Return the headers and the body of a request without chunks and trailer; the errors are those of ``Payload``."""
     # Completing an upload states the checksum of the object.
     decoded = io.BytesIO()
     payload = Payload(headers, decoded.write, check=not (method == "POST" and "uploadId=" in query))
@@ -64,8 +56,9 @@ class Payload:
             check: Whether what the headers say of checksums is said of this body.
 
         Raises:
-            ServiceError: If the body comes in a form that is not read here.
+            ServiceError: If the body comes in a form, or with a checksum, that is not read here.
         """
+        _check_algorithms(headers)
         self._fields = dict(headers)
         declared = headers.get("x-amz-content-sha256", "")
         if declared.startswith("STREAMING-") and declared != _TRAILER:
@@ -78,7 +71,7 @@ class Payload:
         self._write = write
         self._sent = hashlib.sha256()
         self._promised = headers.get("x-amz-trailer", "").lower() if declared == _TRAILER else ""
-        self._wanted = f"x-amz-checksum-{headers.get('x-amz-sdk-checksum-algorithm', '').lower()}"
+        self._wanted = f"{_CHECKSUM}{headers.get('x-amz-sdk-checksum-algorithm', '').lower()}"
         names = {*headers, self._promised, self._wanted, "content-md5"} if check else set()
         self._checksums: dict[str, Any] = {name: ALGORITHMS[name]() for name in names & ALGORITHMS.keys()}
         self._chunks = _Chunks(self._take) if declared == _TRAILER else None
@@ -125,7 +118,7 @@ class Payload:
             fields |= {"content-encoding": kept} if kept else {}
         for name, checksum in self._checksums.items():
             if name in fields and not _equal(fields[name], checksum.digest()):
-                what = "Content-MD5" if name == "content-md5" else name.removeprefix("x-amz-checksum-").upper()
+                what = "Content-MD5" if name == "content-md5" else name.removeprefix(_CHECKSUM).upper()
                 raise ServiceError("BadDigest", f"The {what} you specified did not match the calculated checksum.")
         if self._wanted in self._checksums:
             fields[self._wanted] = base64.b64encode(self._checksums[self._wanted].digest()).decode()
@@ -189,6 +182,17 @@ class _Chunks:
         except ValueError:
             raise _malformed() from None
         return {name.strip().lower(): value.strip() for name, value in trailer.items()}
+
+
+def _check_algorithms(headers: Mapping[str, str]) -> None:
+    """Refuse a checksum that is not computed here before anything is stored."""
+    asked = (headers.get(f"x-amz-{name}") for name in ("checksum-algorithm", "sdk-checksum-algorithm"))
+    stated = {*headers, headers.get("x-amz-trailer", "").lower()} - _NO_CHECKSUMS
+    names = {f"{_CHECKSUM}{name.lower()}" for name in asked if name}
+    names |= {name for name in stated if name.startswith(_CHECKSUM)}
+    if unknown := sorted(names - ALGORITHMS.keys()):
+        algorithms = ", ".join(name.removeprefix(_CHECKSUM).upper() for name in unknown)
+        raise ServiceError("NotImplemented", f"local_sagemaker computes no {algorithms} of an upload.", status=501)
 
 
 def _malformed() -> ServiceError:

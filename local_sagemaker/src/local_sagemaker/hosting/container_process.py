@@ -20,7 +20,7 @@ from local_sagemaker.errors import ContainerError, ContainerLostError
 from local_sagemaker.hosting.connections import ConnectionPool, Response
 from local_sagemaker.hosting.spare_container import MODULE, SpareContainer, container_environment
 from local_sagemaker.processes import Process
-from local_sagemaker.services import aws_services
+from local_sagemaker.services.log_store import LogStream
 from local_sagemaker.settings import Settings
 
 _TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
@@ -72,7 +72,7 @@ class ContainerProcess:
         folder: Path,
         *,
         settings: Settings,
-        log: aws_services.LogStream,
+        log: LogStream,
         spare: SpareContainer,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -232,7 +232,7 @@ class ContainerProcess:
 
     def _follow(self, process: Process, loop: asyncio.AbstractEventLoop) -> None:
         for raw in process.lines(most_bytes=self._settings.max_line_bytes):
-            self._log.write(raw.decode("utf-8", errors="replace").rstrip("\r"), timestamp=time.time())
+            self._log.write(raw.decode("utf-8", errors="replace").rstrip("\r"))
         process.wait()
         with contextlib.suppress(RuntimeError):  # the loop has ended before
             loop.call_soon_threadsafe(self._ended.set)

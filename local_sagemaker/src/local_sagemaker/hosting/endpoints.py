@@ -41,7 +41,6 @@ class Endpoints:
         self._changes: dict[str, asyncio.Task[None]] = {}  # the latest change of each endpoint
         self._resuming: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
-        metrics.before_flush = self._record_usage
         shutil.rmtree(settings.temporary, ignore_errors=True)
         settings.make_temporary()
         self._spare = SpareContainer(settings)
@@ -146,6 +145,12 @@ class Endpoints:
         _count_errors(variant, 200)
         variant.metrics.record_seconds("OverheadLatency", time.monotonic() - started - response.seconds)
         return response, variant.name
+
+    async def publish_metrics(self) -> None:
+        """Hand all metrics to CloudWatch, the utilization of now included; other calls are answered meanwhile."""
+        for fleet in self._serving.values():
+            fleet.record_usage()
+        await asyncio.to_thread(self._metrics.flush)
 
     def _fleet(self, name: str, region: str) -> Fleet:
         fleet = self._serving.get(name)
@@ -272,14 +277,8 @@ class Endpoints:
         while True:
             await asyncio.sleep(self._settings.metrics_seconds)
             with contextlib.suppress(Exception):  # the next time may go better
-                self._metrics.flush()
-                self._metrics.age(
-                    detail_seconds=self._settings.metric_detail_seconds, max_seconds=self._settings.metric_max_seconds
-                )
-
-    def _record_usage(self) -> None:
-        for fleet in self._serving.values():
-            fleet.record_usage()
+                await self.publish_metrics()
+                await asyncio.to_thread(self._metrics.age, self._settings)
 
 
 async def _until_written(change: Callable[[], object]) -> None:

@@ -15,7 +15,8 @@ from local_sagemaker.hosting.container_process import Call, ContainerProcess, Co
 from local_sagemaker.hosting.model_cache import ModelCache
 from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.hosting.spare_container import SpareContainer
-from local_sagemaker.services import aws_services, metrics
+from local_sagemaker.services import metrics
+from local_sagemaker.services.log_store import LogStream
 from local_sagemaker.services.metrics import VariantMetrics
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
@@ -39,7 +40,7 @@ class Instance:
         settings: Settings,
         objects: Objects,
         variant_metrics: VariantMetrics,
-        log: aws_services.LogStream,
+        log: LogStream,
         spare: SpareContainer,
         keep_models: bool = True,
         environment: Mapping[str, str] = MappingProxyType({}),

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from local_sagemaker.errors import invocation
 from local_sagemaker.hosting.instances import Instance, new_instance_id
 from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.hosting.spare_container import SpareContainer
-from local_sagemaker.services import aws_services
+from local_sagemaker.services.log_store import LogStream
 from local_sagemaker.services.metrics import Metrics, VariantMetrics
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import MAX_TARGET_MODEL_CHARACTERS, Settings
@@ -170,8 +169,8 @@ class Variant:
     def _new_instance(self) -> Instance:
         host = self._host
         name = f"{self.name}/{self._left.pop() if self._left else new_instance_id()}"
-        log = aws_services.LogStream(host.log_group, name, region=host.region)
-        log.write(software.describe(self._image), timestamp=time.time())
+        log = LogStream(host.log_group, name, region=host.region)
+        log.write(software.describe(self._image))
         return Instance(
             name,
             host.folder / name,

@@ -33,11 +33,7 @@ def queries(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def check(request: dict[str, Any]) -> str:
-    """Return why an alarm cannot be evaluated here; empty if it can.
-
-    Args:
-        request: As ``PutMetricAlarm`` takes it.
-    """
+    """Return why an alarm cannot be evaluated here; empty if it can."""
     ignored = sorted(name for name, value in request.items() if value and name not in _ACCEPTED.split())
     if request.get("EvaluateLowSampleCountPercentile") == "ignore":
         ignored.append("EvaluateLowSampleCountPercentile")
@@ -74,14 +70,9 @@ def seconds(queries: list[dict[str, Any]]) -> int:
 
 
 def evaluate(alarm: Any, values: dict[datetime, float], period: int, start: datetime, end: datetime) -> None:
-    """Give an alarm the state that follows from the values of the last periods.
+    """Give one of moto's alarms the state that follows from the values, each by the start of its period in seconds.
 
-    Args:
-        alarm: moto's alarm.
-        values: By the start of their period.
-        period: Seconds.
-        start: Start of the first period looked at.
-        end: End of the last one.
+    The range of time is that from the start of the first period looked at to the end of the last.
     """
     compare, words = _COMPARISONS[alarm.comparison_operator]
     needed, missing = alarm.datapoints_to_alarm or alarm.evaluation_periods, alarm.treat_missing_data or "missing"

@@ -18,39 +18,17 @@ from local_sagemaker.records import Records
 from local_sagemaker.services import aws_services
 
 BUCKET = "s3_bucket"
-SETTINGS = frozenset(
-    {
-        "accelerate",
-        "acl",
-        "cors",
-        "encryption",
-        "lifecycle",
-        "object-lock",
-        "ownershipControls",
-        "policy",
-        "publicAccessBlock",
-        "tagging",
-        "versioning",
-        "website",
-    }
-)
-_OBJECT_PARTS = frozenset(
-    {"acl", "legal-hold", "partNumber", "retention", "select", "select-type", "tagging", "uploadId", "uploads"}
-)
+_MULTIPART = {"partNumber", "uploadId", "uploads"}
+SETTINGS = {
+    *("accelerate", "acl", "cors", "encryption", "lifecycle", "object-lock", "ownershipControls", "policy"),
+    *("publicAccessBlock", "tagging", "versioning", "website"),
+}
+_OBJECT_PARTS = {"acl", "legal-hold", "retention", "select", "select-type", "tagging"} | _MULTIPART
 # What moto would answer with a list of objects, the object itself or an error of its own.
-_UNREADABLE = frozenset(
-    {
-        "abac",
-        "analytics",
-        "annotation",
-        "intelligent-tiering",
-        "metadataConfiguration",
-        "metadataTable",
-        "metrics",
-        "requestPayment",
-        "torrent",
-    }
-)
+_UNREADABLE = {
+    *("abac", "analytics", "annotation", "intelligent-tiering", "metadataConfiguration", "metadataTable", "metrics"),
+    *("requestPayment", "torrent"),
+}
 # Names of buckets, by "General purpose bucket naming rules" of the S3 user guide.
 _NAME = re.compile(
     r"(?!xn--|sthree-|amzn-s3-demo-|\d+(?:\.\d+){3}$)(?!.*(?:\.\.|-s3alias$|--ol-s3$|\.mrap$|--x-s3$|--table-s3$))"
@@ -67,8 +45,7 @@ def check_supported(method: str, path: str, query: str) -> None:
         ServiceError: ``NotImplemented``, status 501, that names the setting.
     """
     bucket, _, key = path.lstrip("/").partition("/")
-    is_object = bool(key)
-    if method == "PUT" and bucket and not query and not is_object and not _NAME.fullmatch(bucket):
+    if method == "PUT" and bucket and not query and not key and not _NAME.fullmatch(bucket):
         raise ServiceError("InvalidBucketName", f"The specified bucket is not valid: {bucket}.")
     names = {name for name, _ in parse_qsl(query, keep_blank_values=True) if not name.startswith("X-Amz-")}
     if "%0A" in path.upper():  # moto finds no such path
@@ -76,7 +53,7 @@ def check_supported(method: str, path: str, query: str) -> None:
     if method in ("GET", "HEAD", "OPTIONS"):
         unknown = names & _UNREADABLE
     else:
-        unknown = names - (_OBJECT_PARTS if is_object else SETTINGS | {"delete"}) - _PARAMETERS
+        unknown = names - (_OBJECT_PARTS if key else SETTINGS | {"delete"}) - _PARAMETERS
     if unknown or (method == "POST" and not names - _PARAMETERS):
         what = ", ".join(sorted(unknown)) or "form uploads"
         raise ServiceError("NotImplemented", f"local_sagemaker's S3 does not support {what}.", status=501)
@@ -121,16 +98,7 @@ class Buckets:
         return self._records.get(BUCKET, name) is not None
 
     def keep(self, name: str, method: str, query: str, body: bytes, *, headers: dict[str, str], region: str) -> None:
-        """Write down a successful request that created, changed or deleted a bucket.
-
-        Args:
-            name: Bucket name.
-            method: HTTP method.
-            query: Query string; names the setting.
-            body: Request body.
-            headers: Request headers, names in lower case.
-            region: AWS Region of the request.
-        """
+        """Write down a successful request that created, changed or deleted a bucket; the query names the setting."""
         bucket = aws_services.s3_backend().buckets.get(name)
         if bucket is None:
             self._records.delete(BUCKET, name)

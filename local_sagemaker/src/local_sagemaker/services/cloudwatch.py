@@ -24,16 +24,10 @@ _dimensions: dict[Any, Any] = {}
 
 
 def put(namespace: str, data: list[dict[str, Any]], *, region: str) -> None:
-    """Store CloudWatch metric data, reserved namespaces included.
-
-    Args:
-        namespace: CloudWatch namespace.
-        data: Items as in ``PutMetricData``; beside ``StatisticValues`` they may have their ``Bins``.
-        region: AWS Region.
-    """
+    """Store items as ``PutMetricData`` has them; beside ``StatisticValues`` they may have their ``Bins``."""
     backend = get_backend("cloudwatch")[ACCOUNT_ID][region]
     data = [_with_bins(datum) for datum in data]
-    with aws_services.unchanged():
+    with aws_services.lock:
         before = len(backend.metric_data)
         backend.put_metric_data(namespace, data)
         added: list[Any] = list(backend.metric_data[before:])
@@ -45,18 +39,11 @@ def put(namespace: str, data: list[dict[str, Any]], *, region: str) -> None:
 
 
 def age(namespaces: Container[str], *, region: str, before: datetime, forget_before: datetime) -> None:
-    """Make one item a minute of what was measured before a moment, as CloudWatch does later.
-
-    Args:
-        namespaces: What is aged.
-        region: AWS Region.
-        before: Items that are older are taken together by the minute.
-        forget_before: Items that are older go.
-    """
+    """Make one item a minute of those older than a moment, as CloudWatch does later, and forget the oldest."""
     data: list[Any] = get_backend("cloudwatch")[ACCOUNT_ID][region].metric_data
     kept: list[Any] = []
     minutes: dict[tuple[Any, ...], list[Any]] = {}
-    with aws_services.unchanged():
+    with aws_services.lock:
         count = len(data)
         for item in data[:count]:
             own = item.namespace in namespaces and isinstance(item, MetricAggregatedDatum)
@@ -249,7 +236,7 @@ def _put_metric_alarm(response: CloudWatchResponse) -> ActionResult:
         raise ValidationError(reason)
     backend, queries = response.cloudwatch_backend, alarms.queries(params)
     _watched([], queries, _NEVER, _NEVER)  # refuses what could not be evaluated
-    with aws_services.unchanged():
+    with aws_services.lock:
         old = backend.alarms.get(params["AlarmName"])
         result: ActionResult = _MOTO["put_metric_alarm"](response)
         alarm: Any = backend.alarms[params["AlarmName"]]
@@ -271,7 +258,7 @@ def _watched(items: list[Any], queries: list[dict[str, Any]], start: datetime, e
 
 def _evaluate_alarms(backend: Any) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
-    with aws_services.unchanged():
+    with aws_services.lock:
         due = [alarm for alarm in list(backend.alarms.values()) if alarms.is_due(alarm, now)]  # one may go meanwhile
         items = backend.get_all_metrics() if due else []
         for alarm in due:

@@ -72,39 +72,17 @@ class Journal:
         self._write_state_if_due()
 
     def submit(
-        self,
-        service: str,
-        *,
-        method: str,
-        path: str,
-        query: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        region: str,
+        self, service: str, *, path: str, headers: Mapping[str, str], body: bytes, **more: str
     ) -> aws_services.Response:
-        """Send moto a request and write it down if it changed something.
-
-        Args:
-            service: Signing name of the service.
-            method: HTTP method.
-            path: Percent-encoded path.
-            query: Query string.
-            headers: Request headers, names in lower case.
-            body: Request body.
-            region: AWS Region of the request.
-
-        Returns:
-            moto's response.
+        """Send moto a request, as ``aws_services.send_request`` takes it, and write it down if it changed something.
 
         Raises:
             sqlite3.Error: If the request cannot be written down.
         """
         request: dict[str, Any] = {
             "service": service,
-            "region": region,
-            "method": method,
             "path": path,
-            "query": query,
+            **more,
             "headers": {name: value for name, value in headers.items() if name in _HEADERS},
             "body": base64.b64encode(body).decode(),
         }
@@ -140,7 +118,7 @@ class Journal:
     def _write_state_if_due(self) -> None:
         if self._count < self._most:
             return
-        with aws_services.unchanged():
+        with aws_services.lock:
             content = pickle.dumps((self._next, {name: dict(_backend(name)) for name in _BACKENDS}))
         partial = self._state.with_suffix(".partial")
         with partial.open("wb") as file:

@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from moto.backends import get_backend
 from moto.logs import models as logs_models
 from moto.logs.exceptions import InvalidParameterException
 
+from local_sagemaker.errors import losing
 from local_sagemaker.services import aws_services
 from local_sagemaker.services.journal import Journal
+from local_sagemaker.settings import ACCOUNT_ID
 
 _LOOK_EVERY = 1000  # lines, after which it is seen whether some must go
 _SCHEMA = """
@@ -35,13 +38,9 @@ class LogStore:
     """Tables of log lines, and of the streams that the emulator itself has made."""
 
     def __init__(self, path: Path, journal: Journal, *, max_bytes: int, max_seconds: float) -> None:
-        """Open the database, give moto its streams, and let moto keep all lines here.
+        """Open the database, give moto its streams, and let moto keep all lines here; the journal has their groups.
 
-        Args:
-            path: SQLite file.
-            journal: Where the log groups are kept.
-            max_bytes: Size of the file beyond which the oldest lines go.
-            max_seconds: Age beyond which lines and empty streams go.
+        Beyond so many bytes the oldest lines go, and beyond that age lines and empty streams.
         """
         self._journal = journal
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
@@ -54,16 +53,16 @@ class LogStore:
         self._drop_oldest()
         KeptStream.store = self
         for region, group, stream, created in self._rows("SELECT region, name, stream, created FROM own_streams"):
-            aws_services.open_log_stream(region, group, stream, created=datetime.fromtimestamp(created / 1000, UTC))
+            _open(region, group, stream).creation_time = _moment(created)
 
     def open(self, region: str, group: str, stream: str) -> None:
         """Create a stream, and its group if needed."""
-        if not aws_services.has_log_group(region, group):
+        if group not in _backend(region).groups:
             target = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "Logs_20140328.CreateLogGroup"}
             body = json.dumps({"logGroupName": group}).encode()
             self._journal.submit("logs", method="POST", path="/", query="", headers=target, body=body, region=region)
         self._rows("INSERT OR IGNORE INTO own_streams VALUES (?, ?, ?, ?)", region, group, stream, _now())
-        aws_services.open_log_stream(region, group, stream)
+        _open(region, group, stream)
 
     def write(self, region: str, group: str, stream: str, timestamp: int, message: str) -> None:
         """Append a line; the timestamp is in milliseconds since the epoch."""
@@ -95,8 +94,9 @@ class LogStore:
         places = self._rows(
             "SELECT DISTINCT region, name, stream FROM lines UNION SELECT region, name, stream FROM own_streams"
         )
-        for place in places:
-            if aws_services.log_stream(*place) is None:
+        for region, group, stream in places:
+            groups, place = _backend(region).groups, (region, group, stream)
+            if group not in groups or stream not in groups[group].streams:
                 self._rows(f"DELETE FROM lines WHERE {_OF_STREAM}", *place)
                 self._rows(f"DELETE FROM own_streams WHERE {_OF_STREAM}", *place)
 
@@ -185,7 +185,7 @@ class KeptStream(logs_models.LogStream):
         self.first_event_timestamp: Any = first if count else None
         self.last_event_timestamp: Any = last if count else None
         if count and self.last_ingestion_time is None:  # of lines of an earlier server
-            self.last_ingestion_time = datetime.fromtimestamp(last / 1000, UTC).replace(tzinfo=None)
+            self.last_ingestion_time = _moment(last)
 
 
 class _Events:
@@ -208,6 +208,47 @@ class _Events:
 
 
 logs_models.LogStream = KeptStream  # type: ignore[misc]  # moto makes its streams by this name
+
+
+class LogStream:
+    """One CloudWatch Logs stream that the emulator writes to; while there is no store, nothing is kept."""
+
+    def __init__(self, group: str, stream: str, *, region: str) -> None:
+        """Create the stream, and its group if needed."""
+        self._place = (region, group, stream)
+        with losing(f"the log stream {stream}"):
+            if store := KeptStream.store:
+                store.open(*self._place)
+
+    def write(self, message: str) -> None:
+        """Append a text without a line break."""
+        with losing(f"a line of the log stream {self._place[2]}"):
+            if store := KeptStream.store:
+                store.write(*self._place, _now(), message or " ")
+
+
+def sync_logs() -> None:
+    """Force all lines written so far to the medium."""
+    if store := KeptStream.store:
+        store.sync()
+
+
+def _backend(region: str) -> Any:
+    return get_backend("logs")[ACCOUNT_ID][region]
+
+
+def _open(region: str, group: str, stream: str) -> Any:
+    """Return moto's stream; it and its group are made if they are not there."""
+    backend = _backend(region)
+    with aws_services.lock:
+        if group not in backend.groups:
+            backend.create_log_group(group, {})
+        backend.ensure_log_stream(group, stream)
+        return backend.groups[group].streams[stream]
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)
 
 
 def _now() -> int:

@@ -55,17 +55,11 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Series:
-    """Values over time.
+    """Values over time."""
 
-    Attributes:
-        values: By the start of their period.
-        period: Seconds.
-        label: Name of the metric.
-    """
-
-    values: dict[datetime, float]
-    period: int
-    label: str = ""
+    values: dict[datetime, float]  # by the start of their period
+    period: int  # seconds
+    label: str = ""  # name of the metric
 
 
 Value = Any  # a number, a text, a series, or a list of series
@@ -74,10 +68,10 @@ Value = Any  # a number, a text, a series, or a list of series
 def evaluate(
     expression: str, find: Callable[[str], Series], metrics: dict[str, Series], *, start: datetime, end: datetime
 ) -> list[Series]:
-    """Return the series that an expression makes.
+    """Return the series that an expression such as ``100 * errors / FILL(calls, 1)`` makes.
 
     Args:
-        expression: Such as ``100 * errors / FILL(calls, 1)``.
+        expression: The expression.
         find: Returns the series of an id.
         metrics: Series of the request's metrics by their ids, for ``METRICS``.
         start: Start of the first period, for ``FILL``.

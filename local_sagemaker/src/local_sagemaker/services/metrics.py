@@ -6,12 +6,12 @@ See "Monitor Amazon SageMaker AI with Amazon CloudWatch" in the SageMaker develo
 import math
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from local_sagemaker.services import cloudwatch
 from local_sagemaker.services.metric_statistics import bin_value, pack
+from local_sagemaker.settings import Settings
 
 INVOCATIONS = "AWS/SageMaker"
 INSTANCES = "/aws/sagemaker/Endpoints"
@@ -30,19 +30,12 @@ _UNITS = {
 
 
 class Series(NamedTuple):
-    """One metric of one thing.
-
-    Attributes:
-        region: AWS Region.
-        namespace: CloudWatch namespace.
-        name: Metric name.
-        dimensions: Names and values of its dimensions.
-    """
+    """One metric of one thing."""
 
     region: str
     namespace: str
     name: str
-    dimensions: tuple[tuple[str, str], ...]
+    dimensions: tuple[tuple[str, str], ...]  # names and values
 
 
 class _Statistics:
@@ -77,7 +70,6 @@ class Metrics:
         self._pending: dict[tuple[Series, int], _Statistics] = {}  # by series and second
         self._regions: set[str] = set()
         self._lock = threading.Lock()
-        self.before_flush: Callable[[], None] = lambda: None
 
     def add(self, series: Series, value: float) -> None:
         """Collect one value, measured now; every call of an endpoint has nine."""
@@ -89,8 +81,7 @@ class Metrics:
             statistics.add(value)
 
     def flush(self) -> None:
-        """Hand everything collected to CloudWatch, what is measured only now included."""
-        self.before_flush()
+        """Hand everything collected to CloudWatch, which may have to be waited for."""
         with self._lock:
             pending, self._pending = self._pending, {}
         items: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -100,15 +91,13 @@ class Metrics:
         for (region, namespace), data in items.items():
             cloudwatch.put(namespace, data, region=region)
 
-    def age(self, *, detail_seconds: float, max_seconds: float) -> None:
+    def age(self, settings: Settings) -> None:
         """Take what was measured within a minute together, once it is old enough, and forget it in the end."""
         now = datetime.now(UTC).replace(tzinfo=None)
-        limits = {
-            "before": (now - timedelta(seconds=detail_seconds)).replace(second=0, microsecond=0),
-            "forget_before": now - timedelta(seconds=max_seconds),
-        }
-        for region in self._regions:
-            cloudwatch.age({INVOCATIONS, INSTANCES}, region=region, **limits)
+        before = (now - timedelta(seconds=settings.metric_detail_seconds)).replace(second=0, microsecond=0)
+        forget_before = now - timedelta(seconds=settings.metric_max_seconds)
+        for region in list(self._regions):
+            cloudwatch.age({INVOCATIONS, INSTANCES}, region=region, before=before, forget_before=forget_before)
 
 
 class VariantMetrics:
@@ -121,13 +110,7 @@ class VariantMetrics:
         self._dimensions = (("EndpointName", endpoint), ("VariantName", variant))
 
     def record(self, name: str, value: float, *, namespace: str = INVOCATIONS) -> None:
-        """Record one value.
-
-        Args:
-            name: Metric name.
-            value: Microseconds for times, a percentage for utilization, else a count.
-            namespace: CloudWatch namespace.
-        """
+        """Record one value: microseconds for times, a percentage for utilization, else a count."""
         self._metrics.add(Series(self._region, namespace, name, self._dimensions), value)
 
     def record_seconds(self, name: str, seconds: float) -> None:

@@ -91,23 +91,12 @@ class Objects:
         region: str,
         upload: Upload | None = None,
     ) -> None:
-        """Write down what a successful S3 request changed.
-
-        Args:
-            method: HTTP method.
-            path: Percent-encoded path: ``/bucket`` or ``/bucket/key``.
-            query: Query string.
-            body: Request body; read for multi-object deletes and the settings of buckets.
-            headers: Request headers, names in lower case.
-            region: AWS Region of the request.
-            upload: Where the body of the request is, if it was given to moto.
+        """Write down what a successful S3 request changed; an upload is where its body is, if that was given to moto.
 
         Raises:
             OSError: If it cannot be written; moto then has again what is on disk.
             sqlite3.Error: Likewise.
         """
-        if method in ("GET", "HEAD"):
-            return
         bucket, _, key = unquote(path.lstrip("/")).partition("/")
         names = parse_qs(query, keep_blank_values=True)
         if key:

@@ -23,20 +23,9 @@ from local_sagemaker.services import aws_services
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, MEBIBYTE
 
 _KEY_FIELDS = (
-    "_storage_class",
-    "_version_id",
-    "_is_versioned",
-    "checksum_algorithm",
-    "checksum_value",
-    "checksum_type",
-    "checksum_parts",
-    "website_redirect_location",
-    "encryption",
-    "kms_key_id",
-    "bucket_key_enabled",
-    "lock_mode",
-    "lock_legal_status",
-    "lock_until",
+    *("_storage_class", "_version_id", "_is_versioned", "website_redirect_location"),
+    *("checksum_algorithm", "checksum_value", "checksum_type", "checksum_parts"),
+    *("encryption", "kms_key_id", "bucket_key_enabled", "lock_mode", "lock_legal_status", "lock_until"),
 )
 _UPLOAD_FIELDS = ("id", "storage", "tags", "sse_encryption", "kms_key_id")
 

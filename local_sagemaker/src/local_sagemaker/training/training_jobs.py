@@ -17,7 +17,8 @@ from local_sagemaker import software
 from local_sagemaker.errors import STORAGE_ERRORS, losing
 from local_sagemaker.processes import Process
 from local_sagemaker.records import Records, now
-from local_sagemaker.services import aws_services, cloudwatch
+from local_sagemaker.services import cloudwatch
+from local_sagemaker.services.log_store import LogStream, sync_logs
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings, region_of
 from local_sagemaker.training import artifacts, channels, job_environments
@@ -167,7 +168,7 @@ class _Run(threading.Thread):
         finally:
             if checkpoints:
                 checkpoints.finish()
-        aws_services.sync_logs()
+        sync_logs()
         self._status.note(TrainingEndTime=now())
         failed = next((index for index, code in enumerate(codes) if code), None)
         if self._aborted:
@@ -238,24 +239,21 @@ class _Run(threading.Thread):
         name = self._job["TrainingJobName"]
         started = int(time.time() * 1000)
         region = region_of(self._job["TrainingJobArn"])
-        stream = aws_services.LogStream(LOG_GROUP, f"{name}/{host}-{started}", region=region)
+        stream = LogStream(LOG_GROUP, f"{name}/{host}-{started}", region=region)
         definitions = [
             (item["Name"], regex.compile(item["Regex"]))
             for item in self._job["AlgorithmSpecification"].get("MetricDefinitions", [])
         ]
-        stream.write(software.describe(self._job["AlgorithmSpecification"]["TrainingImage"]), timestamp=time.time())
+        stream.write(software.describe(self._job["AlgorithmSpecification"]["TrainingImage"]))
         for raw in process.lines(most_bytes=self._settings.max_line_bytes):
             line = raw.decode("utf-8", errors="replace").rstrip("\r")
             self._last_lines[host] = line or self._last_lines[host]
-            stream.write(line, timestamp=time.time())
+            stream.write(line)
             for metric, expression in definitions:
                 try:
                     match = expression.search(line, timeout=self._settings.regex_seconds, concurrent=True)
                 except TimeoutError:
-                    stream.write(
-                        f"local_sagemaker: the Regex of {metric} took too long and is not used any more.",
-                        timestamp=time.time(),
-                    )
+                    stream.write(f"local_sagemaker: the Regex of {metric} took too long and is not used any more.")
                     definitions = [each for each in definitions if each[0] != metric]
                     break
                 if match:
