@@ -250,12 +250,7 @@ def _can_be_shown(name: str) -> bool:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Pack the contents of a folder into a ``tar.gz`` archive whose root is that folder.
-
-    Args:
-        folder: Folder to pack.
-        archive: File to write.
-    """
+    """Pack the contents of a folder into a ``tar.gz`` archive whose root is that folder."""
     # Weights hardly compress: the fastest level costs little time and little size.
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for path in sorted(folder.rglob("*")):

@@ -6,12 +6,7 @@ from local_sagemaker.settings import HOST
 
 
 def client_environment(credentials: Credentials, port: int) -> dict[str, str]:
-    """Return the variables that point boto3, the SDK and the AWS CLI at the server.
-
-    Args:
-        credentials: The home folder's credentials.
-        port: The server's port.
-    """
+    """Return the variables that point boto3, the SDK and the AWS CLI at the server."""
     return {
         "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
         "AWS_ACCESS_KEY_ID": credentials.access_key,

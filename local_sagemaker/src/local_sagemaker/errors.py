@@ -25,14 +25,7 @@ class ServiceError(Exception):
     """An error of an API call that reaches the client under its AWS error code."""
 
     def __init__(self, code: str, message: str, *, status: int = 400, **fields: Any) -> None:
-        """Create the error.
-
-        Args:
-            code: Error code, such as ``ValidationException``.
-            message: A sentence for the caller.
-            status: HTTP status.
-            fields: Further members of the error's shape, such as ``OriginalStatusCode``.
-        """
+        """Create the error; the fields are further members of its shape, such as ``OriginalStatusCode``."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -68,12 +61,7 @@ class ContainerError(Exception):
     """A container answered a call, or a request to load a model, with an error."""
 
     def __init__(self, status: int, text: str) -> None:
-        """Create the error.
-
-        Args:
-            status: HTTP status; 0 if the container did not answer in time.
-            text: What it answered.
-        """
+        """Create the error from the status and the text of the answer; 0 if there was none in time."""
         super().__init__(text)
         self.status = status
         self.text = text

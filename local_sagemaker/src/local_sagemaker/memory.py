@@ -16,15 +16,10 @@ import psutil
 
 @dataclass(frozen=True)
 class Usage:
-    """What is in memory, in bytes.
+    """What is in memory, in bytes."""
 
-    Attributes:
-        anonymous: What the system cannot drop. Where it does not tell, as on macOS, all that is the process's own.
-        mapped: Pages of files, such as prepared weights, which the system drops when memory is short.
-    """
-
-    anonymous: int
-    mapped: int
+    anonymous: int  # what the system cannot drop. Where it does not tell, as on macOS, all that is the process's own
+    mapped: int  # pages of files, such as prepared weights, which the system drops when memory is short
 
     def __sub__(self, other: "Usage") -> "Usage":
         """Return how much more there is than before."""

@@ -33,14 +33,7 @@ class Process:
         folder: Path,
         output: int = subprocess.PIPE,
     ) -> None:
-        """Start a command.
-
-        Args:
-            command: Program and arguments.
-            environment: Its whole environment.
-            folder: Its working folder.
-            output: Where standard output and error go; a pipe by default, which ``lines`` reads.
-        """
+        """Start a command with its whole environment; ``lines`` reads its output, standard error included."""
         self._mark = secrets.token_hex(8)
         self._popen = subprocess.Popen(
             [*KEEPER, *command],
@@ -55,8 +48,7 @@ class Process:
     def lines(self, *, most_bytes: int) -> Iterator[bytes]:
         """Yield the lines of the output until the command has ended, even if somebody still holds the output then.
 
-        Args:
-            most_bytes: A longer line comes in parts of so many bytes.
+        A longer line comes in parts of so many bytes.
         """
         output = self._popen.stdout
         assert output is not None

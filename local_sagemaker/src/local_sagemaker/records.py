@@ -62,17 +62,7 @@ class Records:
     def update(
         self, kind: str, name: str, *, when: dict[str, Any] | None = None, **changes: Any
     ) -> dict[str, Any] | None:
-        """Change some fields of a record and return it.
-
-        Args:
-            kind: Kind of the record.
-            name: Its name.
-            when: Values that it must have for the change to be made.
-            changes: New values by field.
-
-        Returns:
-            The changed record; None if there is none, or it has other values than ``when`` asks for.
-        """
+        """Change some fields of a record that has the values of ``when``, and return it; None if there is none."""
         with self._lock:
             row = self._connection.execute(
                 "SELECT document FROM records WHERE kind = ? AND name = ?", (kind, name)

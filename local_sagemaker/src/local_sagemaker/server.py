@@ -67,12 +67,7 @@ class Server:
     """The emulator as an ASGI application."""
 
     def __init__(self, settings: Settings, *, port: int) -> None:
-        """Open the home folder and rebuild its state.
-
-        Args:
-            settings: Folders and limits.
-            port: Port it will be reached at; requests for another host are refused.
-        """
+        """Open the home folder and rebuild its state; requests for another host than this port are refused."""
         self._settings = settings
         self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
         self._credentials = signing.load_credentials(settings.home)

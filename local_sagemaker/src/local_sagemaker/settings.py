@@ -194,9 +194,6 @@ class Settings:
     def limited_by(self, environment: Mapping[str, str]) -> "Settings":
         """Return these settings with the memory and disk of an instance that a model's ``Environment`` asks for.
 
-        Args:
-            environment: Variables of the model's container; all but those two are left alone.
-
         Raises:
             ValueError: If one of the two is no positive number.
         """

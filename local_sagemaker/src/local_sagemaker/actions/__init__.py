@@ -41,15 +41,7 @@ class Actions:
         self._methods: dict[str, Method] = {name: getattr(part, name) for part in parts for name in _names(type(part))}
 
     def call(self, action: str, body: bytes, *, region: str) -> bytes:
-        """Answer a request of the JSON protocol.
-
-        Args:
-            action: Action name, such as ``CreateModel``.
-            body: JSON request.
-            region: AWS Region of the request.
-
-        Returns:
-            JSON response.
+        """Answer a request of the JSON protocol to an action such as ``CreateModel``, in JSON.
 
         Raises:
             ServiceError: As AWS would answer, or ``UnsupportedOperation`` for an action the emulator lacks.

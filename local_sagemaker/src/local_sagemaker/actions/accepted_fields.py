@@ -78,10 +78,7 @@ def check(action: str, request: dict[str, Any]) -> None:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Refuse headers of a call of an endpoint that would have no effect.
-
-    Args:
-        headers: Names in lower case.
+    """Refuse headers of a call of an endpoint that would have no effect; names are in lower case.
 
     Raises:
         ServiceError: ``ValidationError`` that names the parameters behind them.

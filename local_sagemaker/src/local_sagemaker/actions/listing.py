@@ -11,17 +11,9 @@ from local_sagemaker.errors import validation
 def page(
     documents: list[dict[str, Any]], request: dict[str, Any], *, name: str, status: str = ""
 ) -> tuple[list[dict[str, Any]], str]:
-    """Return one page of the documents that a List request asks for.
+    """Return the page of all documents of a kind that a List request asks for, and the token of the next one, if any.
 
-    Args:
-        documents: All resources of the kind.
-        request: The request: ``NameContains``, ``CreationTimeAfter`` …, ``SortBy``, ``SortOrder``, ``MaxResults``
-            and ``NextToken``.
-        name: Member with the resource's name.
-        status: Member with the resource's status, if the kind has one.
-
-    Returns:
-        The documents and the token of the next page, empty on the last one.
+    ``name`` and ``status`` are the members with the name and the status of a resource.
 
     Raises:
         ServiceError: ``ValidationException`` for a token that no page gave.

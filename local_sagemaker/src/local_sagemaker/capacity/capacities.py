@@ -33,27 +33,16 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a model needs, and how many copies of it an instance holds at one time.
+    """What a model needs, and how many copies of it an instance holds at one time."""
 
-    Attributes:
-        model: The archive or folder as it was named.
-        measured: The ``Footprint``, as a document.
-        unpack_seconds: Unpacking the archive, or copying the folder, median.
-        forecast_bytes: What a model counts while it is being loaded: its weights' files.
-        unpacked_bytes: What the archive unpacks to.
-        disk_bytes: What a copy takes on the disk, with its prepared weights.
-        memory_limit: Memory of the instance for models.
-        disk_limit: Disk of the instance for models.
-    """
-
-    model: str
-    measured: dict[str, Any]
-    unpack_seconds: float
-    forecast_bytes: int
-    unpacked_bytes: int
-    disk_bytes: int
-    memory_limit: int
-    disk_limit: int
+    model: str  # the archive or folder as it was named
+    measured: dict[str, Any]  # the `Footprint`, as a document
+    unpack_seconds: float  # unpacking the archive, or copying the folder, median
+    forecast_bytes: int  # what a model counts while it is being loaded: its weights' files
+    unpacked_bytes: int  # what the archive unpacks to
+    disk_bytes: int  # what a copy takes on the disk, with its prepared weights
+    memory_limit: int  # memory of the instance for models
+    disk_limit: int  # disk of the instance for models
 
     @property
     def copies_in_memory(self) -> int | None:
@@ -94,12 +83,7 @@ class Capacity:
 
 
 def measure(model: Path, settings: Settings, *, copies: int = COPIES) -> Capacity:
-    """Load copies of a model and tell how many an instance holds.
-
-    Args:
-        model: A ``.tar.gz`` archive, or a folder with a numeric version folder in it; it is left as it is.
-        settings: Limits.
-        copies: How many copies to load, two at least.
+    """Load at least two copies of a model, an archive or its folder, and tell how many an instance holds.
 
     Raises:
         ModelError: If it is no model that can be loaded.

@@ -33,37 +33,21 @@ _WARM_SECONDS = 2.0  # of all calls of a signature; a slow model is called less 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What was measured; sizes are in bytes, times in seconds.
-
-    Attributes:
-        engine: Name of the engine that serves the model.
-        reason: Why the model shares no graph, or empty.
-        has_handler: Whether an ``inference.py`` was loaded with it.
-        weight_bytes: Size of the weights.
-        counted_bytes: What a copy counts against the limit of an instance.
-        container: Memory of the container before.
-        first: Memory of the first copy, with the graph that the others may share.
-        further: Memory of each further copy, median.
-        left: Memory that all copies together left after they were unloaded; what they share with later ones included.
-        first_load: Loading the first copy.
-        further_load: Loading another one, median.
-        prepared_load: Loading one that was loaded before, while another was in memory, median.
-        calls: Median of warm calls with one made-up instance by signature; None where the model refuses those.
-    """
+    """What was measured; sizes are in bytes, times in seconds."""
 
     engine: str
-    reason: str
-    has_handler: bool
+    reason: str  # why the model shares no graph, or empty
+    has_handler: bool  # whether an `inference.py` was loaded with it
     weight_bytes: int
-    counted_bytes: int
-    container: Usage
-    first: Usage
-    further: Usage
-    left: Usage
+    counted_bytes: int  # what a copy counts against the limit of an instance
+    container: Usage  # before the first copy
+    first: Usage  # of the first copy, with the graph that the others may share
+    further: Usage  # of each further copy, median
+    left: Usage  # by all copies together after they were unloaded, what they share with later ones included
     first_load: float
-    further_load: float
-    prepared_load: float
-    calls: dict[str, float | None]
+    further_load: float  # median
+    prepared_load: float  # of a copy that was loaded before, while another was in memory, median
+    calls: dict[str, float | None]  # median of warm calls by signature; None where it refuses a made-up instance
 
 
 class LoadError(RuntimeError):
@@ -71,10 +55,7 @@ class LoadError(RuntimeError):
 
 
 async def measure(copies: list[Path]) -> Footprint:
-    """Load the copies one after the other, call each, and unload them.
-
-    Args:
-        copies: Base paths of two copies at least.
+    """Load at least two copies, given by their base paths, one after the other, call each, and unload them.
 
     Raises:
         LoadError: If the model cannot be loaded.

@@ -26,15 +26,10 @@ _PREFIX = "SAGEMAKER_TFS_"
 
 @dataclass(frozen=True)
 class BatchingOptions:
-    """How calls are batched.
+    """How calls are batched."""
 
-    Attributes:
-        max_rows: Largest first dimension of a batch.
-        timeout_seconds: How long the first call of a batch waits for others.
-    """
-
-    max_rows: int = 8
-    timeout_seconds: float = 0.001
+    max_rows: int = 8  # largest first dimension of a batch
+    timeout_seconds: float = 0.001  # how long the first call of a batch waits for others
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "BatchingOptions | None":
@@ -69,11 +64,7 @@ class Batcher:
     ) -> None:
         """Create an empty set of batches.
 
-        Args:
-            servable: The model.
-            options: How to batch.
-            threads: Where requests are read and batches computed.
-            turns: As many batches are computed at one time; a batch takes calls in until it has its turn.
+        As many are computed at one time as there are turns; a batch takes calls in until it has its turn.
         """
         self._servable = servable
         self._options = options

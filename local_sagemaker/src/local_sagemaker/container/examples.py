@@ -75,11 +75,6 @@ def check_signature(signature: Signature, method: str) -> None:
 def write_results(outputs: Arrays, method: str, count: int) -> bytes:
     """Write the answer: for each example its classes with their scores, or its value.
 
-    Args:
-        outputs: Output arrays by name.
-        method: ``classify`` or ``regress``.
-        count: How many examples there were.
-
     Raises:
         RequestError: If an output has not a row for each example.
     """

@@ -77,12 +77,7 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 
 def find_modules(container_folder: str, below: list[str]) -> None:
-    """Have modules below some folders, and the script, loaded by ``Loader``.
-
-    Args:
-        container_folder: What stands for ``/opt/ml``.
-        below: The folders.
-    """
+    """Have modules below some folders loaded by ``Loader``, which knows what stands for ``/opt/ml``."""
     Loader.container_folder = container_folder.encode()
     sys.dont_write_bytecode = True  # what is compiled here holds that path
     find = importlib.machinery.FileFinder.path_hook((Loader, importlib.machinery.SOURCE_SUFFIXES))

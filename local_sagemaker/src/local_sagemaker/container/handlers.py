@@ -25,11 +25,7 @@ _PROGRAM = [sys.executable, "-P", str(Path(handler_process.__file__).resolve())]
 
 
 class HandlerError(RuntimeError):
-    """The handler failed; the message tells how.
-
-    Attributes:
-        status: What TensorFlow Serving answered to it, if that was an error; the message is the body then.
-    """
+    """The handler failed; the message tells how. It has the status of TensorFlow Serving if that refused a request."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         """Create the error."""
@@ -39,19 +35,12 @@ class HandlerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Code:
-    """What a model brings to be run.
+    """What a model brings to be run."""
 
-    Attributes:
-        script: Its ``inference.py``.
-        container_folder: What stands for ``/opt/ml``.
-        first_folders: Folders at the front of ``sys.path``.
-        last_folders: Folders at its end.
-    """
-
-    script: Path
-    container_folder: Path
-    first_folders: Sequence[Path] = ()
-    last_folders: Sequence[Path] = ()
+    script: Path  # its `inference.py`
+    container_folder: Path  # what stands for `/opt/ml`
+    first_folders: Sequence[Path] = ()  # folders at the front of `sys.path`
+    last_folders: Sequence[Path] = ()  # folders at its end
 
 
 @dataclass
@@ -67,11 +56,7 @@ class Handler:
     def __init__(self, code: Code, *, sockets: Path, start_seconds: float, call_seconds: float) -> None:
         """Describe a handler; ``start`` brings it up.
 
-        Args:
-            code: What to run.
-            sockets: Folder for a Unix socket, which the owner alone can enter.
-            start_seconds: How long importing the script may take.
-            call_seconds: How long one call may take, waiting for its turn included.
+        The owner alone can enter the folder of its socket. A call may also wait for its turn in its time.
         """
         self._code = code
         self._sockets = sockets
@@ -95,14 +80,7 @@ class Handler:
         await self._ensure_running()
 
     async def call(self, context: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-        """Pass one call to the handler.
-
-        Args:
-            context: The fields of the handler's context.
-            body: The request's body.
-
-        Returns:
-            Content type and body of the answer.
+        """Pass one call to the handler, and return the content type and the body of its answer.
 
         Raises:
             HandlerError: If the handler raised, ended or did not answer in time.

@@ -38,13 +38,7 @@ def error_answer(status: int, message: str) -> Answer:
 
 
 def http_error(status: int, accept: str, description: bytes | None = None) -> Answer:
-    """Return an error as AWS's web framework writes it.
-
-    Args:
-        status: HTTP status.
-        accept: ``Accept`` of the request; if it names neither JSON nor XML, the answer has no body.
-        description: What there is to say.
-    """
+    """Return an error as AWS's web framework writes it: without a body if ``accept`` names neither JSON nor XML."""
     document = {"title": f"{status} {HTTPStatus(status).phrase if status != 499 else 'Client Closed Request'}"}
     if description is not None:
         document["description"] = description.decode()
@@ -79,21 +73,13 @@ def _clean(message: str) -> str:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One call of a model.
+    """One call of a model."""
 
-    Attributes:
-        model_name: Name under which the model is loaded.
-        body: Body of the request.
-        content_type: Its media type as given; empty if there is none.
-        accept: Wanted media type as given; empty if there is none.
-        custom_attributes: ``X-Amzn-SageMaker-Custom-Attributes`` as given, or None.
-    """
-
-    model_name: str
-    body: bytes
-    content_type: str = ""
-    accept: str = ""
-    custom_attributes: str | None = None
+    model_name: str  # name under which the model is loaded
+    body: bytes  # body of the request
+    content_type: str = ""  # its media type as given; empty if there is none
+    accept: str = ""  # wanted media type as given; empty if there is none
+    custom_attributes: str | None = None  # `X-Amzn-SageMaker-Custom-Attributes` as given, or None
 
     @classmethod
     def from_headers(cls, model_name: str, headers: Mapping[bytes, bytes], body: bytes) -> "Invocation":
@@ -139,14 +125,7 @@ class Invocation:
             raise RefusedError("invalid tfs-model-name")
 
     def context(self, model: str, *, rest_address: str, grpc_port: int, timeout: int) -> dict[str, Any]:
-        """Return the fields of a handler's context.
-
-        Args:
-            model: Name of the model in TensorFlow Serving's REST API.
-            rest_address: What the addresses of that API begin with.
-            grpc_port: Port of the gRPC API, which nothing answers here.
-            timeout: Seconds that a request of the handler may take.
-        """
+        """Return the fields of a handler's context; its requests may take ``timeout`` seconds."""
         version = f"/versions/{self.version}" if self.version else ""
         return {
             "model_name": model,

@@ -13,25 +13,13 @@ _PREDICTIONS_AT_ONCE = min(max(os.cpu_count() or 1, 2), 8)
 
 
 class LoadedModel:
-    """A servable, with its open batches if it has any.
-
-    Attributes:
-        servable: The model.
-        answered: Set when a first call of it has ended.
-        replacement: Puts a faster engine in its place, if one is to be had.
-    """
+    """A servable, with its open batches if it has any."""
 
     def __init__(self, servable: Servable, *, threads: Threads, batching: BatchingOptions | None) -> None:
-        """Hold a model.
-
-        Args:
-            servable: The model.
-            threads: Where predictions are computed.
-            batching: How concurrent calls are computed as one; None computes each alone.
-        """
+        """Hold a model, whose concurrent calls are computed as one if ``batching`` says how."""
         self.servable = servable
-        self.answered = asyncio.Event()
-        self.replacement: asyncio.Task[None] | None = None
+        self.answered = asyncio.Event()  # set when a first call of it has ended
+        self.replacement: asyncio.Task[None] | None = None  # puts a faster engine in its place, if there is one
         self._threads = threads
         self._turns = asyncio.Semaphore(_PREDICTIONS_AT_ONCE)
         self._batcher = Batcher(servable, batching, threads=threads, turns=self._turns) if batching else None

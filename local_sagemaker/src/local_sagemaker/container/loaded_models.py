@@ -69,21 +69,13 @@ class Place(NamedTuple):
 
 @dataclass
 class Bundle:
-    """What one archive brought.
+    """What one archive brought."""
 
-    Attributes:
-        name: Name under which it was loaded.
-        single: Whether it is the one of an ordinary endpoint.
-        default: Name of the model that answers if no other is named.
-        models: By name, the versions of each model, the highest first.
-        handler: The process of its ``inference.py``, or None.
-    """
-
-    name: str
-    single: bool
-    default: str
-    models: dict[str, dict[int, LoadedModel]] = field(default_factory=dict)
-    handler: Handler | None = None
+    name: str  # under which it was loaded
+    single: bool  # whether it is the one of an ordinary endpoint
+    default: str  # name of the model that answers if no other is named
+    models: dict[str, dict[int, LoadedModel]] = field(default_factory=dict)  # their versions, the highest first
+    handler: Handler | None = None  # the process of its `inference.py`
 
     def places(self) -> Iterator[tuple[str, int, LoadedModel]]:
         """Return all versions of all models."""
@@ -223,14 +215,9 @@ class LoadedModels:
         return answer._replace(content_type=call.accept) if call.accept else answer
 
     async def predict(self, name: str, version: str | None, method: str, body: bytes, *, model: str = "") -> Answer:
-        """Answer a request as TensorFlow Serving's REST API does.
+        """Answer a request as TensorFlow Serving's REST API does, by the highest version if none is named.
 
-        Args:
-            name: Name under which the model was loaded.
-            version: Wanted version, or None for the highest.
-            method: ``predict``, ``classify`` or ``regress``.
-            body: JSON text.
-            model: One of several models that came with it.
+        ``model`` is one of several models that came with an archive.
         """
         bundle = self._bundles.get(name)
         model = model or (bundle.default if bundle else name)

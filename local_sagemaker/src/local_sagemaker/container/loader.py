@@ -39,16 +39,7 @@ class Loader:
         universal_code: Path | None,
         batching: BatchingOptions | None,
     ) -> None:
-        """Start no thread yet.
-
-        Args:
-            api: What handlers may post to.
-            invocation_seconds: How long one call may take.
-            load_seconds: How long importing a model's ``inference.py`` may take.
-            sockets: Folder for the sockets of handlers, which the owner alone can enter; by default a new one.
-            universal_code: Folder with an ``inference.py`` for all models that bring none.
-            batching: How concurrent calls of a model are computed as one; by default each is computed alone.
-        """
+        """Start no thread yet; the options are those of ``LoadedModels``."""
         self._api = api
         self._invocation_seconds = invocation_seconds
         self._load_seconds = load_seconds
@@ -66,22 +57,13 @@ class Loader:
         self._loads = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load")
 
     async def load(self, name: str, folder: Path, *, at_once: bool) -> LoadedModel:
-        """Load a version of a model.
-
-        Args:
-            name: Name of the model.
-            folder: The version's folder.
-            at_once: Whether it may get a provisional engine, which answers sooner.
-        """
+        """Load a version of a model; ``at_once`` lets it have a provisional engine, which answers sooner."""
         return self._model(await self._run(partial(Servable, name, folder, at_once=at_once)))
 
     async def start_handler(self, name: str, base_path: Path, *, single: bool) -> Handler | None:
         """Start the process of a model's ``inference.py``, or else of the one for all models, if there is any.
 
-        Args:
-            name: Name of the model.
-            base_path: What its archive holds.
-            single: Whether it is the only model of the container, whose code is ``/opt/ml/model/code``.
+        A single model is the only one of its container; its code is ``/opt/ml/model/code``.
         """
         own, root = base_path / "code", self._container_folder(base_path)
         if not single and (own / "lib").is_dir():

@@ -25,20 +25,10 @@ _thread = threading.local()
 
 
 class NumberList:
-    """A list of numbers, or of lists of numbers that all have the same length, and so on; none is empty.
-
-    Attributes:
-        array: The numbers as float64.
-        integers: Whether all are written as integers.
-    """
+    """A list of numbers, or of lists of numbers that all have the same length, and so on; none is empty."""
 
     def __init__(self, text: bytes, array: np.ndarray) -> None:
-        """Describe a list.
-
-        Args:
-            text: Its JSON text.
-            array: Its numbers.
-        """
+        """Describe a list by its JSON text and its numbers as float64."""
         self._text = text
         self.array = array
 

@@ -32,13 +32,6 @@ _POWERS = 10.0 ** np.arange(23)
 def write_response(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
     """Write a predict response: one named output loses its name, several become objects.
 
-    Args:
-        outputs: Output arrays by name.
-        rows: Whether to use the row format; all outputs then share their first dimension.
-
-    Returns:
-        JSON text.
-
     Raises:
         RequestError: If JSON cannot hold the outputs, or the row format is asked for and the outputs have no common
             batch size.
@@ -75,12 +68,9 @@ def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
 
 
 def plain(array: np.ndarray, name: str, *, by_row: bool) -> Any:
-    """Return an output as orjson can write it.
+    """Return an output as orjson can write it: whole, or as a sequence of its rows.
 
-    Args:
-        array: The output.
-        name: Its name; strings of one that ends in ``_bytes`` are ``{"b64": …}``.
-        by_row: Whether to return a sequence of its rows.
+    Strings of an output whose name ends in ``_bytes`` are ``{"b64": …}``.
 
     Raises:
         RequestError: If JSON cannot hold it.

@@ -16,12 +16,7 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def convert(media_type: str, body: bytes) -> bytes | None:
-    """Return the body that reaches TensorFlow Serving; None if requests of this type are refused.
-
-    Args:
-        media_type: Media type in lower case, without parameters.
-        body: Body of the request.
-    """
+    """Return the body that reaches TensorFlow Serving; None if requests of this media type are refused."""
     if media_type == "text/csv":
         rows = [_row(line) for line in body.decode("utf-8", "replace").splitlines() if line.strip()]
         return f'{{"instances":[{",".join(rows)}]}}'.encode()

@@ -37,43 +37,23 @@ class UnloadedError(RuntimeError):
 
 
 class Request(NamedTuple):
-    """A predict request that fits its signature.
+    """A predict request that fits its signature."""
 
-    Attributes:
-        name: Name of the signature.
-        signature: The signature.
-        arguments: Its inputs by name.
-        rows: Whether the answer is to be in the row format.
-    """
-
-    name: str
-    signature: Signature
-    arguments: Arrays
-    rows: bool
+    name: str  # name of the signature
+    signature: Signature  # the signature
+    arguments: Arrays  # its inputs by name
+    rows: bool  # whether the answer is to be in the row format
 
 
 class Servable:
-    """One loaded version of a SavedModel.
-
-    Attributes:
-        name: Name of the model.
-        version: Its version, without leading zeros.
-        folder: The version's folder.
-        engine: What holds it in memory.
-    """
+    """One loaded version of a SavedModel."""
 
     _signatures: Mapping[str, Signature] | None  # None once it is unloaded
 
     def __init__(self, name: str, folder: Path, *, at_once: bool = False) -> None:
-        """Load the model.
-
-        Args:
-            name: Name of the model.
-            folder: The version's folder, which is named by its number.
-            at_once: Whether to answer as soon as possible, if need be by a provisional engine (see ``successor``).
-        """
+        """Load the model; ``at_once`` asks for an answer as soon as possible, if need be by a provisional engine."""
         self.name = name
-        self.version = str(int(folder.name))
+        self.version = str(int(folder.name))  # without leading zeros
         self.folder = folder
         self._hold(open_engine(self.folder, at_once=at_once))
 
@@ -90,13 +70,7 @@ class Servable:
         return {name: form for name, form in forms.items() if form}
 
     def predict(self, body: bytes) -> bytes:
-        """Answer a predict request.
-
-        Args:
-            body: JSON text in TensorFlow Serving's row or column format.
-
-        Returns:
-            JSON text in the same format.
+        """Answer a predict request in TensorFlow Serving's row or column format by JSON text in the same format.
 
         Raises:
             RequestError: If the request does not fit the signature, or the model fails on its content.

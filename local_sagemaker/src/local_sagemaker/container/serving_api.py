@@ -18,20 +18,15 @@ from local_sagemaker.settings import HOST, max_handler_bytes
 
 _PREDICT = re.compile(r"v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
 _STATUS = re.compile(r"v1/models/([^/:]+)(?:/versions/(\d+))?")
-Predict = Callable[[str, str | None, str, bytes], Awaitable[Answer]]
-Describe = Callable[[str, str | None], Answer]
+Predict = Callable[[str, str | None, str, bytes], Awaitable[Answer]]  # of a model, its version, method and body
+Describe = Callable[[str, str | None], Answer]  # of a model, and one version or all
 
 
 class ServingApi:
     """The REST API; it opens its port when it is first needed."""
 
     def __init__(self, predict: Predict, describe: Describe) -> None:
-        """Create the API.
-
-        Args:
-            predict: Answers a prediction: model name, version or None, method, body.
-            describe: Answers a model's status: its name, and a version or None for all.
-        """
+        """Create the API over what answers predictions and describes models."""
         self._predict = predict
         self._describe = describe
         self._runner: web.AppRunner | None = None

@@ -35,11 +35,7 @@ _SPACE = re.compile(r"[\t-\r ]+")
 
 
 class RequestError(ValueError):
-    """The request cannot be answered; the message tells why.
-
-    Attributes:
-        status: HTTP status of the answer.
-    """
+    """The request cannot be answered; the message tells why, and the status is that of the answer."""
 
     def __init__(self, message: str, *, status: int = 400) -> None:
         """Create the error."""
@@ -79,11 +75,7 @@ class Column:
 
 
 def to_array(value: Any, dtype: tf.DType) -> np.ndarray:
-    """Turn nested lists into an array, of bytes objects for strings.
-
-    Args:
-        value: Nested lists of numbers, booleans, strings or ``{"b64": …}`` objects.
-        dtype: dtype the model wants.
+    """Turn nested lists of JSON values into an array of a dtype, of bytes objects for strings.
 
     Raises:
         RequestError: If the lists are ragged, or their values do not fit.

@@ -21,12 +21,7 @@ class Threads:
     """At most so many threads, started when they are first needed. They end with the process."""
 
     def __init__(self, most: int, *, name: str) -> None:
-        """Create an empty pool.
-
-        Args:
-            most: How many threads there may be; further work waits for its turn.
-            name: What their names begin with.
-        """
+        """Create an empty pool of at most so many threads; further work waits for its turn."""
         self._most = most
         self._name = name
         self._lock = threading.Lock()
@@ -54,12 +49,8 @@ class Threads:
     ) -> "asyncio.Future[Result]":
         """Call a function in a thread and return what it returns, or raise what it raises, in the running event loop.
 
-        Leaner than ``run_in_executor``, which chains two futures both ways.
-
-        Args:
-            function: What to call.
-            arguments: Its arguments.
-            ended: Called when the function has ended, even if nobody waits for it any more.
+        ``ended`` is called when the function has ended, even if nobody waits for it any more. This is leaner than
+        ``run_in_executor``, which chains two futures both ways.
         """
         loop = asyncio.get_running_loop()
         answer = loop.create_future()

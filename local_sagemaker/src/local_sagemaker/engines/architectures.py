@@ -23,12 +23,9 @@ class Architecture:
     """An executable graph. Threads may call it at the same time."""
 
     def __init__(self, pure_graph: PureGraph, *, all_cores: bool) -> None:
-        """Build the graph.
+        """Build the graph; ``all_cores`` lets an operation be split among all cores, which makes small ones slower.
 
-        Args:
-            pure_graph: What to compute.
-            all_cores: Whether an operation may be split among all cores. Small ones take longer so than alone. This
-                needs ``settings.RUNTIME_ENVIRONMENT``; else TensorFlow has one pool of threads for all.
+        Without ``settings.RUNTIME_ENVIRONMENT`` TensorFlow has one pool of threads for all.
         """
         self.all_cores = all_cores
         self.inputs = pure_graph.inputs
@@ -56,11 +53,7 @@ class Architecture:
         )
 
     def call(self, inputs: Arrays, weights: Sequence[np.ndarray]) -> Arrays:
-        """Return the outputs by name.
-
-        Args:
-            inputs: Arrays by name.
-            weights: Arrays in the order of those of the pure graph.
+        """Return the outputs by name; the weights are in the order of those of the pure graph.
 
         Raises:
             tf.errors.OpError: If the model fails, or does not take inputs of these shapes.
@@ -120,11 +113,9 @@ class Architectures:
         return key in self._entries
 
     def take(self, key: str, build: Callable[[], Architecture]) -> Architecture:
-        """Return an architecture for one more model, which gives it back with ``release``.
+        """Return an architecture for one more model, which gives it back with ``release``; build it if there is none.
 
-        Args:
-            key: Key of its pure graph.
-            build: Makes it if no other model has; one that fails leaves nothing behind.
+        A build that fails leaves nothing behind.
         """
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())

@@ -34,51 +34,34 @@ _SMALL_MODEL_SECONDS = 0.004  # for two images; above, more than one core pays
 
 
 class Engine(Protocol):
-    """A model in memory.
+    """A model in memory."""
 
-    Attributes:
-        name: Name of the engine, for the log.
-        reason: Why the model shares no graph, or empty.
-        signatures: Signatures by name.
-        weight_bytes: Bytes of the weights.
-        footprint: Bytes that the model takes for itself: its weights, and its graph if it shares none.
-        is_large: Whether a call may keep all cores busy for long.
-        was_prepared: Whether loading it took more than mapping what was prepared before.
-        is_provisional: Whether ``succeed`` finds a faster one.
-    """
-
-    name: str
-    reason: str
-    signatures: dict[str, Signature]
-    weight_bytes: int
-    footprint: int
-    is_large: bool
-    was_prepared: bool
-    is_provisional: bool
+    name: str  # name of the engine, for the log
+    reason: str  # why the model shares no graph, or empty
+    signatures: dict[str, Signature]  # signatures by name
+    weight_bytes: int  # bytes of the weights
+    footprint: int  # bytes that the model takes for itself: its weights, and its graph if it shares none
+    is_large: bool  # whether a call may keep all cores busy for long
+    was_prepared: bool  # whether loading it took more than mapping what was prepared before
+    is_provisional: bool  # whether `succeed` finds a faster one
 
     def close(self) -> None:
         """Release the memory; the caller has forgotten the signatures by then."""
 
 
 class NewArchitectureError(RuntimeError):
-    """No model in memory is of the architecture, which must be built and rehearsed first.
-
-    Attributes:
-        weight_bytes: What the model will take when that is done.
-    """
+    """No model in memory is of the architecture, which must be built and rehearsed first."""
 
     def __init__(self, weight_bytes: int) -> None:
         """Create the error."""
         super().__init__("The graph of its architecture is being built.")
-        self.weight_bytes = weight_bytes
+        self.weight_bytes = weight_bytes  # what the model will take when that is done
 
 
 def open_engine(folder: Path, *, at_once: bool = False) -> Engine:
-    """Load a version of a model by the fastest engine that serves it exactly.
+    """Load a version of a model by the fastest engine that serves it exactly; prepared weights are kept beside it.
 
-    Args:
-        folder: The version's folder. Prepared weights are kept beside it.
-        at_once: Whether to return a provisional engine rather than to wait until a new architecture is built.
+    ``at_once`` asks for a provisional engine rather than to wait until a new architecture is built.
     """
     if not settings.shares_architectures():
         return OwnEngine(folder, reason="LOCAL_SAGEMAKER_ENGINE says so.")
@@ -122,13 +105,9 @@ class OwnEngine:
     was_prepared = True
 
     def __init__(self, folder: Path, *, reason: str = "", successor_bytes: int | None = None) -> None:
-        """Load the model.
+        """Load the model, which shares no graph for a reason.
 
-        Args:
-            folder: The version's folder.
-            reason: Why it shares no graph.
-            successor_bytes: What its successor will take if it may share one later: both are in memory for a while, so
-                both count.
+        What a successor takes that may share one later counts, too: both are in memory for a while.
         """
         self.reason = reason
         self.is_provisional = successor_bytes is not None
@@ -203,11 +182,9 @@ class SharedEngine:
     def __init__(self, folder: Path, *, known_only: bool = False, reference: OwnEngine | None = None) -> None:
         """Load the model, and prepare its weights unless that was done before.
 
-        Args:
-            folder: The version's folder.
-            known_only: Whether to refuse a model whose architecture would have to be rehearsed first. Its weights are
-                prepared nevertheless: all that a load writes is on the disk when it ends.
-            reference: The same model, for the rehearsal; else it is loaded when it is needed.
+        ``known_only`` refuses a model whose architecture would have to be rehearsed first. Its weights are prepared
+        nevertheless: all that a load writes is on the disk when it ends. ``reference`` is the same model, for the
+        rehearsal; else it is loaded when it is needed.
 
         Raises:
             NewArchitectureError: If the model is refused.

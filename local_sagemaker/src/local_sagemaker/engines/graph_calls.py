@@ -41,17 +41,7 @@ class GraphCall:
         weights: Sequence[str] = (),
         graph: Callable[[], graph_pb2.GraphDef],
     ) -> None:
-        """Describe a call.
-
-        Args:
-            session: Session with the graph.
-            inputs: What the graph was written for, by name.
-            outputs: Names of the outputs.
-            feeds: The tensor of each input.
-            fetches: The tensor of each output.
-            weights: Further tensors that are fed.
-            graph: Returns the graph, for the shape inference.
-        """
+        """Describe a call by the tensors that are fed and fetched; the shape inference asks for the graph."""
         options = config_pb2.CallableOptions()
         options.feed.extend([*feeds, *weights])
         options.fetch.extend(fetches)

@@ -51,14 +51,9 @@ def placeholder(name: str, dtype: types_pb2.DataType, shape: attr_value_pb2.Attr
 def in_order(
     nodes: Mapping[str, node_def_pb2.NodeDef], wanted: Iterable[str], *, known: Container[str]
 ) -> Iterable[node_def_pb2.NodeDef]:
-    """Yield the nodes that some tensors need, each after those that it needs itself.
+    """Yield the nodes that some tensors need, each after those that it needs itself, in an order of the wiring alone.
 
-    The order depends on the wiring alone.
-
-    Args:
-        nodes: Nodes by name.
-        wanted: References to tensors, or ``^name`` for nodes.
-        known: References that need no node.
+    A wanted reference is that of a tensor, or ``^name`` of a node; a known one needs no node.
 
     Raises:
         CycleError: If there is no such order.

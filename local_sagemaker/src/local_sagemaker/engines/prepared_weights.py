@@ -40,15 +40,10 @@ Signatures = Mapping[str, tuple[str, Sequence[Any]]]  # per signature, its archi
 
 @dataclass(frozen=True)
 class PreparedWeights:
-    """What a model has for itself.
+    """What a model has for itself."""
 
-    Attributes:
-        signatures: Per signature, the key of its architecture, and its weights in order.
-        size: Bytes of all weights; one that several signatures share counts once.
-    """
-
-    signatures: dict[str, tuple[str, list[np.ndarray]]]
-    size: int
+    signatures: dict[str, tuple[str, list[np.ndarray]]]  # the key of each one's architecture, and its weights in order
+    size: int  # bytes of all weights; one that several signatures share counts once
 
 
 class PreparationError(ValueError):
@@ -63,13 +58,8 @@ def path_of(version_folder: Path) -> Path:
 def prepare(path: Path, source: str, signatures: Signatures, *, read: Callable[[Any], np.ndarray]) -> PreparedWeights:
     """Write a prepared file and map it; it appears whole or not at all.
 
-    Where the folder cannot be written to, the file has no name and goes with the model.
-
-    Args:
-        path: Where.
-        source: Digest of the model.
-        signatures: Per signature, the key of its architecture and the names of its weights in order.
-        read: Returns the weight of a name; one at a time is in memory.
+    Where the folder cannot be written to, the file has no name and goes with the model. The source is the digest of
+    the model. ``read`` returns the weight of a name, so that one at a time is in memory.
 
     Raises:
         PreparationError: If a weight is of a dtype that cannot be mapped.

@@ -58,23 +58,14 @@ class ImpureGraphError(ValueError):
 
 @dataclass
 class Body:
-    """Nodes as they are written, and how the references to them read.
+    """Nodes as they are written, and how the references to them read."""
 
-    Attributes:
-        functions: The functions of the graph.
-        nodes: The nodes, in order.
-        names: Their names by those in the source.
-        references: How arguments, and outputs that changed their names, read.
-        held: Type of the variable for each reference that stands for one.
-        inside_function: Whether these are a function's nodes, not the graph's.
-    """
-
-    functions: "Functions"
-    nodes: list[node_def_pb2.NodeDef] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-    references: dict[str, str] = field(default_factory=dict)
-    held: dict[str, Type] = field(default_factory=dict)
-    inside_function: bool = False
+    functions: "Functions"  # of the graph
+    nodes: list[node_def_pb2.NodeDef] = field(default_factory=list)  # in order
+    names: dict[str, str] = field(default_factory=dict)  # of the nodes, by those in the source
+    references: dict[str, str] = field(default_factory=dict)  # of arguments, and of outputs with another name
+    held: dict[str, Type] = field(default_factory=dict)  # type of the variable for each reference that stands for one
+    inside_function: bool = False  # whether these are a function's nodes, not the graph's
 
     def read(self, reference: str) -> str:
         """Return how a reference to a tensor reads here."""

@@ -32,34 +32,21 @@ _MOST_FED_STRINGS = 4096  # each is converted at each call
 
 @dataclass(frozen=True)
 class Weight:
-    """A value that differs from model to model.
+    """A value that differs from model to model."""
 
-    Attributes:
-        node: Name of the variable's or constant's node in the SavedModel's graph.
-        is_constant: Whether it is a constant of that graph; else it is a variable.
-    """
-
-    node: str
-    is_constant: bool
+    node: str  # name of the variable's or constant's node in the SavedModel's graph
+    is_constant: bool  # whether it is a constant of that graph; else it is a variable
 
 
 @dataclass(frozen=True)
 class PureGraph:
-    """A signature's computation.
+    """A signature's computation."""
 
-    Attributes:
-        key: Digest of all that follows but the weights' own names.
-        graph: Placeholders ``input_0`` …, ``weight_0`` …, and identities ``output_0`` ….
-        inputs: Name, dtype and shape of each input, in order.
-        outputs: Name, dtype and shape of each output, in order.
-        weights: The model's own name for each weight, in order.
-    """
-
-    key: str
-    graph: graph_pb2.GraphDef
-    inputs: dict[str, tf.TensorSpec]
-    outputs: dict[str, tf.TensorSpec]
-    weights: list[Weight]
+    key: str  # digest of all that follows but the weights' own names
+    graph: graph_pb2.GraphDef  # placeholders `input_0` …, `weight_0` …, and identities `output_0` …
+    inputs: dict[str, tf.TensorSpec]  # name, dtype and shape of each input, in order
+    outputs: dict[str, tf.TensorSpec]  # name, dtype and shape of each output, in order
+    weights: list[Weight]  # the model's own name for each weight, in order
 
 
 def purify(meta_graph: meta_graph_pb2.MetaGraphDef, signature_name: str) -> PureGraph:

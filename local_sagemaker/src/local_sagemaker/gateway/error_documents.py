@@ -14,10 +14,7 @@ _JSON = "application/x-amz-json-1.1"
 def write(error: ServiceError, headers: Mapping[str, str]) -> tuple[str, bytes]:
     """Return the content type and the body that tell a client of an error.
 
-    Args:
-        error: The error.
-        headers: Of the request, names in lower case. The signed scope names the service; requests without it are S3's,
-            by the old signature or a presigned URL.
+    The signed scope names the service. Requests without it are to S3, by the old signature or a presigned URL.
     """
     signed = _SERVICE.search(headers.get("authorization", ""))
     code, message = error.code, escape(error.message)

@@ -48,12 +48,7 @@ class Payload:
     """
 
     def __init__(self, headers: Mapping[str, str], write: Callable[[bytes], object], *, check: bool = True) -> None:
-        """Begin a body.
-
-        Args:
-            headers: Headers of a verified request, names in lower case.
-            write: What takes the bytes without chunks and trailer.
-            check: Whether what the headers say of checksums is said of this body.
+        """Begin a body, whose bytes are written without chunks and trailer; ``check`` says if the checksums are of it.
 
         Raises:
             ServiceError: If the body comes in a form, or with a checksum, that is not read here.

@@ -31,15 +31,10 @@ _PATH = re.compile(r"/[^?#\s]*")  # of another one, botocore would take a part f
 
 @dataclass(frozen=True)
 class Scope:
-    """Whom a verified request is for.
+    """Whom a verified request is for."""
 
-    Attributes:
-        service: Signing name of the service, such as ``sagemaker`` or ``s3``.
-        region: AWS Region of the request.
-    """
-
-    service: str
-    region: str
+    service: str  # signing name of the service, such as `sagemaker` or `s3`
+    region: str  # AWS Region of the request
 
 
 class _Signer(SigV4Auth):
@@ -87,12 +82,7 @@ def check_head(
 ) -> tuple[Scope, Callable[[str], None]]:
     """Check all of a request's signature that can be checked before its body is there.
 
-    Args:
-        method: HTTP method.
-        path: Path as sent, percent-encoded.
-        query: Query string as sent.
-        headers: Headers, names in lower case.
-        credentials: The only credentials that may sign.
+    The path and the query are those that were sent, and names of headers are in lower case.
 
     Returns:
         The request's scope, and a function that takes the SHA-256 of the whole body, in hexadecimal digits, and checks

@@ -22,14 +22,7 @@ class _Signer(HmacV1QueryAuth):
 
 
 def verify(*, method: str, path: str, query: str, headers: Mapping[str, str], credentials: Credentials) -> None:
-    """Verify a presigned URL.
-
-    Args:
-        method: HTTP method.
-        path: Path as sent, percent-encoded.
-        query: Query string as sent.
-        headers: Headers, names in lower case.
-        credentials: The only credentials that may sign.
+    """Verify a presigned URL; the arguments are those of ``signing.check_head``.
 
     Raises:
         ServiceError: Status 403, if the URL is wrongly signed, expired or altered.

@@ -44,19 +44,12 @@ _TOKENS = frozenset(
 
 @dataclass(frozen=True)
 class Entry:
-    """Requests that differ at most in the values of their parameters.
+    """Requests that differ at most in the values of their parameters."""
 
-    Attributes:
-        service: Name of the service as boto3 has it.
-        operation: Such as ``"CreateModel"``.
-        parameters: Of one of them.
-        needs: All IAM actions and resources that they need.
-    """
-
-    service: str
-    operation: str
-    parameters: dict[str, Any]
-    needs: frozenset[tuple[str, str]]
+    service: str  # name of the service as boto3 has it
+    operation: str  # such as `"CreateModel"`
+    parameters: dict[str, Any]  # of one of them
+    needs: frozenset[tuple[str, str]]  # all IAM actions and resources that they need
 
     @property
     def form(self) -> tuple[str, str, tuple[str, ...]]:
@@ -84,13 +77,7 @@ class Transcript:
         self._written: set[str] = set()
 
     def add(self, request: SentRequest, signing_name: str, *, region: str) -> None:
-        """Record a request, unless an equal one was.
-
-        Args:
-            request: A request that was verified.
-            signing_name: The service that it was signed for.
-            region: AWS Region that it was signed for.
-        """
+        """Record a verified request, unless an equal one was."""
         service = _service(request, signing_name)
         try:
             operation, parameters = _understood(request, service)

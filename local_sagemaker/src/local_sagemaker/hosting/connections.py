@@ -14,17 +14,11 @@ import httptools
 
 
 class Response(NamedTuple):
-    """An answer.
+    """An answer."""
 
-    Attributes:
-        status: HTTP status.
-        headers: Values by lower-case name.
-        body: The whole body.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
+    status: int  # HTTP status
+    headers: dict[str, str]  # values by lower-case name
+    body: bytes  # the whole body
 
 
 class ConnectionPool:

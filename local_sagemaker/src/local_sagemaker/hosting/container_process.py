@@ -31,36 +31,22 @@ _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 @dataclass(frozen=True)
 class Call:
-    """What a caller sends to a model.
+    """What a caller sends to a model."""
 
-    Attributes:
-        body: Request body; passed on unread.
-        content_type: Its media type, or empty.
-        accept: Wanted media type, or empty.
-        custom_attributes: ``CustomAttributes`` of the call, or empty.
-    """
-
-    body: bytes
-    content_type: str = ""
-    accept: str = ""
-    custom_attributes: str = ""
+    body: bytes  # request body; passed on unread
+    content_type: str = ""  # its media type, or empty
+    accept: str = ""  # wanted media type, or empty
+    custom_attributes: str = ""  # `CustomAttributes` of the call, or empty
 
 
 @dataclass(frozen=True)
 class ContainerResponse:
-    """What the container answered.
+    """What the container answered."""
 
-    Attributes:
-        content_type: Media type of the body.
-        body: The answer, unread.
-        custom_attributes: What a handler wants the caller to get in ``CustomAttributes``, or empty.
-        seconds: How long the container took.
-    """
-
-    content_type: str
-    body: bytes
-    custom_attributes: str
-    seconds: float
+    content_type: str  # media type of the body
+    body: bytes  # the answer, unread
+    custom_attributes: str  # what a handler wants the caller to get in `CustomAttributes`, or empty
+    seconds: float  # how long the container took
 
 
 class ContainerProcess:
@@ -76,16 +62,7 @@ class ContainerProcess:
         spare: SpareContainer,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Describe a container; ``start`` brings it up.
-
-        Args:
-            instance: Name of its instance, for messages.
-            folder: Its working folder.
-            settings: Limits.
-            log: Where its output goes.
-            spare: A process that may become this container.
-            environment: ``Environment`` of the model's container definition.
-        """
+        """Describe a container; ``start`` brings it up. The spare is a process that may become it."""
         self._instance = instance
         self._folder = folder
         self._settings = settings
@@ -150,12 +127,7 @@ class ContainerProcess:
             self.socket.unlink()
 
     async def call(self, method: str, path: str, document: Any = None) -> tuple[int, str]:
-        """Make one call of the container contract and return its status and text.
-
-        Args:
-            method: HTTP method.
-            path: Path of the contract.
-            document: What to send as JSON, or None.
+        """Make one call of the container contract, perhaps with JSON, and return its status and text.
 
         Raises:
             ContainerLostError: If the container is gone, or has not answered in the time that a model may load.
@@ -169,12 +141,7 @@ class ContainerProcess:
         return response.status, response.body.decode("utf-8", errors="replace")
 
     async def invoke(self, model_name: str, call: Call, *, target_model: str) -> ContainerResponse:
-        """Ask a loaded model.
-
-        Args:
-            model_name: Name under which the container knows the model.
-            call: What to ask.
-            target_model: What the caller named, or empty.
+        """Ask a loaded model; the target model is what the caller named, or empty.
 
         Raises:
             ContainerError: If the model, or its code, answers with an error, or not in time.

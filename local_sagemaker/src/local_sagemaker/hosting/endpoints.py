@@ -73,9 +73,7 @@ class Endpoints:
     def rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
         """Give the variants of an endpoint the weights and instance counts of its record, in the background.
 
-        Args:
-            name: Endpoint name.
-            previous: The plan of the fleet before, for the case that it fails.
+        If that fails, it has its previous plan again.
         """
         self._change(name, self._rescale(name, previous))
 
@@ -110,17 +108,9 @@ class Endpoints:
         target_model: str,
         target_variant: str,
     ) -> tuple[ContainerResponse, str]:
-        """Answer ``InvokeEndpoint``.
+        """Answer ``InvokeEndpoint``: return the response of the container, and the name of the variant that answered.
 
-        Args:
-            name: Endpoint name.
-            call: What the caller sends to the model.
-            region: AWS Region that is asked; an endpoint of another one is not found.
-            target_model: Archive below the endpoint's prefix, or empty.
-            target_variant: Production variant, or empty for one by weight.
-
-        Returns:
-            The container's response and the name of the variant that answered.
+        Target model and variant may be empty. An endpoint of another Region than the one asked is not found.
 
         Raises:
             ServiceError: As AWS would answer.

@@ -15,12 +15,9 @@ class Fleet:
     """What serves an endpoint; an update replaces it as a whole."""
 
     def __init__(self, plans: list[dict[str, Any]], host: Host, *, on_loss: Callable[["Fleet", str], None]) -> None:
-        """Describe a fleet; ``start`` brings it up.
+        """Describe a fleet by the plans of the endpoint's record; ``start`` brings it up.
 
-        Args:
-            plans: What the endpoint's record says of each variant.
-            host: What the variants need of the server.
-            on_loss: Called with the fleet and the reason when a variant has lost all its instances.
+        ``on_loss`` is called with the fleet and the reason when a variant has lost all its instances.
         """
         self.host = host
         self.variants = [Variant(plan, host) for plan in plans]

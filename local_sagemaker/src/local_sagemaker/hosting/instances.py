@@ -45,18 +45,9 @@ class Instance:
         keep_models: bool = True,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Describe an instance; ``start`` brings it up.
+        """Describe an instance, whose disk is the folder; ``start`` brings it up.
 
-        Args:
-            name: Instance name, for logs.
-            folder: Its disk.
-            settings: Limits.
-            objects: S3 objects.
-            variant_metrics: Where its metrics go.
-            log: Where the container's output goes.
-            spare: A process that may become its container.
-            keep_models: False unloads and deletes each model right after its call (``ModelCacheSetting``).
-            environment: ``Environment`` of the model's container definition.
+        Without ``keep_models`` each model is unloaded and deleted right after its call (``ModelCacheSetting``).
         """
         self.name = name
         self.in_flight = 0  # calls under way, waiting ones included
@@ -91,8 +82,7 @@ class Instance:
     async def start(self, *, on_loss: Callable[["Instance"], None]) -> None:
         """Start the container and wait until it answers; models that an earlier server left on the disk are kept.
 
-        Args:
-            on_loss: Called if the container dies later and does not come back.
+        ``on_loss`` is called if the container dies later and does not come back.
 
         Raises:
             RuntimeError: If it does not come up in time.

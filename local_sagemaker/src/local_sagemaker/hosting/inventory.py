@@ -54,11 +54,7 @@ class Inventory:
         self._path(model.source.model_name).unlink(missing_ok=True)
 
     def restore(self, objects: Objects) -> list[Model]:
-        """Return the models on the disk, the one that was entered first in front; delete everything else.
-
-        Args:
-            objects: S3 objects, as they are now.
-        """
+        """Return the models on the disk that S3 still has, the one that was entered first in front; delete all else."""
         models = {model.source.model_name: model for model in self._read(objects)}
         kept = {model.folder for model in models.values()} | {self._path(name) for name in models}
         for folder in self.folders:

@@ -42,16 +42,7 @@ class ModelCache:
         variant_metrics: VariantMetrics,
         keep_models: bool = True,
     ) -> None:
-        """Create an empty cache; it serves once ``container`` is set. ``restore`` finds what is on the disk already.
-
-        Args:
-            name: Name of the instance, for messages.
-            folder: Where models are unpacked.
-            settings: Limits.
-            objects: S3 objects.
-            variant_metrics: Where its metrics go.
-            keep_models: False unloads and deletes each model right after its call (``ModelCacheSetting``).
-        """
+        """Create an empty cache; it serves once ``container`` is set. ``restore`` finds what is on the disk already."""
         self._container: ContainerProcess | None = None
         self._name = name
         self._folder = folder

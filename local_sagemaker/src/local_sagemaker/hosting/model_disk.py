@@ -36,11 +36,7 @@ class ModelDisk:
     ) -> None:
         """Create an empty disk; ``restore`` takes over what an earlier server left on it.
 
-        Args:
-            folder: Where models are unpacked.
-            settings: Limits.
-            objects: S3 objects.
-            make_room: Deletes other models until there is room for a model of so many bytes.
+        ``make_room`` deletes other models until there is room for a model of so many bytes.
         """
         self.used = 0  # bytes
         self._inventory = Inventory(folder)
@@ -74,11 +70,9 @@ class ModelDisk:
             await self._in_thread(self._inventory.add, model)
 
     async def fetch(self, model: Model, refuse: Callable[[], None]) -> None:
-        """Download and unpack a model.
+        """Download and unpack a model; its size, entity tag and place are noted in it.
 
-        Args:
-            model: The model; its size, entity tag and place are noted in it.
-            refuse: Called once the entity tag is known; raises if the archive shall not be tried again.
+        ``refuse`` is called once the entity tag is known; it raises if the archive shall not be tried again.
 
         Raises:
             ArchiveError: If the archive cannot be unpacked.
@@ -148,10 +142,5 @@ class ModelDisk:
 
 
 def with_prepared(size: int, disk: int) -> int:
-    """Return what a model of so many bytes may take with its prepared weights, which are no larger.
-
-    Args:
-        size: What its archive unpacks to, in bytes.
-        disk: Bytes of the whole disk.
-    """
+    """Return what a model of so many bytes may take on a disk with its prepared weights, which are no larger."""
     return max(size, min(2 * size, disk))

@@ -10,17 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model's archive lies.
+    """Where a model's archive lies."""
 
-    Attributes:
-        bucket: S3 bucket.
-        key: S3 key of the ``tar.gz`` archive.
-        target_model: Value of the ``TargetModel`` header; empty on a single-model endpoint.
-    """
-
-    bucket: str
-    key: str
-    target_model: str
+    bucket: str  # S3 bucket
+    key: str  # S3 key of the `tar.gz` archive
+    target_model: str  # value of the `TargetModel` header; empty on a single-model endpoint
 
     @property
     def uri(self) -> str:
@@ -43,29 +37,17 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Model:
-    """What an instance knows of a model.
-
-    Attributes:
-        source: Where its archive lies.
-        folder: Where its files lie.
-        state: How far it has come; ``move`` changes it.
-        size: Bytes on the disk, with its prepared weights; counted before the first byte is written.
-        unpacked: Of these, what the archive held.
-        etag: Entity tag of the archive.
-        in_use: Calls, and the load that they wait for.
-        lock: Held while it is loaded or evicted.
-        loading: The load that is under way or waits for its turn.
-    """
+    """What an instance knows of a model."""
 
     source: ModelSource
-    folder: Path
-    state: State = State.ABSENT
-    size: int = 0
-    unpacked: int = 0
-    etag: str = ""
-    in_use: int = 0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-    loading: asyncio.Task[None] | None = field(default=None, repr=False)
+    folder: Path  # where its files lie
+    state: State = State.ABSENT  # `move` changes it
+    size: int = 0  # bytes on the disk, with its prepared weights; counted before the first byte is written
+    unpacked: int = 0  # of these, what the archive held
+    etag: str = ""  # of the archive
+    in_use: int = 0  # calls, and the load that they wait for
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held while it is loaded or evicted
+    loading: asyncio.Task[None] | None = field(default=None, repr=False)  # under way, or waiting for its turn
 
     def move(self, state: State) -> None:
         """Take a step.

@@ -61,16 +61,7 @@ class SpareContainer:
             logger.warning("No spare container: %s", error)
 
     async def take(self, options: list[str], *, environment: Mapping[str, str], folder: Path) -> Process | None:
-        """Make the waiting process a container.
-
-        Args:
-            options: Options of the container's command line.
-            environment: Variables of its model.
-            folder: Its working folder.
-
-        Returns:
-            The process, or None if none waits, or if it could not serve this model as a new one would.
-        """
+        """Make the waiting process a container, if one waits and could serve this model as a new one would."""
         if not all(name.startswith(_LATE) for name in environment):
             return None
         process, socket, self._process = self._process, self._socket, None  # another one may start meanwhile

@@ -23,23 +23,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Host:
-    """What the variants of an endpoint need of the server.
+    """What the variants of an endpoint need of the server."""
 
-    Attributes:
-        endpoint: Endpoint name.
-        region: Its AWS Region.
-        settings: Limits and folders.
-        objects: S3 objects.
-        metrics: Where the metrics of all endpoints go.
-        spare: A process that may become a container of any endpoint.
-    """
-
-    endpoint: str
-    region: str
-    settings: Settings
-    objects: Objects
-    metrics: Metrics
-    spare: SpareContainer
+    endpoint: str  # endpoint name
+    region: str  # its AWS Region
+    settings: Settings  # limits and folders
+    objects: Objects  # S3 objects
+    metrics: Metrics  # where the metrics of all endpoints go
+    spare: SpareContainer  # a process that may become a container of any endpoint
 
     @property
     def log_group(self) -> str:
@@ -56,12 +47,7 @@ class Variant:
     """A production variant and its instances."""
 
     def __init__(self, plan: dict[str, Any], host: Host) -> None:
-        """Describe a variant; ``scale`` gives it instances.
-
-        Args:
-            plan: What the endpoint's record says of it, in ``Fleet``.
-            host: What it needs of the server.
-        """
+        """Describe a variant by the plan of the endpoint's record; ``scale`` gives it instances."""
         self.name: str = plan["VariantName"]
         self.weight: float = plan["DesiredWeight"]
         self.multi_model = plan["Mode"] == "MultiModel"
@@ -134,9 +120,7 @@ class Variant:
     async def scale(self, count: int, *, on_loss: Callable[["Variant", Instance], None]) -> None:
         """Start or end instances until there are so many; calls are answered meanwhile.
 
-        Args:
-            count: Wanted number of instances.
-            on_loss: Called if an instance is lost later.
+        ``on_loss`` is called if an instance is lost later.
 
         Raises:
             Exception: If one does not come up, or cannot load the model of an ordinary endpoint; none is added then.
@@ -185,13 +169,7 @@ class Variant:
 
 
 async def stop_instances(instances: list[Instance], *, drain: bool = True, keep_disks: bool = False) -> None:
-    """End instances.
-
-    Args:
-        instances: The instances; they must get no more calls.
-        drain: Whether calls under way are answered first.
-        keep_disks: Whether the next server finds their models.
-    """
+    """End instances that get no more calls, after those under way if ``drain`` is set."""
     try:
         if drain:
             await asyncio.gather(*(instance.drain() for instance in instances))

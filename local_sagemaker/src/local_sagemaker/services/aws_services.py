@@ -35,17 +35,11 @@ lock = threading.RLock()
 
 @dataclass(frozen=True)
 class Response:
-    """A response of moto.
+    """A response of moto."""
 
-    Attributes:
-        status: HTTP status.
-        headers: Names in lower case, and values.
-        body: Whole body.
-    """
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
+    status: int  # HTTP status
+    headers: list[tuple[bytes, bytes]]  # names in lower case, and values
+    body: bytes  # whole body
 
 
 def _create_app(service: str) -> Any:

@@ -52,10 +52,7 @@ class Journal:
     def __init__(self, records: Records, state: Path, *, most_requests: int) -> None:
         """Give moto the state that was written down, and send it all requests that came afterwards.
 
-        Args:
-            records: Where the requests are.
-            state: File with the state.
-            most_requests: How many requests are kept before the state is written down in their place.
+        Once there are so many requests, the state is written down in their place.
 
         Raises:
             HomeVersionError: If the state cannot be read by the installed moto.

@@ -68,14 +68,9 @@ Value = Any  # a number, a text, a series, or a list of series
 def evaluate(
     expression: str, find: Callable[[str], Series], metrics: dict[str, Series], *, start: datetime, end: datetime
 ) -> list[Series]:
-    """Return the series that an expression such as ``100 * errors / FILL(calls, 1)`` makes.
+    """Return the series that an expression such as ``100 * errors / FILL(calls, 1)`` makes in a range of time.
 
-    Args:
-        expression: The expression.
-        find: Returns the series of an id.
-        metrics: Series of the request's metrics by their ids, for ``METRICS``.
-        start: Start of the first period, for ``FILL``.
-        end: End of the range.
+    ``find`` returns the series of an id, and ``metrics`` are those of the request, for ``METRICS``.
 
     Raises:
         ExpressionError: If it is no such expression, or needs what is not here.

@@ -30,19 +30,12 @@ OBJECT, UPLOAD = "s3_object", "s3_upload"
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as it lies on disk.
+    """An object as it lies on disk."""
 
-    Attributes:
-        key: S3 key.
-        path: File with the object's bytes; replaced, never changed, when the object is.
-        size: Size in bytes.
-        etag: Entity tag, without quotes.
-    """
-
-    key: str
-    path: Path
-    size: int
-    etag: str
+    key: str  # S3 key
+    path: Path  # file with the object's bytes; replaced, never changed, when the object is
+    size: int  # size in bytes
+    etag: str  # entity tag, without quotes
 
 
 def brings_object(method: str, path: str, query: str, headers: Mapping[str, str]) -> bool:

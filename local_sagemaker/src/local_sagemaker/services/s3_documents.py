@@ -59,17 +59,11 @@ class DiskBuffer:
 
 @dataclass
 class Upload:
-    """The bytes of an object, or of a part of one, which are on disk before moto hears of them.
+    """The bytes of an object, or of a part of one, which are on disk before moto hears of them."""
 
-    Attributes:
-        file: Where they are.
-        etag: Entity tag, without quotes; known when all are there.
-        is_kept: Whether the file is an object's now.
-    """
-
-    file: BinaryIO
-    etag: str = ""
-    is_kept: bool = False
+    file: BinaryIO  # where they are
+    etag: str = ""  # entity tag, without quotes; known when all are there
+    is_kept: bool = False  # whether the file is an object's now
 
     @property
     def path(self) -> Path:

@@ -11,18 +11,9 @@ from local_sagemaker.training.opt_ml import InputError, OptMl
 
 
 def upload(job: dict[str, Any], instances: list[OptMl], objects: Objects, *, staging: Path) -> str:
-    """Upload the artifacts of a job.
+    """Upload the artifacts of a job, and return the address of the model; empty if there is none.
 
     Each instance's files go into one place, as on SageMaker; the first instance wins where names clash.
-
-    Args:
-        job: The job's record.
-        instances: Folders of its instances.
-        objects: S3 objects.
-        staging: Folder for the archives while they are written.
-
-    Returns:
-        The address of the model; empty if there is none.
 
     Raises:
         InputError: If the bucket does not exist.

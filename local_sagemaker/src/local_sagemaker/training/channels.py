@@ -14,11 +14,7 @@ SOURCE_CHANNELS = ("code", "sm_drivers")
 
 
 def check(channel: dict[str, Any], job_mode: str) -> None:
-    """Refuse a channel that cannot be provided here.
-
-    Args:
-        channel: Item of ``InputDataConfig``.
-        job_mode: ``TrainingInputMode`` of the job.
+    """Refuse a channel that cannot be provided here, in the input mode of its job.
 
     Raises:
         ServiceError: ``ValidationException`` that names what is not supported.
@@ -43,12 +39,7 @@ def check(channel: dict[str, Any], job_mode: str) -> None:
 def download(channel: dict[str, Any], opt_ml: OptMl, objects: Objects, *, index: int = 0, count: int = 1) -> None:
     """Copy a channel's S3 objects below ``input/data`` of one instance.
 
-    Args:
-        channel: Item of ``InputDataConfig``.
-        opt_ml: The instance's folder.
-        objects: S3 objects.
-        index: Number of the instance, from 0; with ``ShardedByS3Key`` it gets every ``count``-th object.
-        count: Number of instances.
+    With ``ShardedByS3Key`` the instance of an index, from 0, gets every ``count``-th object.
 
     Raises:
         InputError: If nothing lies at the channel's address, or a key would leave the folder.

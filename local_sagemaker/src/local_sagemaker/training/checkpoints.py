@@ -30,14 +30,7 @@ class Checkpoints:
     """Copies the checkpoints of all instances of a job to S3 while it runs."""
 
     def __init__(self, config: dict[str, Any], instances: list[OptMl], objects: Objects, *, seconds: float) -> None:
-        """Name the places.
-
-        Args:
-            config: ``CheckpointConfig`` of the job.
-            instances: Folders of its instances.
-            objects: S3 objects.
-            seconds: Time between two looks at the files.
-        """
+        """Name the places; the files are looked at every so many seconds."""
         self._uri = config["S3Uri"]
         self._bucket, prefix = s3_addresses.parse(self._uri)
         self._prefix = prefix.rstrip("/")

@@ -21,11 +21,7 @@ _PIP = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"
 
 
 def create_python(folder: Path) -> None:
-    """Create a virtual environment that has the server's packages, and takes what a job installs.
-
-    Args:
-        folder: Folder to create.
-    """
+    """Create a virtual environment that has the server's packages, and takes what a job installs."""
     venv.EnvBuilder(symlinks=True).create(folder)
     packages = next(folder.glob("lib/python*/site-packages"))
     # The packages of the training image are those of the interpreter that runs the server, .pth files included.
@@ -41,10 +37,6 @@ def addresses(hosts: list[str], job: Path) -> dict[str, str]:
     """Return a loopback address for each host name; distinct ones where the system has them, as Linux does.
 
     Jobs that run at one time have networks of their own then, so each may use the same port.
-
-    Args:
-        hosts: Names of all instances of a job.
-        job: The job's folder, which no other job has.
     """
     if not _has_many_loopbacks():
         return dict.fromkeys(hosts, "127.0.0.1")
@@ -63,15 +55,7 @@ def threads(count: int) -> dict[str, str]:
 def variables(
     job: dict[str, Any], instance: OptMl, hosts: list[str], server: Mapping[str, str], *, python: Path
 ) -> dict[str, str]:
-    """Return the whole environment of the processes of one instance.
-
-    Args:
-        job: The job's record.
-        instance: The instance's folder.
-        hosts: Names of all instances.
-        server: Variables that lead to the server.
-        python: Virtual environment of the instance.
-    """
+    """Return the whole environment of the processes of one instance, the variables that lead to the server included."""
     region = region_of(job["TrainingJobArn"])
     home = instance.root.parent.parent / "home"
     home.mkdir(exist_ok=True)

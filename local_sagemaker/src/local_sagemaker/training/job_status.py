@@ -34,13 +34,7 @@ class JobStatus:
         self._records.update(KIND, self._name, **fields)
 
     def finish(self, status: str, reason: str = "", secondary: str = "") -> None:
-        """End the job.
-
-        Args:
-            status: ``Completed``, ``Failed`` or ``Stopped``.
-            reason: Why it failed, as in AWS's ``FailureReason``.
-            secondary: Secondary status, if it is not the same.
-        """
+        """End the job as ``Completed``, ``Failed`` or ``Stopped``; the secondary status may be another."""
         job = self._records.get(KIND, self._name) or {}
         changes: dict[str, Any] = {"TrainingJobStatus": status}
         started = job.get("TrainingStartTime")

@@ -28,13 +28,7 @@ class Ranks:
     """The ranks of one job, and the server that they meet at."""
 
     def __init__(self, hosts: list[int], variables: dict[str, str], folder: Path) -> None:
-        """Take what :func:`read` has found.
-
-        Args:
-            hosts: For each rank, the index of its instance.
-            variables: What all ranks get, such as settings of Open MPI.
-            folder: Folder of the job, for files of the ranks' shared memory.
-        """
+        """Take the index of the instance of each rank, and what all ranks get, such as settings of Open MPI."""
         self._hosts = hosts
         self._shared = variables
         self._folder = folder
@@ -82,15 +76,7 @@ class Ranks:
 
 
 def read(parameters: dict[str, Any], instances: list[OptMl], folder: Path) -> Ranks | None:
-    """Find out which ranks a job has, and put this project's driver in the place of the SDK's.
-
-    Args:
-        parameters: Hyperparameters of the job.
-        instances: Folders of its instances, with their channels.
-        folder: Folder of the job.
-
-    Returns:
-        The ranks; None for a job without MPI.
+    """Find out which ranks a job has, if any, and put this project's driver in the place of the SDK's.
 
     Raises:
         InputError: An option of ``mpirun`` is not supported here.

@@ -50,13 +50,7 @@ class OptMl:
         return text.replace(CONTAINER_PATH, str(self.root))
 
     def create(self, job: dict[str, Any], host: str, hosts: list[str]) -> None:
-        """Create the folders and the configuration files of a training job.
-
-        Args:
-            job: The job's record.
-            host: Name of this instance, such as ``algo-1``.
-            hosts: Names of all instances.
-        """
+        """Create the folders and the configuration files of a training job on a host such as ``algo-1``."""
         for folder in (
             self.root / "input/config",
             self.root / "input/data",

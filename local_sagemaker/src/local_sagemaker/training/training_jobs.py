@@ -40,14 +40,7 @@ class TrainingJobs:
     def __init__(
         self, settings: Settings, records: Records, objects: Objects, job_environment: Mapping[str, str]
     ) -> None:
-        """Create the runner and fail what a previous server left running.
-
-        Args:
-            settings: Limits and folders.
-            records: Where jobs are recorded.
-            objects: S3 objects.
-            job_environment: Variables every job gets, such as the server's address and credentials.
-        """
+        """Create the runner and fail what a previous server left running."""
         self._settings = settings
         self._records = records
         self._objects = objects
