@@ -322,21 +322,15 @@ def _is_locked(home: Path) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _listen(home: Path, port: int) -> Iterator[socket.socket]:
+def _listen(home: Path, port: int) -> socket.socket:
+    """Return a socket that is bound to a port; for 0, to the one of the server before if it is free."""
     previous = 0
     with contextlib.suppress(OSError, ValueError, KeyError):
         previous = json.loads((home / "server.json").read_text())["port"]
         (home / "server.json").unlink()  # until this server listens, nobody shall find its predecessor's port
-    with _bind(port) if port else _bind_one_of(previous, 0) as listener:
-        yield listener
-
-
-def _bind_one_of(*ports: int) -> socket.socket:
-    for port in ports:
-        with contextlib.suppress(DaemonError):
-            return _bind(port)
-    raise DaemonError(f"No port on {HOST} is free.")
+    with contextlib.suppress(DaemonError):
+        return _bind(port or previous)
+    return _bind(port)
 
 
 def _bind(port: int) -> socket.socket:

@@ -300,7 +300,7 @@ def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_back(mo
     async def load() -> None:
         heavy = SavedModel(models / "heavy" / "1")
         loaded = LoadedModels(
-            memory_bytes=2 * heavy.weight_bytes + heavy.own_graph_bytes
+            memory_bytes=2 * heavy.weight_bytes + heavy.graph.own_bytes
         )  # for two, or for one and its provisional engine
         await loaded.load(loading("a", models / "heavy")[2])
         assert loaded.servable("a").engine.is_provisional

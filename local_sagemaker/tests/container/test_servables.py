@@ -98,7 +98,7 @@ def test_an_image_that_is_none_is_a_refused_request_without_the_runtimes_trimmin
 def test_the_footprint_is_the_weights_and_a_graph_of_its_own(models, engine):
     model = Servable("heavy", models / "heavy" / "1")
     assert MEBIBYTE <= model.engine.weight_bytes < MEBIBYTE + 4096
-    graph = 0 if engine == "shared" else SavedModel(models / "heavy" / "1").own_graph_bytes
+    graph = 0 if engine == "shared" else SavedModel(models / "heavy" / "1").graph.own_bytes
     assert model.engine.footprint == model.engine.weight_bytes + graph
     model.unload()
 

@@ -159,14 +159,12 @@ class Handler:
                     if header["error"]:
                         raise HandlerError(header["error"])
                     running.idle.put_nowait(connection)
-        except TimeoutError:
+        except BaseException as error:
             await self._end(running)
-            raise HandlerError(f"inference.py was not imported within {self._start_seconds:g} seconds.") from None
-        except (OSError, EOFError):
-            await self._end(running)
-            raise HandlerError("The process ended while it imported inference.py.") from None
-        except BaseException:
-            await self._end(running)
+            if isinstance(error, TimeoutError):
+                raise HandlerError(f"inference.py was not imported within {self._start_seconds:g} seconds.") from None
+            if isinstance(error, (OSError, EOFError)):
+                raise HandlerError("The process ended while it imported inference.py.") from None
             raise
         finally:
             server.close()

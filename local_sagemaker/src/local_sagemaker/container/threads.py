@@ -9,6 +9,8 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ class Threads:
         self._name = name
         self._lock = threading.Lock()
         self._waiting: deque[Work] = deque()
-        self._idle: list[_Thread] = []
+        self._idle: list[SimpleQueue[Work]] = []  # of the threads that are at rest, or about to be
         self._count = 0
 
     def __len__(self) -> int:
@@ -37,10 +39,13 @@ class Threads:
         """Have work done by a thread."""
         with self._lock:
             if self._idle:
-                self._idle.pop().give(work)
+                self._idle.pop().put(work)
             elif self._count < self._most:
                 self._count += 1
-                _Thread(self, work, f"{self._name}-{self._count}").start()
+                own: SimpleQueue[Work] = SimpleQueue()
+                own.put(work)
+                # A model that never ends must not keep the process alive.
+                threading.Thread(target=self._run, args=(own,), name=f"{self._name}-{self._count}", daemon=True).start()
             else:
                 self._waiting.append(work)
 
@@ -70,41 +75,20 @@ class Threads:
                 result = function(*arguments)
             except Exception as raised:
                 error = raised
-            return lambda: loop.call_soon_threadsafe(tell, result, error)
+            return partial(loop.call_soon_threadsafe, tell, result, error)
 
         self.submit(work)
         return answer
 
-    def free(self, thread: "_Thread") -> None:
-        """Give a thread the next work, or let it rest."""
-        with self._lock:
-            if self._waiting:
-                thread.give(self._waiting.popleft())
-            else:
-                self._idle.append(thread)
-
-
-class _Thread(threading.Thread):
-    def __init__(self, pool: Threads, work: Work, name: str) -> None:
-        super().__init__(name=name, daemon=True)  # a model that never ends must not keep the process alive
-        self._pool = pool
-        self._work: Work | None = work
-        self._given = threading.Lock()  # held while there is nothing to do; a tenth of a semaphore's cost
-
-    def give(self, work: Work) -> None:
-        """Wake the thread, which is at rest, or about to be."""
-        self._work = work
-        self._given.release()
-
-    def run(self) -> None:
-        """Work whenever there is something to do."""
+    def _run(self, own: SimpleQueue[Work]) -> None:
+        """Do one work after the other, in a thread."""
         while True:
-            self._given.acquire()
-            work, self._work = self._work, None
-            assert work is not None
-            tell = _attempt(work)
-            del work  # it may hold a model
-            self._pool.free(self)
+            tell = _attempt(own.get())  # no name keeps the work, which may hold a model
+            with self._lock:
+                if self._waiting:
+                    own.put(self._waiting.popleft())
+                else:
+                    self._idle.append(own)
             if tell:
                 _attempt(tell)
             del tell

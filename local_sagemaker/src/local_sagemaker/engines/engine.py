@@ -6,9 +6,10 @@ first that serves the model exactly; before a new architecture serves anyone, it
 second. That takes longer than the second takes to load: a model that shall answer at once is served by it until then.
 """
 
+import contextlib
+import functools
 import logging
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,7 +129,7 @@ class OwnEngine:
             raise
         source = SavedModel(folder)
         self.weight_bytes = source.weight_bytes
-        self.footprint = self.weight_bytes + source.own_graph_bytes + (successor_bytes or 0)
+        self.footprint = self.weight_bytes + source.graph.own_bytes + (successor_bytes or 0)
 
     def close(self) -> None:
         """Release the model."""
@@ -220,10 +221,16 @@ class SharedEngine:
         if self._known_only and not is_known and prepared.size <= _LARGEST_REHEARSAL:
             raise NewArchitectureError(prepared.size)
         self.weight_bytes = self.footprint = prepared.size
-        with _Reference(source.folder, own) as reference:
+        with contextlib.ExitStack() as stack:
+
+            @functools.cache
+            def reference() -> OwnEngine:
+                """Return the model with a graph of its own, to compare the first new architecture with."""
+                return own or stack.enter_context(contextlib.closing(OwnEngine(source.folder)))
+
             try:
                 for name, (key, weights) in prepared.signatures.items():
-                    build = partial(_build, source, name, key, weights, reference)
+                    build = functools.partial(_build, source, name, key, weights, reference)
                     architecture = ARCHITECTURES.take(key, build)
                     self._keys.append(key)
                     if not architecture.accepts(weights):
@@ -246,33 +253,14 @@ class _SharedSignature:
         return self._architecture.call(inputs, self._weights)
 
 
-class _Reference:
-    """The model with a graph of its own, loaded when the first new architecture is compared with it."""
-
-    def __init__(self, folder: Path, own: OwnEngine | None) -> None:
-        self._folder = folder
-        self._given = own
-        self._loaded: OwnEngine | None = None
-
-    def __enter__(self) -> "_Reference":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._loaded:
-            self._loaded.close()
-
-    def signature(self, name: str) -> Signature:
-        if not self._given:
-            self._given = self._loaded = OwnEngine(self._folder)
-        return self._given.signatures[name]
-
-
 def _prepare(path: Path, source: SavedModel) -> PreparedWeights:
     signatures = {name: (graph.key, graph.weights) for name, graph in source.graph.pure_graphs.items()}
     return prepared_weights.prepare(path, source.digest, signatures, read=source.read)
 
 
-def _build(source: SavedModel, name: str, key: str, weights: list[np.ndarray], reference: _Reference) -> Architecture:
+def _build(
+    source: SavedModel, name: str, key: str, weights: list[np.ndarray], reference: Callable[[], OwnEngine]
+) -> Architecture:
     """Make an architecture from a signature of the model, rehearse it, and give it the threads that it needs."""
     if name not in source.graph.pure_graphs or source.graph.pure_graphs[name].key != key:
         raise PreparationError(f"The signature {name!r} is of another architecture.")
@@ -283,7 +271,7 @@ def _build(source: SavedModel, name: str, key: str, weights: list[np.ndarray], r
     try:
         if not architecture.accepts(weights):
             raise PreparationError(f"The weights are not those of the signature {name!r}.")
-        seconds = rehearse(reference.signature(name), _SharedSignature(architecture, weights))
+        seconds = rehearse(reference().signatures[name], _SharedSignature(architecture, weights))
     except BaseException:
         architecture.close()
         raise

@@ -49,11 +49,6 @@ class SavedModel:
         """Bytes of the checkpoint."""
         return sum(self._sizes.values())
 
-    @property
-    def own_graph_bytes(self) -> int:
-        """About how much memory the graph takes if it is not shared, in bytes."""
-        return self.graph.own_bytes
-
     def read(self, weight: Weight) -> np.ndarray:
         """Return a weight's value.
 

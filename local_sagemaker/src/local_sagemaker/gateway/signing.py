@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -44,13 +45,12 @@ class _Signer(SigV4Auth):
         return ""
 
 
-@dataclass(frozen=True)
-class _Claim:
+class _Claim(NamedTuple):
     access_key: str
     date: str
     region: str
     service: str
-    signed_headers: frozenset[str]
+    signed_headers: str  # names, between semicolons
     signature: str
     timestamp: str
     query: str
@@ -106,11 +106,11 @@ def check_head(
         code = "InvalidAccessKeyId" if claim.service == "s3" else "UnrecognizedClientException"
         raise ServiceError(code, "The security token included in the request is invalid.", status=403)
     _check_time(claim)
-    unsigned = sorted(name for name in headers if _must_be_signed(name) and name not in claim.signed_headers)
+    unsigned = sorted(name for name in headers if _must_be_signed(name) and name not in claim.signed_headers.split(";"))
     if unsigned:
         message = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
         raise ServiceError("AccessDenied", message, status=403)
-    for name in claim.signed_headers:
+    for name in claim.signed_headers.split(";"):
         if _ODD_SPACE.search(headers.get(name, "")):
             raise ServiceError("AccessDenied", f"The header {name} holds a control character.", status=403)
     declared = headers.get("x-amz-content-sha256", "") if claim.payload_hash is None else ""
@@ -135,31 +135,16 @@ def _check_signature(
 ) -> None:
     signature = _signature(claim, method, path, headers, payload_hash, credentials)
     if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
-        raise ServiceError(
-            "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. "
-            "Check your AWS Secret Access Key and signing method.",
-            status=403,
-        )
+        raise signing_v2.mismatch()
 
 
 def _header_claim(headers: Mapping[str, str], query: str) -> _Claim | None:
     match = _AUTHORIZATION.fullmatch(headers.get("authorization", "").strip())
     if match is None:
         return None
-    access_key, date, region, service, signed_headers, signature = match.groups()
-    return _Claim(
-        access_key,
-        date,
-        region,
-        service,
-        frozenset(signed_headers.split(";")),
-        signature,
-        headers.get("x-amz-date", ""),
-        query,
-        None,
-        _CLOCK_SKEW,
-    )
+    access_key, date, region, service, signed, signature = match.groups()
+    moment = headers.get("x-amz-date", "")
+    return _Claim(access_key, date, region, service, signed, signature, moment, query, None, _CLOCK_SKEW)
 
 
 def _must_be_signed(name: str) -> bool:
@@ -182,18 +167,10 @@ def _presigned_claim(query: str) -> _Claim | None:
                 "AuthorizationQueryParametersError",
                 f"X-Amz-Expires must be between 1 and {MAX_PRESIGNED_SECONDS} seconds.",
             )
-        return _Claim(
-            access_key,
-            date,
-            region,
-            service,
-            frozenset(parameters["X-Amz-SignedHeaders"].split(";")),
-            parameters["X-Amz-Signature"],
-            parameters["X-Amz-Date"],
-            "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature=")),
-            "UNSIGNED-PAYLOAD",
-            timedelta(seconds=lifetime),
-        )
+        signed, signature, moment = (parameters[f"X-Amz-{name}"] for name in ("SignedHeaders", "Signature", "Date"))
+        rest = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-Signature="))
+        until = timedelta(seconds=lifetime)
+        return _Claim(access_key, date, region, service, signed, signature, moment, rest, "UNSIGNED-PAYLOAD", until)
     except (KeyError, ValueError):
         return None
 
@@ -215,7 +192,7 @@ def _signature(
     signer_type = S3SigV4Auth if claim.service == "s3" else _Signer
     signer = signer_type(credentials, claim.service, claim.region)
     url = f"http://{headers.get('host', '')}{path}" + (f"?{claim.query}" if claim.query else "")
-    signed = {name: headers[name] for name in claim.signed_headers if name in headers}
+    signed = {name: headers[name] for name in claim.signed_headers.split(";") if name in headers}
     request = AWSRequest(method=method, url=url, headers=signed, data=b"")
     request.context["timestamp"] = claim.timestamp
     canonical = signer.canonical_request(request).rpartition("\n")[0] + "\n" + payload_hash

@@ -48,12 +48,17 @@ def verify(*, method: str, path: str, query: str, headers: Mapping[str, str], cr
     split = urlsplit(f"http://host{path}?{query}")
     signature = _Signer(credentials, expires).get_signature(method, split, HTTPHeaders.from_dict(signed))
     if not hmac.compare_digest(signature.encode(), parameters.get("Signature", "").encode()):
-        raise ServiceError(
-            "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. "
-            "Check your AWS Secret Access Key and signing method.",
-            status=403,
-        )
+        raise mismatch()
+
+
+def mismatch() -> ServiceError:
+    """Return the error of a wrong signature, by either version."""
+    return ServiceError(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your AWS Secret Access Key and signing method.",
+        status=403,
+    )
 
 
 def _is_signed(name: str) -> bool:

@@ -139,7 +139,8 @@ class Endpoints:
     async def publish_metrics(self) -> None:
         """Hand all metrics to CloudWatch, the utilization of now included; other calls are answered meanwhile."""
         for fleet in self._serving.values():
-            fleet.record_usage()
+            for variant in fleet.variants:
+                variant.record_usage()
         await asyncio.to_thread(self._metrics.flush)
 
     def _fleet(self, name: str, region: str) -> Fleet:

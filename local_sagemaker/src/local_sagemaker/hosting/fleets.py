@@ -76,11 +76,6 @@ class Fleet:
                 return variant
         raise invocation(f"Endpoint {self.host.endpoint} has no production variant {target_variant!r}.")
 
-    def record_usage(self) -> None:
-        """Publish the utilization of all instances."""
-        for variant in self.variants:
-            variant.record_usage()
-
     def _lose(self, variant: Variant, instance: Instance) -> None:
         if instance in variant.instances:
             variant.instances.remove(instance)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from local_sagemaker.errors import ContainerLostError, unavailable
 from local_sagemaker.hosting.container_process import Call, ContainerProcess, ContainerResponse
+from local_sagemaker.hosting.inventory import delete
 from local_sagemaker.hosting.model_cache import ModelCache
 from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.hosting.spare_container import SpareContainer
@@ -158,10 +159,7 @@ class Instance:
         """Make the folder; what a container of an earlier server left there goes, but for the models."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in set(self._folder.iterdir()) - self.models.folders:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            delete(path)
 
     async def _until_ready(self) -> None:
         """Hold a call back while a container that died is replaced."""

@@ -59,7 +59,7 @@ class Inventory:
         kept = {model.folder for model in models.values()} | {self._path(name) for name in models}
         for folder in self.folders:
             for path in set(folder.iterdir() if folder.is_dir() else ()) - kept:
-                _delete(path)
+                delete(path)
         return list(models.values())
 
     def _read(self, objects: Objects) -> Iterator[Model]:
@@ -90,7 +90,8 @@ def _boot() -> str:
         return str(psutil.boot_time())
 
 
-def _delete(path: Path) -> None:
+def delete(path: Path) -> None:
+    """Delete a file, a link or a folder."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

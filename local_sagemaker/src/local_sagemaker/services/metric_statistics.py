@@ -57,28 +57,25 @@ def find(name: str) -> Callable[[list[Any]], float | None] | None:
     return None
 
 
+def _of(item: Any, name: str) -> Any:
+    """Return a statistic of an item, which may be a single value."""
+    return item.value if hasattr(item, "value") else getattr(item, name)
+
+
 def _count(items: list[Any]) -> float:
     return float(sum(getattr(item, "sample_count", 1.0) for item in items))
 
 
 def _sum(items: list[Any]) -> float:
-    return float(sum(item.value if hasattr(item, "value") else item.sum for item in items))
-
-
-def _least(items: list[Any]) -> float:
-    return float(min(item.value if hasattr(item, "value") else item.min for item in items))
-
-
-def _most(items: list[Any]) -> float:
-    return float(max(item.value if hasattr(item, "value") else item.max for item in items))
+    return float(sum(_of(item, "sum") for item in items))
 
 
 _PLAIN: dict[str, Callable[[list[Any]], float | None]] = {
     "SampleCount": _count,
     "Sum": _sum,
     "Average": lambda items: _sum(items) / _count(items) if _count(items) else None,
-    "Minimum": _least,
-    "Maximum": _most,
+    "Minimum": lambda items: float(min(_of(item, "min") for item in items)),
+    "Maximum": lambda items: float(max(_of(item, "max") for item in items)),
 }
 
 
