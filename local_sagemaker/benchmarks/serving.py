@@ -6,6 +6,7 @@ that they answer alike, and measures them in turn. It prints each goal beside wh
 """
 
 import argparse
+import json
 import signal
 import sys
 import tempfile
@@ -16,17 +17,11 @@ from typing import Any
 
 import numpy as np
 
-import measuring
-import serving_environments
 import serving_report
-from servers.bentoml import BentoML
 from servers.container import Container
 from servers.endpoint import Endpoint
 from servers.in_process import InProcess
-from servers.mlserver import MLServer
-from servers.multi_model_server import MultiModelServer
-from servers.peer import Peer
-from servers.ray_serve import RayServe
+from servers.peers import BentoML, MLServer, MultiModelServer, Peer, RayServe
 from servers.server import Server
 from serving_bench import Bench
 from serving_cases import CASES
@@ -34,31 +29,22 @@ from serving_environments import MissingPeerError
 from serving_load import AnswerError
 from serving_requests import build_models, create_examples
 
-PEERS: dict[str, type[Peer]] = {
-    "mlserver": MLServer,
-    "ray": RayServe,
-    "bentoml": BentoML,
-    "multi-model-server": MultiModelServer,
-}
+PEERS: dict[str, type[Peer]] = {peer.package: peer for peer in (MLServer, RayServe, BentoML, MultiModelServer)}
 QUICK_CASES = ["json", "jpeg", "throughput"]
+USUAL_CASES = [case for case in CASES if case != "growth"]  # which takes an hour
+OUTPUT = Path(__file__).resolve().parents[1] / "runs" / "benchmarks"
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="how often each server is measured (default: 7)")
-    parser.add_argument("--cases", type=_names(CASES), help=f"of {','.join(CASES)} (default: all)")
-    parser.add_argument("--peers", type=_names(PEERS), help=f"of {','.join(PEERS)}, or none (default: all)")
+    parser.add_argument("--cases", nargs="+", choices=CASES, help="what is measured (default: all but growth)")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, help="the others (default: all)")
     parser.add_argument("--quick", action="store_true", help="a look at in-process and container alone: proves nothing")
-    parser.add_argument(
-        "--environments",
-        type=Path,
-        default=serving_environments.default_folder(),
-        help="where the environments of the peers are kept (default: %(default)s)",
-    )
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (2 if options.quick else 7)
-    options.cases = options.cases or (QUICK_CASES if options.quick else list(CASES))
+    options.cases = options.cases or (QUICK_CASES if options.quick else USUAL_CASES)
     if options.peers is None:
         options.peers = [] if options.quick else list(PEERS)
     return options
@@ -71,10 +57,7 @@ def start_servers(bench: Bench, options: argparse.Namespace, stack: ExitStack) -
     for kind in [*kinds, *(PEERS[name] for name in options.peers)]:
         print(f"Starting {kind.name}", file=sys.stderr)
         server = kind(bench.workplace / kind.__name__)
-        server.workplace.mkdir()
         try:
-            if isinstance(server, Peer):
-                server.prepare(bench.environments)
             _start(server, bench, stack)
         except (MissingPeerError, AnswerError, OSError, RuntimeError) as error:
             if not isinstance(server, Peer):
@@ -100,14 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write the results, print the tables."""
     options = parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the servers are stopped
-    measuring.OUTPUT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=measuring.OUTPUT, prefix=".serving-") as folder, ExitStack() as stack:
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=OUTPUT, prefix=".serving-") as folder, ExitStack() as stack:
         bench = _prepare(Path(folder), options)
         missing = start_servers(bench, options, stack)
         document: dict[str, Any] = {
-            "machine": measuring.describe_machine("tensorflow", "keras", "boto3", "numpy"),
-            "data": serving_report.DATA,
-            "weights": serving_report.WEIGHTS,
+            "machine": serving_report.describe_machine("tensorflow", "keras", "boto3", "numpy"),
             "rounds": options.rounds,
             "quick": options.quick,
             "servers": {name: {"settings": s.settings, "versions": s.versions} for name, s in bench.servers.items()},
@@ -119,17 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for case in options.cases:
                 document["cases"][case] = CASES[case](bench)
         finally:  # what was measured is kept, whatever happens to the rest
-            path = _write(document)
+            document["goals"] = serving_report.compare_with_goals(document["cases"])
+            path = OUTPUT / ("serving-quick.json" if options.quick else "serving.json")
+            path.write_text(json.dumps(document, indent=2) + "\n")
     print(serving_report.goals_table(document["goals"]))
     print()
     print(serving_report.servers_table(document["cases"], list(bench.servers), missing))
     print(f"\nWritten to {path}.", file=sys.stderr)
-
-
-def _write(document: dict[str, Any]) -> Path:
-    document["goals"] = serving_report.compare_with_goals(document["cases"])
-    name = "serving-quick" if document["quick"] else "serving"
-    return measuring.write_results(name, document)
 
 
 def _prepare(workplace: Path, options: argparse.Namespace) -> Bench:
@@ -144,7 +121,6 @@ def _prepare(workplace: Path, options: argparse.Namespace) -> Bench:
         models={name: workplace / "models" / name for name in sorted(needed)},
         examples=examples,
         workplace=workplace,
-        environments=options.environments,
         rounds=options.rounds,
         share=0.05 if options.quick else 1.0,
     )
@@ -159,17 +135,6 @@ def _start(server: Server, bench: Bench, stack: ExitStack) -> None:
         example = next(example for example in bench.examples.values() if example.model == "small")
         server.probabilities("small", example)
         stack.push(own.pop_all())
-
-
-def _names(known: Any) -> Any:
-    def parse(text: str) -> list[str]:
-        names = [] if text == "none" else text.split(",")
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose of {', '.join(known)}")
-        return names
-
-    return parse
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from servers.peer import Peer
 from servers.server import Server
 from serving_requests import Example
+
+Kind = TypeVar("Kind", bound=Server)
 
 
 @dataclass
@@ -20,7 +22,6 @@ class Bench:
     models: dict[str, Path]  # model folders by name
     examples: dict[str, Example]  # an example for each case of a single call
     workplace: Path  # folder for files
-    environments: Path  # folder of the peers' environments
     rounds: int  # how often each server is measured
     share: float = 1.0  # which share of the usual calls a round makes
     shuffler: random.Random = field(default_factory=lambda: random.Random(0))
@@ -33,12 +34,9 @@ class Bench:
             yield from self.shuffler.sample(list(self.servers.values()), len(self.servers))
 
     @contextmanager
-    def fresh(self, server: Server, what: str) -> Iterator[Server]:
-        """Start another server of the same kind, without models, and stop it."""
-        another = type(server)(self.workplace / f"{what}-{server.name.replace(' ', '-')}")
-        another.workplace.mkdir(parents=True)
-        if isinstance(another, Peer):
-            another.prepare(self.environments)
+    def fresh(self, kind: type[Kind], what: str) -> Iterator[Kind]:
+        """Start another server of a kind, without models, and stop it."""
+        another = kind(self.workplace / f"{what}-{kind.__name__}")
         another.start()
         try:
             yield another

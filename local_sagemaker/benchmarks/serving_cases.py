@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from servers.endpoint import Endpoint, StaticAnswers
 from servers.in_process import InProcess
 from servers.server import Server
 from serving_bench import Bench
+from serving_growth import measure_growth
 from serving_load import run_load
 from serving_memory import measure_memory, measure_thousand
 from serving_requests import Example, copy_model
@@ -51,35 +53,24 @@ def measure_boto3(bench: Bench) -> dict[str, Any]:
     endpoint, in_process = bench.servers.get(Endpoint.name), bench.servers[InProcess.name]
     if not isinstance(endpoint, Endpoint):
         raise ValueError("The case boto3 needs the endpoint. Leave --quick out.")
-    static = StaticAnswers(bench.workplace / "static")
-    static.start()
     results: dict[str, Any] = {}
-    try:
+    with bench.fresh(StaticAnswers, "boto3") as static:
         runtime = endpoint.client("sagemaker-runtime", endpoint_url=f"http://127.0.0.1:{static.port}")
-        timers: dict[str, tuple[Server, Callable[..., list[float]]]] = {
-            InProcess.name: (in_process, in_process.time_calls),
-            Endpoint.name: (endpoint, endpoint.time_boto3_calls),
-            static.name: (
-                static,
-                lambda *asked, calls: endpoint.time_boto3_calls(*asked, calls=calls, runtime=runtime),
-            ),
+        timers: dict[str, Callable[..., list[float]]] = {
+            InProcess.name: in_process.time_calls,
+            Endpoint.name: endpoint.time_boto3_calls,
+            static.name: partial(endpoint.time_boto3_calls, runtime=runtime),
         }
         for number in range(bench.rounds):
             print(f"boto3: round {number + 1} of {bench.rounds}", file=sys.stderr)
             for name in bench.shuffler.sample(list(timers), len(timers)):
-                server, time_calls = timers[name]
-                time_calls("small", example, calls=2)
-                before = server.cpu_seconds() + time.process_time()  # the caller's own included
-                seconds = time_calls("small", example, calls=calls)
-                cpu = (server.cpu_seconds() + time.process_time() - before) / calls
-                _append(results, name, p50_seconds=statistics.median(seconds), cpu_seconds=cpu)
+                timers[name]("small", example, calls=2)
+                _append(results, name, p50_seconds=statistics.median(timers[name]("small", example, calls=calls)))
             both = [
-                sum(timers[name][1]("small", example, calls=1)[0] for name in (static.name, InProcess.name))
+                sum(timers[name]("small", example, calls=1)[0] for name in (static.name, InProcess.name))
                 for _ in range(calls)
             ]
             _append(results, IN_TURN, p50_seconds=statistics.median(both))
-    finally:
-        static.stop()
     return results
 
 
@@ -92,12 +83,10 @@ def measure_throughput(bench: Bench) -> dict[str, Any]:
         if isinstance(server, InProcess):
             continue
         warm = statistics.median(server.time_calls("small", example, calls=calls))
-        before = server.cpu_seconds()
-        load = run_load(server.port, server.request("small", example), connections=CONNECTIONS, seconds=seconds)
-        cpu = (server.cpu_seconds() - before) / len(load.latencies)
-        p50, p99 = (_quantile(load.latencies, share) for share in (0.5, 0.99))
-        measured = {"per_second": load.per_second, "warm_p50_seconds": warm, "p50_seconds": p50, "p99_seconds": p99}
-        _append(results, server.name, **measured, cpu_seconds=cpu)
+        request = server.request("small", example)
+        per_second, latencies = run_load(server.port, request, connections=CONNECTIONS, seconds=seconds)
+        p99 = statistics.quantiles(latencies, n=100, method="inclusive")[98]
+        _append(results, server.name, per_second=per_second, warm_p50_seconds=warm, p99_seconds=p99)
     return results
 
 
@@ -135,6 +124,7 @@ CASES: Mapping[str, Callable[[Bench], dict[str, Any]]] = {
     "cold": measure_cold,
     "memory": measure_memory,
     "thousand": measure_thousand,
+    "growth": measure_growth,
 }
 
 
@@ -148,7 +138,3 @@ def _load_and_call(server: Server, name: str, folder: Path, example: Example) ->
 def _append(results: dict[str, Any], name: str, **values: float) -> None:
     for key, value in values.items():
         results.setdefault(name, {}).setdefault(key, []).append(value)
-
-
-def _quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]

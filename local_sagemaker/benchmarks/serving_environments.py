@@ -18,16 +18,14 @@ _VERSIONS = (
 )
 
 
+FOLDER = user_cache_path("local_sagemaker") / "benchmark-environments"
+
+
 class MissingPeerError(RuntimeError):
     """A peer cannot run here; the message says why."""
 
 
-def default_folder() -> Path:
-    """Return where environments are kept."""
-    return user_cache_path("local_sagemaker") / "benchmark-environments"
-
-
-def prepare(requirements: Sequence[str], *, package: str, folder: Path) -> tuple[Path, dict[str, str]]:
+def prepare(requirements: Sequence[str], *, package: str) -> tuple[Path, dict[str, str]]:
     """Return the programs of the environment with these requirements, and the versions in it; build it if need be.
 
     Its TensorFlow is that of the project if that can be installed together with them, else what can.
@@ -36,13 +34,10 @@ def prepare(requirements: Sequence[str], *, package: str, folder: Path) -> tuple
         MissingPeerError: If it cannot be built.
     """
     reasons = []
-    for tensorflow in (
-        f"tensorflow-cpu=={version('tensorflow')}",
-        f"tensorflow=={version('tensorflow')}",
-        "tensorflow",
-    ):
+    ours = version("tensorflow")
+    for tensorflow in (f"tensorflow-cpu=={ours}", f"tensorflow=={ours}", "tensorflow"):
         wanted = [*requirements, tensorflow]
-        place = folder / f"{package}-{hashlib.sha256(json.dumps([sys.version, wanted]).encode()).hexdigest()[:12]}"
+        place = FOLDER / f"{package}-{hashlib.sha256(json.dumps([sys.version, wanted]).encode()).hexdigest()[:12]}"
         if reason := "" if (place / "ready").exists() else _build(place, wanted):
             reasons.append(f"{tensorflow}: {reason}")
             continue

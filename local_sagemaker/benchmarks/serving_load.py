@@ -6,7 +6,6 @@ import selectors
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -21,9 +20,7 @@ class AnswerError(RuntimeError):
 def http_request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """Return a whole HTTP request for a connection that is kept open."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", f"Content-Length: {len(body)}"]
-    lines += [
-        f"{name}: {value}" for name, value in ({"Content-Type": "application/json"} | dict(headers or {})).items()
-    ]
+    lines += [f"{name}: {value}" for name, value in {"Content-Type": "application/json", **(headers or {})}.items()]
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
@@ -83,16 +80,8 @@ class Connection:
         self.socket.close()
 
 
-@dataclass(frozen=True)
-class Load:
-    """What several connections measured."""
-
-    per_second: float  # answers a second
-    latencies: list[float]  # time of each answer, in seconds
-
-
-def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
-    """Ask over several connections at once, each asking again when it has its answer."""
+def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> tuple[float, list[float]]:
+    """Ask over several connections, each again and again; return answers a second, and the seconds of each."""
     selector = selectors.DefaultSelector()
     opened = [Connection(port) for _ in range(connections)]
     sent: dict[Connection, float] = {}
@@ -112,7 +101,7 @@ def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> 
                     latencies.append(now - sent[key.data])
                     sent[key.data] = now
                     key.data.send(request)
-        return Load(len(latencies) / (now - started), latencies)
+        return len(latencies) / (now - started), latencies
     finally:
         selector.close()
         for connection in opened:

@@ -7,7 +7,7 @@ from typing import Any
 
 from servers.container import Container
 from servers.endpoint import Endpoint
-from servers.ray_serve import RayServe
+from servers.peers import RayServe
 from servers.server import HttpServer, Server
 from serving_bench import Bench
 from serving_load import run_load
@@ -21,24 +21,18 @@ SETTLING_SECONDS = 1
 def measure_memory(bench: Bench) -> dict[str, Any]:
     """Load copies into fresh servers that hold the first of their architecture, call each, and unload them."""
     results: dict[str, Any] = {}
-    plans = {"small": 20, "vgg16-100": 3} if bench.share == 1 else {"small": 3}
-    examples = {"small": bench.examples["json"], "vgg16-100": bench.examples["vgg100"]}
-    for model, count in plans.items():
-        if model not in bench.models:
-            continue
+    for case, count in {"json": 20, "vgg100": 3}.items() if bench.share == 1 else (("json", 3),):
+        example = bench.examples[case]
+        model = example.model
         copies = copy_model(bench.models[model], bench.workplace / f"memory-{model}", copies=count)
         weights = sum(map(weight_bytes, copies))
         for server in bench.servers.values():
             if isinstance(server, (RayServe, Endpoint)):
                 continue  # neither can be told to unload
             print(f"memory: {model}, {server.name}", file=sys.stderr)
-            with bench.fresh(server, f"memory-{model}") as fresh:
-                measured = _grow_and_shrink(fresh, bench.models[model], copies, examples[model])
-            before, loaded, after = measured
+            with bench.fresh(type(server), f"memory-{model}") as fresh:
+                before, loaded, after = _grow_and_shrink(fresh, bench.models[model], copies, example)
             results.setdefault(model, {})[server.name] = {
-                "copies": count,
-                "weight_bytes": weights,
-                "before_loaded_after_bytes": measured,
                 "per_copy_ratio": (loaded - before) / weights,
                 "left_share": (after - before) / (loaded - before),
             }
@@ -47,21 +41,17 @@ def measure_memory(bench: Bench) -> dict[str, Any]:
 
 def measure_thousand(bench: Bench) -> dict[str, Any]:
     """Hold 1,000 distinct small models in one container, each called once."""
-    count = max(10, round(1000 * bench.share))
+    count = 1000
     print(f"thousand: writing {count} models", file=sys.stderr)
     copies = copy_model(bench.models["small"], bench.workplace / "thousand", copies=count)
     example = bench.examples["json"]
-    with bench.fresh(bench.servers[Container.name], "thousand") as container:
-        before = anonymous_bytes(container)
-        started = time.perf_counter()
+    with bench.fresh(Container, "thousand") as container:
         for index, folder in enumerate(copies):
             container.load(f"m{index}", folder)
             container.time_calls(f"m{index}", example, calls=1)
             if (index + 1) % 100 == 0:
                 print(f"thousand: {index + 1} of {count}", file=sys.stderr)
-        seconds = time.perf_counter() - started
-        after = anonymous_bytes(container)
-    return {"models": count, "seconds": seconds, "before_bytes": before, "anonymous_bytes": after}
+        return {"models": count, "anonymous_bytes": anonymous_bytes(container)}
 
 
 def anonymous_bytes(server: Server) -> int | None:

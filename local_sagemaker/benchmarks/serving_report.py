@@ -1,10 +1,15 @@
-"""The tables of the serving benchmark."""
+"""The tables of the serving benchmark, and the machine that it ran on."""
 
+import datetime
+import importlib.metadata
+import os
+import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from measuring import markdown_table
 from servers.container import Container
 from servers.endpoint import Endpoint, StaticAnswers
 from servers.in_process import InProcess
@@ -12,8 +17,6 @@ from serving_cases import CALLS, IN_TURN, WITH_JSON
 from serving_memory import MEBIBYTE
 
 OWN = (InProcess.name, Container.name, Endpoint.name)
-NOT_MEASURED = "not measured"
-DATA, WEIGHTS = "noise images", "random; time and memory do not depend on them"
 CASE_TITLES = {
     "json": "JSON, small CNN",
     "jpeg": "JPEG, small CNN",
@@ -28,9 +31,7 @@ def ratio(results: Mapping[str, Any], case: str, server: str, measure: str) -> f
     The measure `p50_seconds` is compared round by round. The system counts `cpu_seconds` in steps of ten milliseconds:
     they are compared over all rounds.
     """
-    measured = results.get(case, {}).get(server, {}).get(measure)
-    if not measured:
-        return None
+    measured = results[case][server][measure]
     reference = results[case][InProcess.name][measure]
     if measure == "cpu_seconds":
         return sum(measured) / sum(reference) if sum(reference) else None
@@ -68,12 +69,8 @@ def _memory(results: Mapping[str, Any], measure: str) -> float:
 
 
 def _thousand(results: Mapping[str, Any]) -> float | None:
-    rows = results["thousand"]
-    if rows["anonymous_bytes"] is None:  # the system does not tell
-        return None
-    # a quick run holds fewer
-    grown = (rows["anonymous_bytes"] - rows["before_bytes"]) * 1000 / rows["models"]
-    return (rows["before_bytes"] + grown) / MEBIBYTE
+    measured = results["thousand"]["anonymous_bytes"]
+    return None if measured is None else measured / MEBIBYTE  # the system may not tell
 
 
 GOALS: Sequence[tuple[str, str, float, Callable[[Mapping[str, Any]], float | None]]] = (
@@ -85,33 +82,39 @@ GOALS: Sequence[tuple[str, str, float, Callable[[Mapping[str, Any]], float | Non
     ("the same, where both are called in turn", "≤", 1.10, _boto3_in_turn),
     ("throughput, 8 connections, ÷ the best peer", "≥", 4, _throughput),
     ("p99 at 8 connections ÷ warm p50", "≤", 20, _tail),
-    (
-        "cold first call from the archive ÷ `tf.saved_model.load`",
-        "≤",
-        0.3,
-        lambda r: _cold(r, Endpoint.name, "from_the_archive"),
-    ),
-    (
-        "cold first call once unpacked ÷ `tf.saved_model.load`",
-        "≤",
-        0.05,
-        lambda r: _cold(r, Container.name, "loaded_again"),
-    ),
+    ("cold first call from the archive ÷ `tf.saved_model.load`", "≤", 0.3, lambda r: _cold(r, *_FROM_ARCHIVE)),
+    ("cold first call once unpacked ÷ `tf.saved_model.load`", "≤", 0.05, lambda r: _cold(r, *_LOADED_AGAIN)),
     ("memory per extra copy ÷ bytes of its weights", "≤", 1.05, lambda r: _memory(r, "per_copy_ratio")),
     ("memory left after unload, share", "≤", 0.01, lambda r: _memory(r, "left_share")),
     ("1,000 distinct small CNNs, anonymous memory, MiB", "≤", 400, _thousand),
+    ("warm call with 1,000 models ÷ with ten", "≤", 1.10, lambda r: r["growth"]["1000"]["warm_ratio"]),
+    ("warm call with 10,000 models ÷ with ten", "≤", 1.10, lambda r: r["growth"]["10000"]["warm_ratio"]),
 )
+_FROM_ARCHIVE, _LOADED_AGAIN = (Endpoint.name, "from_the_archive"), (Container.name, "loaded_again")
 _P50, _CPU = (Container.name, "p50_seconds"), (Container.name, "cpu_seconds")
+
+
+def describe_machine(*packages: str) -> dict[str, Any]:
+    """Return the date, the processor, the cores that this process may use, and the versions of packages."""
+    processor = platform.processor() or platform.machine()
+    if (told := Path("/proc/cpuinfo")).exists():
+        names = [line for line in told.read_text().splitlines() if line.startswith("model name")]
+        processor = names[0].split(":", 1)[1].strip() if names else processor
+    versions = {package: importlib.metadata.version(package) for package in packages}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": processor,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.system(),
+        "versions": {"python": platform.python_version()} | versions,
+    }
 
 
 def compare_with_goals(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return each goal with what was measured, None if its case did not run, and whether it is reached."""
     rows = []
     for what, sign, goal, measure in GOALS:
-        try:
-            measured = measure(results)
-        except KeyError:
-            measured = None
+        measured = _if_measured(measure, results)
         reached = None if measured is None else (measured <= goal if sign == "≤" else measured >= goal)
         rows.append({"what": what, "goal": f"{sign} {goal:g}", "measured": measured, "reached": reached})
     return rows
@@ -121,50 +124,44 @@ def goals_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the goals and what was measured, as a table in Markdown."""
     words = {True: "yes", False: "no", None: ""}
     lines = [[row["what"], row["goal"], _number(row["measured"]), words[row["reached"]]] for row in rows]
-    return markdown_table(["what", "goal", "measured", "reached"], lines)
+    return _table(["what", "goal", "measured", "reached"], lines)
 
 
 def servers_table(results: Mapping[str, Any], names: Sequence[str], missing: Mapping[str, str]) -> str:
     """Return every server with its ratios to the in-process call, and why others are missing, in Markdown."""
-    header = ["server", *(f"{CASE_TITLES[case]}: p50 · CPU" for case in CALLS if case in results)]
-    columns: dict[str, Callable[[str], float | None]] = {
-        "answers a second, 8 connections": lambda name: _median(results, "throughput", name, "per_second"),
-        "p99 there, ms": lambda name: _thousandths(_median(results, "throughput", name, "p99_seconds")),
-        "memory per copy ÷ weights": lambda name: _of_memory(results, name, "per_copy_ratio"),
+    columns: dict[str, Callable[[str], float | str]] = {
+        **{f"{CASE_TITLES[case]}: p50 · CPU": partial(_pair, results, case) for case in CALLS if case in results},
+        "answers a second, 8 connections": lambda name: statistics.median(results["throughput"][name]["per_second"]),
+        "p99 there, ms": lambda name: 1000 * statistics.median(results["throughput"][name]["p99_seconds"]),
+        "memory per copy ÷ weights": lambda name: results["memory"]["small"][name]["per_copy_ratio"],
     }
-    lines = []
-    for name in _with_json(names):
-        pairs = [
-            " · ".join(_number(ratio(results, case, name, measure)) for measure in ("p50_seconds", "cpu_seconds"))
-            for case in CALLS
-            if case in results
-        ]
-        lines.append([name, *pairs, *(_number(value(name)) for value in columns.values())])
-    lines += [
-        [name, f"missing: {reason}"] + [""] * (len(header) + len(columns) - 2) for name, reason in missing.items()
+    lines = [
+        [name, *(_number(_if_measured(column, name)) for column in columns.values())]
+        for name in (names[0], WITH_JSON, *names[1:])
     ]
-    return markdown_table([*header, *columns], lines)
+    lines += [[name, f"missing: {reason}"] + [""] * (len(columns) - 1) for name, reason in missing.items()]
+    return _table(["server", *columns], lines)
 
 
-def _with_json(names: Sequence[str]) -> list[str]:
-    """Put the in-process call with JSON behind the one without."""
-    return [shown for name in names for shown in ((name, WITH_JSON) if name == InProcess.name else (name,))]
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def _median(results: Mapping[str, Any], case: str, name: str, measure: str) -> float | None:
-    values = results.get(case, {}).get(name, {}).get(measure)
-    return statistics.median(values) if values else None
+def _pair(results: Mapping[str, Any], case: str, name: str) -> str:
+    measures = ("p50_seconds", "cpu_seconds")
+    return " · ".join(_number(_if_measured(ratio, results, case, name, measure)) for measure in measures)
 
 
-def _of_memory(results: Mapping[str, Any], name: str, measure: str) -> float | None:
-    return results.get("memory", {}).get("small", {}).get(name, {}).get(measure)
+def _if_measured(read: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function reads out of the results, or None if they lack that case or server."""
+    try:
+        return read(*arguments)
+    except KeyError:
+        return None
 
 
-def _thousandths(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return NOT_MEASURED
+def _number(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or "not measured"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

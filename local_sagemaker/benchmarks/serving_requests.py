@@ -58,23 +58,19 @@ def create_examples() -> dict[str, Example]:
 
 def build_models(folder: Path, *models: str) -> None:
     """Write the named models of `build_models.py`, as folders below ``folder``."""
-    _build(folder, *models)
+    command = [sys.executable, str(PROGRAMS / "build_models.py"), str(folder), *models]
+    completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if completed.returncode:
+        raise RuntimeError(f"The models could not be built: {completed.stderr[-2000:]}")
 
 
 def copy_model(model: Path, folder: Path, *, copies: int) -> list[Path]:
     """Write models of the architecture of another, each with weights of its own, and return their folders."""
     folder.mkdir(parents=True, exist_ok=True)
-    _build(folder, "--copy", str(model), "--copies", str(copies))
+    build_models(folder, "--copy", str(model), "--copies", str(copies))
     return [folder / str(index) for index in range(copies)]
 
 
 def weight_bytes(model: Path) -> int:
     """Return the bytes of a model's weights: the data files of its checkpoint."""
     return sum(path.stat().st_size for path in model.glob("1/variables/*.data-*"))
-
-
-def _build(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, str(PROGRAMS / "build_models.py"), str(folder), *arguments]
-    completed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if completed.returncode:
-        raise RuntimeError(f"The models could not be built: {completed.stderr[-2000:]}")

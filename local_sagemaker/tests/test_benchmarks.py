@@ -9,7 +9,6 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-BENCHMARKS = ("serving", "serving_growth")
 WORDS = {"json": "p50_seconds", "jpeg": "p50_seconds", "throughput": "per_second"}
 MODELS = ("tiny", "vgg16-100")  # each kind in its smallest form
 PROJECT = Path(__file__).parents[1]
@@ -18,12 +17,6 @@ PROJECT = Path(__file__).parents[1]
 def run(name, *arguments):
     command = [sys.executable, str(PROJECT / "benchmarks" / f"{name}.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True)
-
-
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_each_benchmark_says_how_to_use_it(name):
-    answer = run(name, "--help")
-    assert f"python benchmarks/{name}.py" in answer.stdout
 
 
 def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything():
@@ -44,12 +37,6 @@ def test_a_quick_run_measures_in_process_and_the_container_and_writes_everything
     assert goals["1,000 distinct small CNNs, anonymous memory, MiB"]["measured"] is None
     for what, row in goals.items():
         assert f"| {what} | {row['goal']} |" in answer.stdout
-
-
-def test_a_case_or_peer_that_does_not_exist_is_refused_with_the_ones_that_do():
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        run("serving", "--peers", "mlserver,other")
-    assert "other: choose of mlserver, ray, bentoml, multi-model-server" in refused.value.stderr
 
 
 def test_both_kinds_of_models_are_built_with_random_weights_of_their_own(tmp_path):

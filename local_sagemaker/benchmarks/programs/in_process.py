@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +35,21 @@ def unload(name: str) -> dict[str, Any]:
 
 def call(name: str, request: str, calls: int, with_json: bool) -> dict[str, Any]:
     """Time calls of a model with a file that holds a request of TensorFlow Serving; each call may include its JSON."""
-    body = Path(request).read_bytes()
-    signature, argument, array = decode(name, body)
+    body, seconds = Path(request).read_bytes(), []
+    decoded = decode(name, body)
+    for _ in range(calls):
+        started = time.perf_counter()
+        if with_json:
+            encode(call_signature(*decode(name, body)))
+        else:
+            call_signature(*decoded)
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": seconds, "probabilities": call_signature(*decoded)["probabilities"][0].tolist()}
 
-    def call_signature() -> dict[str, np.ndarray]:
-        return {key: value.numpy() for key, value in signature(**{argument: tf.constant(array)}).items()}
 
-    def call_with_json() -> bytes:
-        function, keyword, decoded = decode(name, body)
-        outputs = {key: value.numpy() for key, value in function(**{keyword: tf.constant(decoded)}).items()}
-        return encode(outputs)
-
-    seconds = time_calls(call_with_json if with_json else call_signature, calls)
-    return {"seconds": seconds, "probabilities": call_signature()["probabilities"][0].tolist()}
+def call_signature(signature: Any, argument: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """Call a signature with an array for its argument."""
+    return {key: value.numpy() for key, value in signature(**{argument: tf.constant(array)}).items()}
 
 
 def decode(name: str, body: bytes) -> tuple[Any, str, np.ndarray]:
@@ -68,16 +69,6 @@ def encode(outputs: dict[str, np.ndarray]) -> bytes:
         for label, probabilities in zip(outputs["label"], outputs["probabilities"].tolist(), strict=True)
     ]
     return json.dumps({"predictions": rows}).encode()
-
-
-def time_calls(function: Callable[[], object], calls: int) -> list[float]:
-    """Return the duration of each of so many calls, in seconds."""
-    seconds = []
-    for _ in range(calls):
-        started = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 def main() -> None:

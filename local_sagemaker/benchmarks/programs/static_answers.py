@@ -1,20 +1,22 @@
 """A server that answers every request with the same prediction: the least that a call through boto3 can cost."""
 
-import argparse
 import asyncio
 import json
 import re
+import sys
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 BODY = json.dumps({"predictions": [{"label": "0", "probabilities": [0.1] * 10}]}).encode()
-HEADERS = (
-    "HTTP/1.1 200 OK",
-    "content-type: application/json",
-    "x-Amzn-Invoked-Production-Variant: AllTraffic",
-    "x-amzn-RequestId: 00000000-0000-0000-0000-000000000000",
-    f"content-length: {len(BODY)}",
+ANSWER = (
+    f"""HTTP/1.1 200 OK\r
+content-type: application/json\r
+x-Amzn-Invoked-Production-Variant: AllTraffic\r
+x-amzn-RequestId: 00000000-0000-0000-0000-000000000000\r
+content-length: {len(BODY)}\r
+\r
+""".encode()
+    + BODY
 )
-ANSWER = "\r\n".join((*HEADERS, "", "")).encode() + BODY
 
 
 class StaticAnswers(asyncio.Protocol):
@@ -28,12 +30,9 @@ class StaticAnswers(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer when a request is complete; botocore asks with ``Expect: 100-continue`` for some."""
         self._received += data
-        end = self._received.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = bytes(self._received[:end])
+        head, ended, body = self._received.partition(b"\r\n\r\n")
         length = LENGTH.search(head)
-        if len(self._received) >= end + 4 + (int(length.group(1)) if length else 0):
+        if ended and len(body) >= (int(length.group(1)) if length else 0):
             self._received.clear()
             self._transport.write(ANSWER)
 
@@ -45,6 +44,4 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    asyncio.run(serve(parser.parse_args().port))
+    asyncio.run(serve(int(sys.argv[1])))

@@ -12,6 +12,7 @@ import boto3
 import psutil
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.exceptions import WaiterError
 
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
@@ -21,7 +22,6 @@ from serving_requests import PROGRAMS, Example
 
 ENDPOINT, BUCKET = "benchmark", "benchmark"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.20-cpu"
-START_SECONDS = 180
 
 
 class Endpoint(Server):
@@ -42,14 +42,8 @@ class Endpoint(Server):
     def start(self) -> None:
         """Start the server and bring an endpoint into service."""
         self._connection: Connection | None = None
-        before = dict(os.environ)
-        os.environ["LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES"] = str(64 * 1024**3)
-        os.environ["LOCAL_SAGEMAKER_INSTANCE_DISK_BYTES"] = str(64 * 1024**3)
-        try:
-            self._status = daemon.start(self.home)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        os.environ |= {f"LOCAL_SAGEMAKER_INSTANCE_{what}_BYTES": str(64 * 1024**3) for what in ("MEMORY", "DISK")}
+        self._status = daemon.start(self.home)
         self.port = self._status.port
         self.s3, self.sagemaker, self._runtime = map(self.client, ("s3", "sagemaker", "sagemaker-runtime"))
         self._signer = self.client("sagemaker-runtime")
@@ -59,15 +53,15 @@ class Endpoint(Server):
         self.sagemaker.create_model(
             ModelName=ENDPOINT, ExecutionRoleArn=self._status.role_arn, PrimaryContainer=container
         )
-        variant = {
-            "VariantName": "AllTraffic",
-            "ModelName": ENDPOINT,
-            "InstanceType": "ml.c5.large",
-            "InitialInstanceCount": 1,
-        }
+        variant = {"VariantName": "AllTraffic", "ModelName": ENDPOINT, "InitialInstanceCount": 1}
+        variant["InstanceType"] = "ml.c5.large"
         self.sagemaker.create_endpoint_config(EndpointConfigName=ENDPOINT, ProductionVariants=[variant])
         self.sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
-        self._wait_until_in_service()
+        try:
+            self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
+        except WaiterError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop the server."""
@@ -141,14 +135,6 @@ class Endpoint(Server):
         )
         return answer["Body"].read()
 
-    def _wait_until_in_service(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while (status := self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"]) != "InService":
-            if status == "Failed" or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"The endpoint is {status}. See {self.home / 'server.log'}.")
-            time.sleep(0.1)
-
 
 class StaticAnswers(HttpServer):
     """A server that answers the same to every call."""
@@ -158,7 +144,7 @@ class StaticAnswers(HttpServer):
 
     def command(self) -> list[str]:
         """Run the small program."""
-        return [sys.executable, str(PROGRAMS / "static_answers.py"), "--port", str(self.port)]
+        return [sys.executable, str(PROGRAMS / "static_answers.py"), str(self.port)]
 
 
 def _text(value: str | bytes) -> str:

@@ -33,8 +33,9 @@ class Server:
     settings = ""  # how it is set up, in a sentence, where that is a choice
 
     def __init__(self, workplace: Path) -> None:
-        """Describe a server, with a folder of its own; `start` brings it up."""
+        """Describe a server, with a new folder of its own; `start` brings it up."""
         self.workplace = workplace
+        workplace.mkdir(parents=True)
         self.versions: dict[str, str] = {}
 
     def cpu_seconds(self) -> float:
@@ -74,20 +75,18 @@ class HttpServer(Server):
 
     def start(self) -> None:
         """Start the process and wait until it answers; a RuntimeError has the end of its log."""
-        self.workplace.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._connection: Connection | None = None
         self.log = self.workplace / "log.txt"
         with self.log.open("wb") as output:
             environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(self.environment())
-            self._process = Process(
-                self.command(), environment=environment, folder=self.workplace, output=output.fileno()
-            )
+            told = {"environment": environment, "folder": self.workplace, "output": output.fileno()}
+            self._process = Process(self.command(), **told)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise RuntimeError(f"{self.name} did not start. {self.log_tail()}")
+                raise RuntimeError(f"{self.name} did not start. {self.log.read_text(errors='replace')[-1500:]}")
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -124,18 +123,10 @@ class HttpServer(Server):
             self._connection = Connection(self.port)
         return self._connection
 
-    def log_tail(self) -> str:
-        """Return the last lines that it wrote."""
-        return self.log.read_text(errors="replace")[-1500:]
-
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError, AnswerError):
-            connection = Connection(self.port)
-            try:
-                connection.exchange(http_request("GET", self.ready()))
-                return True
-            finally:
-                connection.close()
+        with contextlib.suppress(OSError, AnswerError), contextlib.closing(Connection(self.port)) as connection:
+            connection.exchange(http_request("GET", self.ready()))
+            return True
         return False
 
 
