@@ -10,11 +10,9 @@ from typing import Any
 from botocore import xform_name
 
 from local_sagemaker.actions import accepted_fields, service_model
-from local_sagemaker.actions.endpoint_configs import EndpointConfigActions
 from local_sagemaker.actions.endpoints import EndpointActions
-from local_sagemaker.actions.models import ModelActions
+from local_sagemaker.actions.recorded import RecordedActions
 from local_sagemaker.actions.resources import Resources
-from local_sagemaker.actions.tags import TagActions
 from local_sagemaker.actions.training_jobs import TrainingJobActions
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting.endpoints import Endpoints
@@ -22,7 +20,7 @@ from local_sagemaker.records import Records
 from local_sagemaker.training.training_jobs import TrainingJobs
 
 Method = Callable[[dict[str, Any]], dict[str, Any] | None]
-_PARTS = (TrainingJobActions, ModelActions, EndpointConfigActions, EndpointActions, TagActions)
+_PARTS = (TrainingJobActions, RecordedActions, EndpointActions)
 
 
 class Actions:
@@ -33,10 +31,8 @@ class Actions:
         self._resources = Resources(records)
         parts = (
             TrainingJobActions(self._resources, training_jobs),
-            ModelActions(self._resources),
-            EndpointConfigActions(self._resources),
+            RecordedActions(self._resources),
             EndpointActions(self._resources, endpoints),
-            TagActions(self._resources),
         )
         self._methods: dict[str, Method] = {name: getattr(part, name) for part in parts for name in _names(type(part))}
 
