@@ -47,16 +47,9 @@ def create_arguments() -> argparse.ArgumentParser:
 def build_trained_part(
     feature_shape: tuple[int, int, int], *, class_count: int, embedding_units: int, dropout: float
 ) -> keras.Model:
-    """Build the part that trains on everybody's images: features to an embedding, and a head on that.
+    """Build the part that trains on everybody's images: features, (N, *feature_shape), to probabilities (N, C).
 
-    Args:
-        feature_shape: Height, width and channels of the features.
-        class_count: Number of classes C.
-        embedding_units: Length of the embedding.
-        dropout: Share of units left out in a training step.
-
-    Returns:
-        Model from features (N, h, w, channels) to probabilities (N, C).
+    In between are an embedding of so many units and a head on that; `dropout` is the share of units left out in a step.
     """
     x = features = keras.Input(feature_shape, name="features")
     for filters in (64, 128):

@@ -48,17 +48,10 @@ def create_arguments() -> argparse.ArgumentParser:
 def build_trained_part(
     base: keras.Model, *, trained_blocks: int, class_count: int, dense_units: int, dropout: float
 ) -> keras.Model:
-    """Build the part that trains: the last blocks, which begin with pretrained weights, and a new classifier.
+    """Build the part that trains, from features (N, h, w, channels) to probabilities (N, C).
 
-    Args:
-        base: Pretrained VGG16 base.
-        trained_blocks: Blocks at the end of the base that train.
-        class_count: Number of classes C.
-        dense_units: Units of the dense layer.
-        dropout: Share of its units left out in a training step.
-
-    Returns:
-        Model from features (N, h, w, channels) to probabilities (N, C).
+    The last blocks of the pretrained base begin with their weights. A dense layer and a classifier are new; `dropout`
+    is the share of the dense layer's units left out in a training step.
     """
     names = [layer.name for layer in base.layers]
     last_frozen = names.index(LAST_FROZEN_LAYERS[trained_blocks])

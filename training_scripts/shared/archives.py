@@ -34,19 +34,11 @@ def write_archives(
     provenance: dict[str, Any],
     with_shared: bool,
 ) -> list[Path]:
-    """Write ``<name>.tar.gz`` for each head, and ``shared.tar.gz`` for the model as it is.
+    """Write ``<name>.tar.gz`` for each head, and ``shared.tar.gz`` for the model as it is; return the paths.
 
-    Args:
-        model: Takes pixels, returns probabilities; see `export_classifier`.
-        folder: Where to; a training job packs it as ``model.tar.gz``.
-        head: The last layer of the model.
-        heads: For each user, what takes the place of its weights: float32 (E + 1, C), the bias as the last row.
-        class_names: The C names, in the order of the probabilities.
-        provenance: What the models were made from.
-        with_shared: Whether to write the shared model as well.
-
-    Returns:
-        The archives.
+    `heads` has for each user what takes the place of the weights of `head`, the last layer of the model: float32 (E +
+    1, C), the bias as the last row. Model, class names and provenance are those of `export_classifier`. The shared
+    model is left out unless `with_shared`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as workplace:
@@ -69,10 +61,7 @@ def write_archives(
 
 
 def read_shared(folder: Path) -> keras.Model:
-    """Read the network out of ``shared.tar.gz``, as `write_archives` left it.
-
-    Args:
-        folder: The folder that holds the archive.
+    """Read the network out of ``shared.tar.gz`` in a folder, as `write_archives` left it.
 
     Raises:
         FileNotFoundError: There is no such archive.

@@ -16,12 +16,9 @@ _OPTIONAL = {"checkpoint_dir"}
 
 
 def number(convert: type, meaning: str, is_valid: Callable[[Any], bool]) -> Callable[[str], Any]:
-    """Return the type of an argument that is a number; a wrong one is refused by its meaning.
+    """Return the type of an argument that is an `int` or a `float`.
 
-    Args:
-        convert: `int` or `float`.
-        meaning: What to pass, such as ``"an integer of at least 1"``.
-        is_valid: Tells whether a number is in range.
+    One out of range is refused with its meaning, what to pass, such as ``"an integer of at least 1"``.
     """
 
     def read(text: str) -> Any:
@@ -51,15 +48,10 @@ def create_parser(
     weight_decay: float = 0.0,
     label_smoothing: float = 0.0,
 ) -> argparse.ArgumentParser:
-    """Create a parser with the folders and the hyperparameters shared by all scripts that train.
+    """Create a parser with the folders and the hyperparameters shared by all scripts that train, and their defaults.
 
-    Args:
-        description: What the script trains, shown by ``--help``.
-        epochs: Default number of passes over the training images.
-        batch_size: Default number of images per optimizer step.
-        learning_rate: Default highest learning rate, reached after the warm-up.
-        weight_decay: Default share of each weight that AdamW takes away, times the learning rate.
-        label_smoothing: Default probability spread evenly over all classes in the labels.
+    The learning rate is the highest, reached after the warm-up. `weight_decay` is the share of each weight that AdamW
+    takes away, times the learning rate; `label_smoothing` the probability spread evenly over all classes.
     """
     parser = create_folder_parser(description)
     parser.add_argument("--epochs", type=positive_int, default=epochs, help="passes over the training images")
@@ -83,11 +75,7 @@ def create_parser(
 
 
 def create_folder_parser(description: str) -> argparse.ArgumentParser:
-    """Create a parser with what even a script without epochs takes: the folders, and the number of threads.
-
-    Args:
-        description: What the script does, shown by ``--help``.
-    """
+    """Create a parser with what even a script without epochs takes: the folders, and the number of threads."""
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=_HelpFormatter,
@@ -119,14 +107,7 @@ def create_folder_parser(description: str) -> argparse.ArgumentParser:
 
 
 def add_folder(parser: argparse.ArgumentParser, flag: str, *, variable: str, help: str) -> None:
-    """Add a folder that a training job names in an environment variable.
-
-    Args:
-        parser: Parser that receives the argument.
-        flag: Its name, such as ``--data-dir``.
-        variable: Environment variable that holds the default, such as ``SM_CHANNEL_TRAINING``.
-        help: What the folder is for.
-    """
+    """Add an argument, such as ``--data-dir``, for a folder that a training job names in an environment variable."""
     default = os.environ.get(variable)
     parser.add_argument(
         flag,

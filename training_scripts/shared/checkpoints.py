@@ -20,23 +20,19 @@ class Checkpoint(keras.callbacks.Callback):
     """Keep the state of a training at the end of each epoch, and give it back when the training starts again.
 
     The one file is replaced at once: whenever the process ends, a whole checkpoint is there. That is all that SIGTERM
-    needs, which announces the end of a spot instance or of a stopped job.
+    needs, which announces the end of a spot instance or of a stopped job. `resumed_at` has the first epoch, counted
+    from 1, of each later start that had something to train.
 
-    ``keras.callbacks.BackupAndRestore`` (Keras 3.15) would not do: it keeps neither the random generators of the
-    layers nor the history, writes its files in place, and continues whatever training left them.
-
-    Attributes:
-        resumed_at: First epoch, counted from 1, of each later start that had something to train.
+    ``keras.callbacks.BackupAndRestore`` (Keras 3.15) would not do: it keeps neither the random generators of the layers
+    nor the history, writes its files in place, and continues whatever training left them.
     """
 
     def __init__(self, folder: Path | None, *, provenance: dict[str, Any], history: dict[str, list[float]]) -> None:
-        """Name what to keep.
+        """Keep a checkpoint in a folder, which is created if missing, or none.
 
-        Args:
-            folder: Where the checkpoint is; created if missing. None keeps nothing.
-            provenance: What the training is made from, as ``reporting.describe_provenance`` collects it.
-            history: What ``EpochReporter`` keeps. It must have an epoch by the time this callback sees its end, so
-                the reporter stands before this one in the callbacks.
+        `provenance` is what ``reporting.describe_provenance`` collects, and `history` what ``EpochReporter`` keeps.
+        That must have an epoch by the time this callback sees its end, so the reporter stands before this one in the
+        callbacks.
         """
         super().__init__()
         self.resumed_at: list[int] = []
@@ -118,14 +114,11 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def identify(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides the outcome of a training, by names that a person understands.
+    """Return what decides the outcome of a training, of its provenance, by names that a person understands.
 
     Versions of Python and NumPy are left out: they only carry the numbers. So is the number of ranks: another one takes
     the same steps but for rounding and noise. So is the script itself, because a training must be able to go on after a
     mistake in it was corrected.
-
-    Args:
-        provenance: What ``reporting.describe_provenance`` collects.
     """
     data, weights, versions = provenance["data"], provenance["weights"], provenance["versions"]
     arguments = {"--" + name.replace("_", "-"): value for name, value in provenance["hyperparameters"].items()}

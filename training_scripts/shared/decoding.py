@@ -29,17 +29,10 @@ _ORIENTATION, _SHORT, _LONG = 0x0112, 3, 4
 
 
 def decode(encoded: tf.Tensor, index: tf.Tensor, *, height: int, width: int, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
-    """Decode one JPEG or PNG, turn it upright as its EXIF data say, and scale it.
+    """Decode one JPEG or PNG, a scalar string, turn it upright as its EXIF data say, and scale it.
 
-    Args:
-        encoded: The file, a scalar string.
-        index: Its place in the batch, for what an error says.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
-        max_pixels: A file with more is refused before it is decoded.
-
-    Returns:
-        float32 (height, width, 3), whole numbers from 0 to 255.
+    A file with more than `max_pixels` is refused before it is decoded; errors name its place in the batch, `index`.
+    Returns float32 (height, width, 3), whole numbers from 0 to 255.
     """
     head = read_head(encoded)
     is_jpeg, is_png = _stands_at(head, 0, JPEG), _stands_at(head, 0, PNG)
@@ -58,17 +51,8 @@ def decode(encoded: tf.Tensor, index: tf.Tensor, *, height: int, width: int, max
         lambda: tf.stack([_number(head, 20, 4), _number(head, 16, 4)]),
     )
     shape = tf.as_string(size)
-    problem = tf.strings.join(
-        [
-            "image ",
-            tf.as_string(index),
-            " (counted from 0) has ",
-            shape[1],
-            "x",
-            shape[0],
-            f" pixels; {max_pixels:,} is the limit",
-        ]
-    )
+    limit = f" pixels; {max_pixels:,} is the limit"
+    problem = tf.strings.join(["image ", tf.as_string(index), " (counted from 0) has ", shape[1], "x", shape[0], limit])
     with tf.control_dependencies([_refuse_unless(tf.reduce_prod(tf.cast(size, tf.float64)) <= max_pixels, problem)]):
         encoded = tf.identity(encoded)
 

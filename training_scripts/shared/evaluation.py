@@ -13,16 +13,12 @@ _BOOTSTRAP_ROUNDS = 10_000
 
 
 def evaluate(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Compare predictions with the truth.
-
-    Args:
-        labels: int64 array of shape (N,), at least one.
-        probabilities: float32 array of shape (N, C).
+    """Compare predictions, float32 probabilities (N, C), with the true labels, int64 (N,), at least one.
 
     Returns:
         ``count`` (N), ``mistake_count``, ``accuracy`` (0 to 1) and its 95 % ``accuracy_interval``,
-        ``negative_log_likelihood`` (mean, in nats; label smoothing has no part in it) and ``calibration``, of the
-        form that :func:`measure_calibration` returns.
+        ``negative_log_likelihood`` (mean, in nats; label smoothing has no part in it), and ``calibration`` as
+        `measure_calibration` returns it.
     """
     right = probabilities.argmax(axis=1) == labels
     # Below this a probability of float32 is no longer told from zero, whose logarithm is infinite.
@@ -38,15 +34,11 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
 
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share that was measured on some of all possible cases.
+    """Return the 95 % interval of a share that was measured on some of all possible cases, at least one.
 
     Edwin B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
     Statistical Association 22 (1927). It stays between 0 and 1 and has a width even where every case is a success.
     It takes the cases for independent: ten pictures of one hand tell less than ten hands.
-
-    Args:
-        successes: Cases that count, such as images that were labelled rightly.
-        count: All cases, at least one.
     """
     share, weight = successes / count, _QUANTILE**2 / count
     middle = (share + weight / 2) / (1 + weight)
@@ -56,15 +48,11 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
 
 
 def measure_calibration(confidences: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Compare how sure the model is with how often it is right.
+    """Compare how sure the model is, the probabilities (N,) of predicted classes, with what is right, bool (N,).
 
     Chuan Guo, Geoff Pleiss, Yu Sun and Kilian Q. Weinberger, "On Calibration of Modern Neural Networks" (2017). The
     bins are of equal width, as there: a bin means the same in every model, and its edges are round numbers. Bins
     of equal count would crowd above 0.99 in a good model. A bin with few images shows it by its wide interval.
-
-    Args:
-        confidences: float array of shape (N,): the probability of the predicted class.
-        right: bool array of shape (N,).
 
     Returns:
         ``expected_error``: the gap between confidence and accuracy, as a mean over the images (0 to 1);
@@ -103,9 +91,9 @@ def compare(labels: np.ndarray, users: np.ndarray, *, shared: np.ndarray, person
     1979): the images of one user are alike, so a user is drawn with all of them.
 
     Args:
-        labels: int64 array of shape (N,).
-        users: int64 array of shape (N,): the user of each image, from 0.
-        shared: float32 array of shape (N, C): probabilities that the shared model gives.
+        labels: int64 (N,), the true classes.
+        users: int64 (N,), the user of each image, from 0.
+        shared: float32 probabilities (N, C) that the shared model gives.
         personal: The same of the model of each image's user.
 
     Returns:
@@ -130,14 +118,9 @@ def compare(labels: np.ndarray, users: np.ndarray, *, shared: np.ndarray, person
 
 
 def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> list[list[int]]:
-    """Count, for each true class, how often each class was predicted.
+    """Count how often each class was predicted, by float32 probabilities (N, C), for each true class.
 
-    Args:
-        labels: int64 array of shape (N,).
-        probabilities: float32 array of shape (N, C).
-
-    Returns:
-        C lists of C counts, one list per true class, one count per predicted class.
+    The labels are int64 (N,). Returns a list of C counts, one for each predicted class, for each of the C classes.
     """
     class_count = probabilities.shape[1]
     counts = np.zeros((class_count, class_count), dtype=np.int64)
@@ -148,13 +131,9 @@ def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> list[list
 def most_confident_mistakes(
     images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, *, limit: int = MISTAKES_KEPT
 ) -> dict[str, np.ndarray]:
-    """Pick the images on which the model was wrong and most sure of it, the surest first.
+    """Pick the images, at most `limit`, on which the model was wrong and most sure of it, the surest first.
 
-    Args:
-        images: uint8 array of shape (N, H, W, 3).
-        labels: int64 array of shape (N,).
-        probabilities: float32 array of shape (N, C).
-        limit: How many at most.
+    The images are uint8 (N, H, W, 3), the labels int64 (N,), the probabilities float32 (N, C).
 
     Returns:
         Arrays of equal length M, which is 0 for a model without mistakes: ``indices`` (the places in the split),

@@ -17,25 +17,16 @@ VERSION = "1"
 
 
 def export_classifier(model: keras.Model, folder: Path, *, class_names: list[str], provenance: dict[str, Any]) -> Path:
-    """Write a classifier with two signatures, and its class names, to ``folder/1``.
+    """Write a classifier of pixels, (N, H, W, 3), 0 to 255, into C classes to ``folder/1``, and return that path.
 
-    Both signatures return ``label`` (string, (N,)) and ``probabilities`` (float32, (N, C)):
+    Both signatures return ``label`` (string, (N,), one of the C `class_names`) and ``probabilities`` (float32, (N, C)):
 
     - ``serving_default`` takes ``instances``: float32 (N, H, W, 3), pixels from 0 to 255;
     - ``serving_bytes`` takes ``image_bytes``: string (N,), each a JPEG or PNG file of any size up to
       ``decoding.MAX_PIXELS``, turned upright as its EXIF data say.
 
-    The model appears whole or not at all: it is written beside the folder and moved there when complete.
-    A model that was there before is replaced.
-
-    Args:
-        model: Takes pixels from 0 to 255, (N, H, W, 3), and returns probabilities, (N, C).
-        folder: The model folder of the training job, packed as ``model.tar.gz`` at its end.
-        class_names: The C names, in the order of the probabilities.
-        provenance: What the model was made from, kept in ``assets.extra/model.json``.
-
-    Returns:
-        The folder of the exported model.
+    ``assets.extra/model.json`` says what the model was made from. The model appears whole or not at all: it is written
+    beside the folder and moved there when complete. A model that was there before is replaced.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,11 +20,11 @@ def compute_features(
 
     Args:
         frozen: Model from pixels to features.
-        image_sets: uint8 arrays of shape (N, H, W, 3), such as the images of each split.
+        image_sets: uint8 (N, H, W, 3), such as the images of each split.
         batch_size: Images per step. On a CPU larger batches are no faster, and take more memory.
 
     Returns:
-        float32 memory maps of shape (N, h, w, channels), one for each set.
+        float32 memory maps (N, h, w, channels), one for each set.
 
     Raises:
         OSError: The disk has no room for them.

@@ -40,17 +40,17 @@ def fit_heads(
     and class, however many numbers describe an image.
 
     Args:
-        embedded: What the head reads of each image, float32 array of shape (N, E).
-        labels: int64 array of shape (N,).
-        users: int64 array of shape (N,): the user of each image, from 0.
+        embedded: What the head reads of each image, float32 (N, E).
+        labels: int64 (N,).
+        users: int64 (N,), the user of each image, from 0.
         count: Number of users U; a user without images keeps the start.
-        start: Shared head that all begin with, of shape (E + 1, C).
+        start: Shared head that all begin with, (E + 1, C).
         strength: Regularization strength, above 0: half its product with the squared change is added to the sum of
             the user's cross-entropies.
         steps: Steps of the descent.
 
     Returns:
-        float32 array of shape (U, E + 1, C).
+        float32 (U, E + 1, C).
     """
     places = _by_user(users, count)
     present = (places >= 0)[:, :, None]
@@ -84,11 +84,7 @@ def choose_strength(
 ) -> tuple[float, dict[str, list[Any]]]:
     """Find the regularization strength with which heads fitted to the training images do best on the validation images.
 
-    Args:
-        train: What the head reads of the images, labels, and users.
-        validation: The same of other images of the same users.
-        count: Number of users.
-        start: Shared head.
+    Both parts are what the head reads of the images, labels, and users, as for `fit_heads`.
 
     Returns:
         The strength, the highest of those that do equally well, and lists of equal length: ``strength``,

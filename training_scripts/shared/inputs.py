@@ -14,27 +14,15 @@ _DAMAGE = (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile)
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels.
+    """Images and their labels."""
 
-    Attributes:
-        images: uint8 array of shape (N, H, W, 3), RGB, 0 to 255.
-        labels: int64 array of shape (N,), indices into the class names.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
+    images: np.ndarray  # uint8 (N, H, W, 3), RGB, 0 to 255
+    labels: np.ndarray  # int64 (N,), indices into the class names
 
 
 @dataclass(frozen=True)
 class Users:
-    """The user of each image.
-
-    Attributes:
-        names: Names of the users.
-        train: int64 array, a place in `names` for each training image.
-        validation: The same for the validation images.
-        test: The same for the test images.
-    """
+    """The user of each image of a part: int64 (N,), places in `names`."""
 
     names: list[str]
     train: np.ndarray
@@ -44,19 +32,12 @@ class Users:
 
 @dataclass(frozen=True)
 class Splits:
-    """A whole data set.
+    """A whole data set."""
 
-    Attributes:
-        train: What the weights are fitted to.
-        validation: What choices are made by.
-        test: What is measured once, at the end.
-        description: The content of ``dataset.json``: title, source, counts, fingerprint.
-    """
-
-    train: Split
-    validation: Split
-    test: Split
-    description: dict[str, Any]
+    train: Split  # what the weights are fitted to
+    validation: Split  # what choices are made by
+    test: Split  # what is measured once, at the end
+    description: dict[str, Any]  # content of `dataset.json`: title, source, counts, fingerprint
 
     @property
     def class_names(self) -> list[str]:
@@ -83,10 +64,7 @@ class Splits:
 
 
 def load_splits(folder: Path) -> Splits:
-    """Read ``train.npz``, ``validation.npz``, ``test.npz`` and ``dataset.json``.
-
-    Args:
-        folder: The folder that holds the four files.
+    """Read ``train.npz``, ``validation.npz``, ``test.npz`` and ``dataset.json`` from a folder.
 
     Raises:
         FileNotFoundError: One of the files is missing.
@@ -98,11 +76,7 @@ def load_splits(folder: Path) -> Splits:
 
 
 def load_users(folder: Path, splits: Splits) -> Users:
-    """Read ``users.npz``: whose the images of the same folder are.
-
-    Args:
-        folder: The folder that holds it.
-        splits: The images of that folder.
+    """Read from ``users.npz`` whose the images of the same folder are.
 
     Raises:
         FileNotFoundError: The file is missing.

@@ -30,7 +30,7 @@ def make_personal_models(
     seconds: dict[str, float],
     with_shared: bool,
 ) -> None:
-    """Fit a head for each user, compare it with the shared one, and write reports and archives.
+    """Fit a head for each user, compare it with the shared one, and write reports and archives to the script's folders.
 
     Both models learn from the training images alone, so that neither has seen more. The validation images choose the
     regularization strength, and the test images judge.
@@ -41,7 +41,7 @@ def make_personal_models(
         features: What the frozen part makes of the training, validation and test images.
         splits: All images.
         users: Whose they are.
-        arguments: Those of the script: ``model_dir`` for the archives and ``output_data_dir`` for the reports.
+        arguments: Those of the script, which name the folders.
         strength: Regularization strength towards the shared head; by default the validation images choose.
         history: Epochs of the shared network.
         provenance: What the models are made from.

@@ -20,12 +20,7 @@ NEXT_STEP = (
 
 
 def add_vgg16_arguments(parser: argparse.ArgumentParser, *, image_size: int) -> None:
-    """Add the folder of the pretrained base, and the size of the images that it sees.
-
-    Args:
-        parser: Parser that receives the arguments.
-        image_size: Default height and width that VGG16 sees, in pixels.
-    """
+    """Add the folder of the pretrained base, and the size of the images that it sees, in pixels, with its default."""
     add_folder(
         parser,
         "--weights-dir",
@@ -41,17 +36,12 @@ def add_vgg16_arguments(parser: argparse.ArgumentParser, *, image_size: int) -> 
 
 
 def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict[str, Any]]:
-    """Build the convolutional base of VGG16 and fill it from ``vgg16_base.npz``.
+    """Build the convolutional base of VGG16 for images of `image_size` pixels, and fill it from ``vgg16_base.npz``.
 
-    Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-    (arXiv:1409.1556).
-
-    Args:
-        folder: Holds ``vgg16_base.npz``, arrays named like ``block1_conv1/kernel``, and ``weights.json``.
-        image_size: Height and width of the input, in pixels, at least 32.
+    Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (arXiv:1409.1556).
 
     Returns:
-        The base without its classifier, and the content of ``weights.json``: where the weights come from.
+        The base without its classifier, and the content of ``weights.json``, which says where the weights come from.
 
     Raises:
         FileNotFoundError: One of the two files is missing.
@@ -75,16 +65,11 @@ def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict
 
 
 def build_frozen_part(base: keras.Model, *, input_size: int, last_layer: str) -> keras.Model:
-    """Build the part of a base that stays as it is: pixels to the features that the trained part starts from.
-
-    Args:
-        base: Pretrained VGG16 base.
-        input_size: Height and width of the images that come in, in pixels. They are resized to what the
-            base expects.
-        last_layer: Name of the last layer of the base that this part has.
+    """Build the part of a pretrained base that stays as it is, up to the layer named `last_layer`.
 
     Returns:
-        Model from pixels 0 to 255, (N, H, W, 3), to features (N, h, w, channels).
+        Model from pixels 0 to 255, (N, H, W, 3), of `input_size`, which are resized to what the base expects, to the
+        features that the trained part starts from, (N, h, w, channels).
     """
     blocks = keras.Model(base.input, base.get_layer(last_layer).output)
     pixels = keras.Input((input_size, input_size, 3), name="pixels")

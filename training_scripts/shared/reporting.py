@@ -27,10 +27,8 @@ _CPU_INFO = Path("/proc/cpuinfo")
 class EpochReporter(keras.callbacks.Callback):
     """Print one line per epoch and keep the numbers.
 
-    The form of the line is a contract: the metric definitions of the training job read it from the log.
-
-    Attributes:
-        history: Lists of equal length: epoch (from 1), loss, accuracy, val_loss, val_accuracy, seconds.
+    The form of the line is a contract: whoever follows the log reads it. `history` has lists of equal length: epoch
+    (from 1), loss, accuracy, val_loss, val_accuracy, seconds.
     """
 
     def __init__(self) -> None:
@@ -106,12 +104,14 @@ def write_reports(
 ) -> dict[str, Any]:
     """Write ``history.json``, ``evaluation.json``, ``provenance.json`` and the pictures of ``mistakes/``.
 
+    A training job packs the folder as ``output.tar.gz``.
+
     Args:
-        folder: Where to; created if missing. A training job packs it as ``output.tar.gz``.
+        folder: Where to; created if missing.
         splits: The data set.
-        history: What :class:`EpochReporter` kept.
+        history: What `EpochReporter` kept.
         probabilities: What the model gave the validation and the test images, (N, C) each.
-        provenance: What :func:`describe_provenance` collected.
+        provenance: What `describe_provenance` collected.
         more: Further entries of ``evaluation.json``.
 
     Returns:
