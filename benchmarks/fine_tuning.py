@@ -74,13 +74,8 @@ class Laboratory:
         frozen = script.build_frozen_part(
             base, input_size=self.pool.images.shape[1], last_layer=script.LAST_FROZEN_LAYERS[trained_blocks]
         )
-        trained = script.build_trained_part(
-            base,
-            trained_blocks=trained_blocks,
-            class_count=10,
-            dense_units=DEFAULTS.dense_units,
-            dropout=DEFAULTS.dropout,
-        )
+        classifier = {"class_count": 10, "dense_units": DEFAULTS.dense_units, "dropout": DEFAULTS.dropout}
+        trained = script.build_trained_part(base, trained_blocks=trained_blocks, **classifier)
         self.compile(trained, image_count=image_count)
         return frozen, trained
 
@@ -111,14 +106,9 @@ class Laboratory:
         split: str = "random",
         served: dict[str, np.ndarray] | None = None,
     ) -> list[dict[str, Any]]:
-        """Train with each seed on the features of all images.
+        """Train with each seed on what `features` returned for the whole pool, with these settings, and on a split.
 
-        Args:
-            features: What `features` returned for the whole pool.
-            image_size: The image size that they belong to.
-            trained_blocks: The trained blocks that they belong to.
-            split: Which of the pool's splits to train and validate with.
-            served: Further features of the validation images, by name, to measure the accuracy on.
+        `served` are further features of the validation images, by name, to measure the accuracy on.
 
         Returns:
             For each seed `seed`, `epochs`, `accuracy`, `served` (accuracy by name), and `seconds`: those of the
@@ -138,15 +128,8 @@ class Laboratory:
                 name: self._accuracy(model, values, self.pool.labels[validation])
                 for name, values in {RIGHT: features[validation], **(served or {})}.items()
             }
-            runs.append(
-                {
-                    "seed": seed,
-                    "epochs": self._epochs,
-                    "seconds": seconds,
-                    "accuracy": accuracies[RIGHT],
-                    "served": accuracies,
-                }
-            )
+            found = {"seed": seed, "epochs": self._epochs, "seconds": seconds}
+            runs.append(found | {"accuracy": accuracies[RIGHT], "served": accuracies})
         return runs
 
     def compare_epochs(self, *, image_size: int, image_count: int, rounds: int) -> dict[str, Any]:
@@ -177,10 +160,8 @@ class Laboratory:
         ratio = {clock: float(np.median([a[clock] / b[clock] for a, b in pairs])) for clock in ("wall", "processor")}
         return {"image_size": image_size, "image_count": len(chosen), "rounds": measured, "ratio": ratio}
 
-    def _training_data(self, inputs: np.ndarray, labels: np.ndarray, *, seed: int, epochs: int) -> Any:
-        return training_batches(
-            inputs, labels, class_count=10, batch_size=DEFAULTS.batch_size, seed=seed, epochs=epochs
-        )
+    def _training_data(self, inputs: np.ndarray, labels: np.ndarray, **options: int) -> Any:
+        return training_batches(inputs, labels, class_count=10, batch_size=DEFAULTS.batch_size, **options)
 
     def _accuracy(self, model: keras.Model, features: np.ndarray, labels: np.ndarray) -> float:
         data = batches(features, labels, class_count=10, batch_size=100)

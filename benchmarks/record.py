@@ -1,7 +1,7 @@
 """What all benchmarks share: the machine they ran on, where results go, and tables.
 
-A benchmark is one command: `python benchmarks/NAME.py`. It writes `runs/benchmarks/NAME.json` and
-`runs/benchmarks/NAME.png` and prints its table in Markdown.
+A benchmark is one command: `python benchmarks/NAME.py`. It writes `runs/benchmarks/NAME.json`, and a figure beside it
+if it draws one, and prints its table in Markdown.
 """
 
 import datetime

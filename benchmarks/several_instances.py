@@ -69,14 +69,8 @@ def summarize(runs: list[dict[str, Any]]) -> list[list[str]]:
         differences = [run["accuracy"] - other["accuracy"] for run, other in zip(own, alone, strict=True)]
         ratio = statistics.median(run["seconds"] / other["seconds"] for run, other in zip(own, alone, strict=True))
         spreads = [f" ± {statistics.stdev(values):.3f}" if len(own) > 1 else "" for values in (accuracies, differences)]
-        rows.append(
-            [
-                str(count),
-                f"{statistics.mean(accuracies):.3f}{spreads[0]}",
-                f"{statistics.mean(differences):+.3f}{spreads[1]}" if count > 1 else "",
-                f"{ratio:.2f}",
-            ]
-        )
+        difference = f"{statistics.mean(differences):+.3f}{spreads[1]}" if count > 1 else ""
+        rows.append([str(count), f"{statistics.mean(accuracies):.3f}{spreads[0]}", difference, f"{ratio:.2f}"])
     return rows
 
 

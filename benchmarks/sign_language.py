@@ -1,4 +1,4 @@
-"""What the choices of the sign-language training cost and bring: seconds and validation accuracy.
+"""What the choices of the sign-language training cost and bring; notebook 03 draws what is kept.
 
 Five questions, each answered by a table: what an epoch costs with and without the cache of the frozen part, measured
 in turn in one run, and what image size, number of trained blocks, preprocessing and kind of split do to accuracy.
@@ -25,12 +25,29 @@ sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
 import record  # noqa: E402
 from fine_tuning import DEFAULTS, PREPROCESSINGS, RIGHT, Laboratory, make_pool  # noqa: E402
-from helpers import datasets, measurements, plots  # noqa: E402
+from helpers import datasets, measurements  # noqa: E402
 from helpers.sources import weights  # noqa: E402
 from shared.evaluation import wilson_interval  # noqa: E402
 
 NAME = "sign_language"
 SPLITS = ("random", "by_student")
+FULL = {
+    "epochs": 6,
+    "seeds": 2,
+    "image_sizes": [48, 64, 96, 128, 160],
+    "image_size": 64,
+    "epoch_images": 640,
+    "rounds": 3,
+}
+QUICK = {
+    "epochs": 2,
+    "seeds": 1,
+    "limit": 100,
+    "image_sizes": [32, 48],
+    "image_size": 32,
+    "epoch_images": 64,
+    "rounds": 1,
+}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,19 +63,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epoch-images", type=int, help="images of an epoch with and without the cache (default: 640)")
     parser.add_argument("--rounds", type=int, help="such epochs of each kind, in turn (default: 3)")
     parser.add_argument("--quick", action="store_true", help="small numbers instead of these: does it run at all")
+    parser.set_defaults(**(QUICK if "--quick" in sys.argv else FULL))
     parser.add_argument(
         "--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 03"
     )
     arguments = parser.parse_args()
     if arguments.quick and arguments.keep:
         parser.error("--quick measures nothing worth keeping; leave out one of --quick and --keep")
-    full = {"epochs": 6, "seeds": 2, "limit": None, "image_sizes": [48, 64, 96, 128, 160], "image_size": 64}
-    full |= {"epoch_images": 640, "rounds": 3}
-    quick = {"epochs": 2, "seeds": 1, "limit": 100, "image_sizes": [32, 48], "image_size": 32}
-    quick |= {"epoch_images": 64, "rounds": 1}
-    for name, value in (quick if arguments.quick else full).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
     return arguments
 
 
@@ -95,9 +106,8 @@ def measure(laboratory: Laboratory, arguments: argparse.Namespace) -> dict[str, 
 
     say(f"image size {size}, random split, and clients with other preprocessing")
     features, seconds = laboratory.features(image_size=size)
-    served = {
-        name: laboratory.features(validation, image_size=size, preprocessing=name)[0] for name in PREPROCESSINGS[1:]
-    }
+    others = PREPROCESSINGS[1:]
+    served = {name: laboratory.features(validation, image_size=size, preprocessing=name)[0] for name in others}
     base, runs = trained(features, seconds, image_size=size, served=served)
     served_accuracy = {name: float(np.mean([run["served"][name] for run in runs])) for name in PREPROCESSINGS}
     results["preprocessing"][RIGHT] = {"served": base["accuracy"], "trained": base["accuracy"]}
@@ -107,23 +117,20 @@ def measure(laboratory: Laboratory, arguments: argparse.Namespace) -> dict[str, 
     if "by_student" in pool.splits:
         results["split"]["by_student"], _ = trained(features, seconds, image_size=size, split="by_student")
 
-    for name in PREPROCESSINGS[1:]:
+    for name in others:
         say(f"trained with preprocessing: {name}")
         summary, _ = trained(*laboratory.features(image_size=size, preprocessing=name), image_size=size)
         results["preprocessing"][name] = {"served": served_accuracy[name], "trained": summary["accuracy"]}
     for blocks in (0, 1, 2):
         say(f"trained blocks: {blocks}")
         setting = {"image_size": size, "trained_blocks": blocks}
-        results["trained_blocks"][str(blocks)] = (
-            base if blocks == 1 else trained(*laboratory.features(**setting), **setting)[0]
-        )
+        found = base if blocks == 1 else trained(*laboratory.features(**setting), **setting)[0]
+        results["trained_blocks"][str(blocks)] = found
     for image_size in arguments.image_sizes:
         say(f"image size {image_size}")
-        results["image_size"][str(image_size)] = (
-            base
-            if image_size == size
-            else trained(*laboratory.features(image_size=image_size), image_size=image_size)[0]
-        )
+        setting = {"image_size": image_size}
+        found = base if image_size == size else trained(*laboratory.features(**setting), **setting)[0]
+        results["image_size"][str(image_size)] = found
     return results
 
 
@@ -166,26 +173,6 @@ def tables(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def draw(results: dict[str, Any], images: np.ndarray) -> dict[str, Any]:
-    """Return the figures by name."""
-    source = measurements.describe(results)
-    label = "processor seconds of the training, features included"
-    sizes = {f"{size} pixels": summary for size, summary in results["image_size"].items()}
-    names = ("classifier only", "last block too", "last two blocks too")
-    blocks = dict(zip(names, results["trained_blocks"].values(), strict=True))
-    return {
-        "image_size": plots.cost_and_accuracy(
-            sizes, title="Image size: cost and accuracy", source=source, cost_label=label
-        ),
-        "trained_blocks": plots.cost_and_accuracy(
-            blocks, title="Trained blocks: cost and accuracy", source=source, cost_label=label
-        ),
-        "preprocessing": plots.preprocessing(
-            images, results["preprocessing"], title="Preprocessing: right and otherwise", source=source
-        ),
-    }
-
-
 def load(arguments: argparse.Namespace) -> dict[str, datasets.Dataset]:
     """Load the images once for each split that they allow."""
     by_split = {}
@@ -218,8 +205,6 @@ def main() -> None:
         **measured,
     }
     path = record.write_results(NAME, results)
-    for name, figure in draw(results, by_split["random"].validation.images).items():
-        figure.savefig(path.with_name(f"{NAME}_{name}.png"), dpi=110)
     if arguments.keep:
         say(f"Kept: {record.write_results(NAME, results, folder=measurements.FOLDER)}")
     print("\n\n".join([measurements.describe(results), *tables(results)]))
