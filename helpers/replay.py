@@ -26,11 +26,7 @@ class Replay:
 
 
 def run(
-    endpoint: MultiModelEndpoint,
-    trace: Trace,
-    *,
-    target_models: Sequence[str],
-    images: np.ndarray | Sequence[bytes],
+    endpoint: MultiModelEndpoint, trace: Trace, *, target_models: Sequence[str], images: np.ndarray | Sequence[bytes]
 ) -> Replay:
     """Make the calls of a trace at their times, whether or not earlier ones have been answered.
 

@@ -12,7 +12,9 @@ import matplotlib
 import nbformat
 import numpy as np
 import pytest
-from local_sagemaker import Status, start, stop
+from botocore.session import get_session
+from botocore.validate import ParamValidator
+from local_sagemaker import Status, start, stop, validate
 from nbformat import v4
 
 from helpers import session
@@ -21,11 +23,7 @@ from series import orphaned_resources
 from tests.browser import MISSING, PROGRAMS, Browser
 
 matplotlib.use("Agg")
-LONG = (
-    "tests/notebooks/",
-    "tests/training_scripts/",
-    "tests/test_contributing.py",
-)
+LONG = ("tests/notebooks/", "tests/training_scripts/", "tests/test_contributing.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -195,3 +193,17 @@ def allowed() -> Callable[[dict, str, str], bool]:
 def _matches(patterns: str | list[str], text: str) -> bool:
     patterns = [patterns] if isinstance(patterns, str) else patterns
     return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)
+
+
+@pytest.fixture(scope="session")
+def check_request() -> Callable[[str, str, dict], None]:
+    """A function that fails if a request is not valid for the service model that boto3 uses."""
+
+    def check(service: str, operation: str, parameters: dict) -> None:
+        shape = get_session().get_service_model(service).operation_model(operation).input_shape
+        report = ParamValidator().validate(parameters, shape)
+        assert not report.has_errors(), f"{operation}: {report.generate_report()}"
+        if service == "sagemaker":
+            validate(operation, parameters)  # lengths, enums and patterns too
+
+    return check

@@ -103,12 +103,7 @@ def calibration(measured: Mapping[str, Any], *, title: str, source: str) -> Figu
 
 @styled
 def personal_gain(
-    strengths: Mapping[str, Sequence[float]],
-    comparison: Mapping[str, Any],
-    *,
-    chosen: float,
-    title: str,
-    source: str,
+    strengths: Mapping[str, Sequence[float]], comparison: Mapping[str, Any], *, chosen: float, title: str, source: str
 ) -> Figure:
     """Show how the regularization strength was chosen, and what each user gains on their test images.
 

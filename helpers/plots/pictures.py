@@ -15,13 +15,7 @@ IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])
 
 @styled
 def sample_grid(
-    images: np.ndarray,
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    *,
-    per_class: int = 8,
-    title: str,
-    source: str,
+    images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], *, per_class: int = 8, title: str, source: str
 ) -> Figure:
     """Show the first images of every class, a row for each class.
 

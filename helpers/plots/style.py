@@ -46,13 +46,7 @@ def png(figure: Figure) -> bytes:
 
 
 def new_figure(
-    rows: int,
-    columns: int,
-    *,
-    width: float,
-    height: float,
-    ratios: Sequence[float] | None = None,
-    shared: bool = False,
+    rows: int, columns: int, *, width: float, height: float, ratios: Sequence[float] | None = None, shared: bool = False
 ) -> tuple[Figure, np.ndarray]:
     """Return an empty figure, and its axes as an array of shape (rows, columns).
 

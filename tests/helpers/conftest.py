@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from helpers.sources import downloads
+
 
 class _QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *args) -> None:
@@ -26,6 +28,18 @@ def server(tmp_path: Path):
         yield tmp_path / "served", f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """No cache, and nothing that answers."""
+
+    def unreachable(url: str, **_) -> None:
+        raise ConnectionError(f"{url} cannot be reached: Name or service not known")
+
+    monkeypatch.setattr(downloads, "check_reachable", unreachable)
+    monkeypatch.setattr(downloads, "DATA_FOLDER", tmp_path / "data")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
 
 @pytest.fixture(scope="session")

@@ -23,18 +23,6 @@ def write_classes(folder: Path, class_names, *, each: int, size: int = 32) -> Pa
     return folder
 
 
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    """No cache, and nothing that answers."""
-
-    def unreachable(url: str, **_) -> None:
-        raise ConnectionError(f"{url} cannot be reached: Name or service not known")
-
-    monkeypatch.setattr(downloads, "check_reachable", unreachable)
-    monkeypatch.setattr(downloads, "DATA_FOLDER", tmp_path / "data")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-
-
 @pytest.fixture(scope="module")
 def sample() -> datasets.Dataset:
     return datasets.load_cifar("sample", seed=3, limit=50)
@@ -170,17 +158,6 @@ def test_by_student_needs_numbers_and_no_fixed_test_images(tmp_path):
     write_classes(tmp_path / "test", "0123456789", each=5)
     with pytest.raises(ValueError, match="sets its test images apart"):
         datasets.load_sign_language(tmp_path, split="by_student")
-
-
-def test_wrong_classes(tmp_path):
-    write_classes(tmp_path, ("cat", "dog"), each=3)
-    with pytest.raises(ValueError, match=r"Missing: airplane, automobile"):
-        datasets.load_cifar(tmp_path)
-
-
-def test_a_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No folder"):
-        datasets.load_sign_language(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("load", [datasets.load_cifar, datasets.load_sign_language])

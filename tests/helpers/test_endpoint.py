@@ -1,7 +1,6 @@
 import io
 import os
 import uuid
-from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
 
@@ -139,19 +138,10 @@ def test_an_unknown_model_is_answered_with_the_known_ones(deployed):
         deployed.predict(BRIGHT, target_model="none.tar.gz")
 
 
-@pytest.mark.parametrize(
-    ("images", "words"),
-    [
-        ([b"no image"], "not an image"),
-        (
-            [jpeg(0), b"GIF89a", jpeg(9)],
-            r"image 1 \(of 3, counted from 0\) is a GIF file; models read JPEG and PNG files\.$",
-        ),
-    ],
-)
-def test_images_the_model_refuses_are_an_error_with_its_words(deployed, images, words):
-    with pytest.raises(EndpointError, match=f"dense.tar.gz refused the request: .*{words}"):
-        deployed.predict(images, target_model="dense.tar.gz")
+def test_images_the_model_refuses_are_an_error_that_names_them(deployed):
+    words = r"dense.tar.gz refused the request: image 1 \(of 3, counted from 0\) is a GIF file; "
+    with pytest.raises(EndpointError, match=words):
+        deployed.predict([jpeg(0), b"GIF89a", jpeg(9)], target_model="dense.tar.gz")
 
 
 def test_metrics_tell_what_happened(deployed):
@@ -163,21 +153,6 @@ def test_metrics_tell_what_happened(deployed):
     latency = deployed.metrics.total("ModelLatency")
     assert 0 < latency["Minimum"] <= latency["Average"] <= latency["Maximum"]
     assert all(isinstance(deployed.metrics.total(name), dict) for name in METRICS)
-
-
-def test_the_loaded_models_are_counted(deployed):
-    since = datetime.now(UTC)
-    deployed.predict(BRIGHT, target_model="dense.tar.gz")
-    assert deployed.metrics.loaded_models(since=since) >= 1
-
-
-def test_a_removed_model_is_no_longer_listed_and_its_neighbours_are(deployed, connection):
-    for name in ("gone.tar.gz", "gone-not.tar.gz"):
-        deployed.add_model(f"{connection.models_uri}dense.tar.gz", target_model=name)
-    deployed.remove_model("gone.tar.gz")
-    assert "gone.tar.gz" not in deployed.list_models()
-    assert "gone-not.tar.gz" in deployed.list_models()
-    deployed.remove_model("gone-not.tar.gz")
 
 
 @pytest.mark.slow

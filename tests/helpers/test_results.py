@@ -34,12 +34,7 @@ def shell():
 
 
 def test_values_come_back_as_they_were_recorded(tmp_path):
-    values = {
-        "cifar_test_accuracy": 0.8125,
-        "cifar_source": "generated sample",
-        "models": ["cifar", "x"],
-        "n": 3,
-    }
+    values = {"cifar_test_accuracy": 0.8125, "cifar_source": "generated sample", "models": ["cifar", "x"], "n": 3}
     assert results.read(executed(tmp_path, values)) == values
 
 

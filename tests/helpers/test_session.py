@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import sys
@@ -69,13 +70,6 @@ def test_one_process_talks_to_one_target(local_server):
     assert "Restart the kernel to use 'aws'" in done.stdout
 
 
-def test_running_starts_the_server_and_stops_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path / "home"))
-    with session.running("local"):
-        assert local_sagemaker.status()
-    assert local_sagemaker.status() is None
-
-
 def test_running_leaves_a_server_that_ran_before(local_server, monkeypatch):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(local_server.home))
     with session.running("local"):
@@ -83,10 +77,13 @@ def test_running_leaves_a_server_that_ran_before(local_server, monkeypatch):
     assert local_sagemaker.status(local_server.home) == local_server
 
 
-def test_running_stops_the_server_after_an_error_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_running_starts_the_server_and_stops_it_whatever_happens(tmp_path, monkeypatch, error):
     monkeypatch.setenv("LOCAL_SAGEMAKER_HOME", str(tmp_path / "home"))
-    with pytest.raises(KeyboardInterrupt), session.running("local"):
-        raise KeyboardInterrupt
+    with contextlib.suppress(KeyboardInterrupt), session.running("local"):
+        assert local_sagemaker.status()
+        if error:
+            raise error
     assert local_sagemaker.status() is None
 
 

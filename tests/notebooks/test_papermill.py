@@ -80,21 +80,6 @@ def test_the_kernel_that_ipykernel_registers_has_this_python_and_the_helpers(she
     assert printed(nbformat.read(tmp_path / "executed.ipynb", as_version=4)) == [f"{sys.prefix}\n"]
 
 
-def test_a_notebook_refuses_parameters_before_anything_starts_with_a_sentence_for_each(shell, tmp_path):
-    shell = shell | {"LOCAL_SAGEMAKER_HOME": str(tmp_path / "home")}
-    given = ["-p", "CLEAN_UP", "", "-p", "WARM_CALLS", "null", "-p", "ENDPOINT", "mine", "-p", "PREFIX", "2024"]
-    finished = run(shell, NOTEBOOKS["05_invoke_multi_model_endpoint"], tmp_path / "executed.ipynb", *given)
-    assert finished.returncode != 0
-    for sentence in (
-        "No notebook declares a parameter ENDPOINT. Did you mean ENDPOINT_NAME?",
-        "CLEAN_UP takes True or False, not the text ''.",
-        "WARM_CALLS takes a whole number of at least 1, not the text 'null'.",
-        'PREFIX takes a key prefix such as "team/series", not 2024.',
-    ):
-        assert sentence in finished.stderr
-    assert not (tmp_path / "home").exists()
-
-
 CHECK = "from helpers import parameters\n\nparameters.check(globals())"
 
 

@@ -6,11 +6,8 @@
 import re
 
 import pytest
-from botocore.session import get_session
-from botocore.validate import ParamValidator
-from local_sagemaker import read_transcript, validate
+from local_sagemaker import read_transcript
 
-SESSION = get_session()
 # What AWS bills by the hour; nothing else that the series creates does.
 BILLING = {"CreateTrainingJob", "CreateEndpoint"}
 
@@ -27,13 +24,9 @@ def test_the_transcript_has_the_whole_series(entries):
     assert {name.rpartition("-")[0] for name in jobs} >= {"cifar", "sign-language"}
 
 
-def test_every_request_is_valid_for_the_service_model(entries):
+def test_every_request_is_valid_for_the_service_model(entries, check_request):
     for entry in entries:
-        shape = SESSION.get_service_model(entry.service).operation_model(entry.operation).input_shape
-        report = ParamValidator().validate(entry.parameters, shape)
-        assert not report.has_errors(), f"{entry.operation}: {report.generate_report()}"
-        if entry.service == "sagemaker":
-            validate(entry.operation, entry.parameters)  # lengths, enums and patterns too
+        check_request(entry.service, entry.operation, entry.parameters)
 
 
 def test_what_is_created_is_deleted(entries):

@@ -60,18 +60,7 @@ def test_a_typed_value_must_reach_a_selected_notebook_and_all_faults_are_one_err
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("CIFAR_EPOCHS", "five"),
-        ("CIFAR_EPOCHS", "2.5"),
-        ("CIFAR_EPOCHS", "true"),
-        ("CALLS_PER_SECOND", "x"),
-        ("CLEAN_UP", "1"),
-        ("CLEAN_UP", ""),
-        ("CLEAN_UP", "null"),
-        ("CIFAR_LIMIT", ""),
-        ("SEED", "12:30:00"),
-    ],
+    ("name", "text"), [("CIFAR_EPOCHS", "2.5"), ("CLEAN_UP", "null"), ("CIFAR_LIMIT", ""), ("SEED", "12:30:00")]
 )
 def test_a_typed_text_that_is_no_such_value_is_refused(name, text):
     with pytest.raises(ValueError, match=f"{name} takes "):

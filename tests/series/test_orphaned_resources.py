@@ -202,20 +202,3 @@ def test_all_uploads_of_a_key_are_aborted_and_those_of_others_go_on(place):
     orphaned_resources.delete(place, first)
     assert orphaned_resources.find(place) == [second]
     orphaned_resources.delete(place, second)
-
-
-def test_a_job_is_waited_for_until_it_has_written_its_last_objects(place, monkeypatch):
-    left, calls = ["InProgress", "Stopping", "Stopped"], []
-
-    class Client:
-        def stop_training_job(self, **_):
-            calls.append("stop")
-
-        def describe_training_job(self, **_):
-            calls.append(left.pop(0))
-            return {"TrainingJobStatus": calls[-1]}
-
-    monkeypatch.setattr(orphaned_resources.time, "sleep", lambda _: None)
-    monkeypatch.setattr(type(place.boto), "client", lambda *_: Client())
-    orphaned_resources.delete(place, orphaned_resources.Resource("training job", "left", "Training"))
-    assert calls == ["stop", "InProgress", "Stopping", "Stopped"]

@@ -248,17 +248,7 @@ def test_an_interrupt_stops_the_kernel_and_writes_the_summary(write_notebook, tm
     write_notebook("01_data", ["1", wait])
     write_notebook("02_train", ["1"])
     output = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-X",
-        "faulthandler",
-        "-c",
-        SCRIPT,
-        str(runner.NOTEBOOKS),
-        "run",
-        "--output",
-        str(output),
-    ]
+    command = [sys.executable, "-X", "faulthandler", "-c", SCRIPT, runner.NOTEBOOKS, "run", "--output", output]
     with subprocess.Popen(
         command,
         stderr=subprocess.PIPE,

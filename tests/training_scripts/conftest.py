@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.sources.weights import layer_shapes
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
-CONVOLUTIONS = {1: (2, 64), 2: (2, 128), 3: (3, 256), 4: (3, 512), 5: (3, 512)}
 RUN_A_SCRIPT = {"run_job", "any_run", "cifar_run", "hands_run", "personal_run", "training", "whole_run"}
 
 
@@ -108,13 +109,12 @@ def write_vgg16_base(folder: Path) -> Path:
     """Write random arrays with the names and shapes of VGG16, scaled so that no class is ever certain."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(7)
-    arrays, depth = {}, 3
-    for block, (layers, filters) in CONVOLUTIONS.items():
-        for layer in range(1, layers + 1):
-            kernel = random.standard_normal((3, 3, depth, filters), dtype=np.float32)
-            arrays[f"block{block}_conv{layer}/kernel"] = kernel * np.float32(0.7 * np.sqrt(2 / (9 * depth)))
-            arrays[f"block{block}_conv{layer}/bias"] = np.zeros(filters, np.float32)
-            depth = filters
+    arrays = {
+        name: random.standard_normal(shape, dtype=np.float32) * np.float32(0.7 * np.sqrt(2 / np.prod(shape[:3])))
+        if name.endswith("kernel")
+        else np.zeros(shape, np.float32)
+        for name, shape in layer_shapes().items()
+    }
     path = folder / "vgg16_base.npz"
     np.savez(path, **arrays)
     record = {
@@ -180,29 +180,22 @@ def vgg16_base(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def cifar_run(tmp_path_factory, cifar_data) -> Run:
-    folder = tmp_path_factory.mktemp("cifar_run")
-    run = run_script("cifar_train.py", "--epochs", "2", "--batch-size", "16", "--width", "8", "--seed", "3",
-                     folder=folder, channels={"training": cifar_data})  # fmt: skip
-    assert run.exit_code == 0, run.stderr
-    return run
+    arguments = ("--epochs", "2", "--batch-size", "16", "--width", "8", "--seed", "3")
+    return Training("cifar_train.py", arguments, {"training": cifar_data}).finished(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def hands_run(tmp_path_factory, hands_data, vgg16_base) -> Run:
-    folder = tmp_path_factory.mktemp("hands_run")
-    run = run_script("sign_language_train.py", "--epochs", "1", "--image-size", "32", "--seed", "3",
-                     folder=folder, channels={"training": hands_data, "weights": vgg16_base})  # fmt: skip
-    assert run.exit_code == 0, run.stderr
-    return run
+    arguments = ("--epochs", "1", "--image-size", "32", "--seed", "3")
+    channels = {"training": hands_data, "weights": vgg16_base}
+    return Training("sign_language_train.py", arguments, channels).finished(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def personal_run(tmp_path_factory, users_data, vgg16_base) -> Run:
-    folder = tmp_path_factory.mktemp("personal_run")
-    run = run_script("personal_train.py", "--epochs", "2", "--image-size", "32", "--batch-size", "16",
-                     folder=folder, channels={"training": users_data, "weights": vgg16_base})  # fmt: skip
-    assert run.exit_code == 0, run.stderr
-    return run
+    arguments = ("--epochs", "2", "--image-size", "32", "--batch-size", "16")
+    channels = {"training": users_data, "weights": vgg16_base}
+    return Training("personal_train.py", arguments, channels).finished(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -237,6 +230,11 @@ class Training:
     def run(self, folder: Path, *more: str) -> Run:
         folder.mkdir(exist_ok=True)
         return run_script(self.script, *self.arguments, *more, folder=folder, channels=self.channels)
+
+    def finished(self, tmp_path_factory: pytest.TempPathFactory) -> Run:
+        run = self.run(tmp_path_factory.mktemp(Path(self.script).stem))
+        assert run.exit_code == 0, run.stderr
+        return run
 
 
 @pytest.fixture(scope="session", params=["cifar", "sign-language"])

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import personal_enrol
-
 
 @pytest.fixture
 def shared(personal_run, tmp_path):
@@ -31,9 +29,3 @@ def test_whoever_comes_later_gets_the_model_of_the_first_day(
     for name in ("user-000", "user-003"):
         first, later = (served_archive(found, name)(instances=images)["probabilities"] for found in (personal_run, run))
         np.testing.assert_allclose(later, first, atol=1e-4)
-
-
-def test_without_a_shared_model_it_says_what_to_run(call_main, users_data, tmp_path):
-    error, _ = call_main(personal_enrol.main, "--data-dir", users_data, "--shared-dir", tmp_path)
-    assert isinstance(error, FileNotFoundError)
-    assert "No shared.tar.gz in" in str(error) and "Run 08_one_model_per_user" in str(error)

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 from botocore.client import BaseClient
-from botocore.session import get_session
-from botocore.validate import ParamValidator
 from local_sagemaker import permissions as needed_permissions
-from local_sagemaker import validate
 
 from helpers import endpoint, s3, session, training
 from helpers.aws.connection import Account, read_account
@@ -84,13 +81,9 @@ def test_every_object_that_is_written_names_the_key(requests):
     assert all((asked["ServerSideEncryption"], asked["SSEKMSKeyId"]) == ("aws:kms", KEY) for _, asked in written)
 
 
-def test_every_request_is_valid_for_the_service_model(requests):
-    for service, operation, asked in requests:
-        shape = get_session().get_service_model(service).operation_model(operation).input_shape
-        report = ParamValidator().validate(asked, shape)
-        assert not report.has_errors(), f"{operation}: {report.generate_report()}"
-        if service == "sagemaker":
-            validate(operation, asked)  # lengths, enums and patterns too
+def test_every_request_is_valid_for_the_service_model(requests, check_request):
+    for request in requests:
+        check_request(*request)
 
 
 def test_the_policies_allow_what_they_need(requests, connection, allowed):

@@ -37,11 +37,6 @@ def test_periods_are_added_up_and_weighted_by_their_samples(metrics):
     assert metrics([]).total("ModelLatency", minutes=60) == {}
 
 
-def test_so_many_samples_are_waited_for(metrics):
-    late = metrics([], [point(0, 1.0, 1.0)], [point(0, 1.0, 1.0), point(60, 2.0, 1.0)])
-    assert late.total("ModelCacheHit", minutes=60, samples=3)["SampleCount"] == 3
-
-
 def test_the_number_of_loaded_models_is_waited_for(metrics):
     late = metrics([], [], [point(0, 1.0, 7.0, 7.0, 7.0), point(1, 1.0, 5.0, 5.0, 5.0)])
     assert late.loaded_models(since=SINCE) == 7

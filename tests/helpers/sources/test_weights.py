@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from helpers.sources import downloads, weights
+from helpers.sources import weights
 from helpers.sources.weights import layer_shapes, read_base
 
 
@@ -16,15 +16,6 @@ from helpers.sources.weights import layer_shapes, read_base
 def arrays() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {name: rng.random(shape, dtype=np.float32) for name, shape in layer_shapes().items()}
-
-
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    def unreachable(url: str, **_) -> None:
-        raise ConnectionError(f"{url} cannot be reached: Name or service not known")
-
-    monkeypatch.setattr(downloads, "check_reachable", unreachable)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
 
 
 def layout_path(layout: str, name: str, position: int) -> str:

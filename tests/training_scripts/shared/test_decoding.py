@@ -85,9 +85,7 @@ READ = {
         file(PHOTO.convert("CMYK"), "JPEG"),
         file(PHOTO, "JPEG", keep_rgb=True),
     ],
-    "JPEG with several pictures (MPO)": [
-        file(PHOTO, "MPO", save_all=True, append_images=[Image.fromarray(PIXELS)]),
-    ],
+    "JPEG with several pictures (MPO)": [file(PHOTO, "MPO", save_all=True, append_images=[Image.fromarray(PIXELS)])],
     "PNG of 1, 2, 4 or 8 bits, interlaced or not": [
         *(png(bits, 0, noise(bits, 1)) for bits in (1, 2, 4, 8)),
         png(8, 2, noise(8, 3)),
@@ -135,15 +133,9 @@ REFUSED = {
         (image_files.JPEG, "broken"),
     ],
     "more than 25,000,000 pixels": [
-        (
-            png(1, 0, bytes(626 * 5000), width=5000, height=5001),
-            "has 5000x5001 pixels; 25,000,000 is the limit",
-        ),
+        (png(1, 0, bytes(626 * 5000), width=5000, height=5001), "has 5000x5001 pixels; 25,000,000 is the limit"),
         (png(1, 0, b"", width=2**32 - 1, height=2**32 - 1), "pixels"),
-        (
-            file(Image.new("L", (5001, 5000)), "JPEG"),
-            "has 5001x5000 pixels; 25,000,000 is the limit",
-        ),
+        (file(Image.new("L", (5001, 5000)), "JPEG"), "has 5001x5000 pixels; 25,000,000 is the limit"),
     ],
 }
 

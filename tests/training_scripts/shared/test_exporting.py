@@ -39,12 +39,6 @@ def test_a_failing_export_leaves_nothing_and_keeps_the_earlier_model(model, tmp_
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
-def test_bytes_that_are_no_image_are_refused(model, tmp_path):
-    served = tf.saved_model.load(export(model, tmp_path / "model"))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="is not an image"):
-        served.signatures["serving_bytes"](image_bytes=tf.constant([b"no image"]))
-
-
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"])
 def test_probabilities_are_float32_under_every_training_policy(tmp_path, policy):
     before = keras.config.dtype_policy()

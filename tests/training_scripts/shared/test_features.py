@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 
-from shared import batching
 from shared import features as module
 from shared.features import compute_features
 
@@ -62,12 +61,6 @@ def test_the_log_says_the_size_and_counts_each_set_and_every_tenth_batch(frozen,
     assert progress == ["features 10/13", "features 13/13", "features 5/5", "features 2/2"]
 
 
-def test_the_file_has_no_name_to_be_left_behind_under(frozen, image_sets, temporary_folder):
-    computed = compute_features(frozen, image_sets)
-    assert len(computed) == 3
-    assert list(temporary_folder.iterdir()) == []
-
-
 def test_a_killed_process_leaves_no_file(tmp_path):
     script = (
         "import keras, numpy, time; from shared import features\n"
@@ -87,16 +80,6 @@ def test_a_killed_process_leaves_no_file(tmp_path):
         process.kill()
         process.stdout.close()
     assert [path for path in tmp_path.iterdir() if path.name.startswith("features-")] == []
-
-
-def test_batches_read_the_file_as_they_read_memory(frozen, image_sets):
-    labels = np.arange(13) % 3
-    options = {"class_count": 3, "batch_size": 4, "seed": 1, "epochs": 2}
-    computed = compute_features(frozen, image_sets)[0]
-    both = [list(batching.training_batches(features, labels, **options)) for features in (np.array(computed), computed)]
-    assert len(both[0]) == len(both[1]) == 6
-    for (in_memory, _), (in_file, _) in zip(*both, strict=True):
-        np.testing.assert_array_equal(in_memory, in_file)
 
 
 def test_a_full_disk_is_refused_before_anything_is_computed(frozen, image_sets, temporary_folder, monkeypatch):

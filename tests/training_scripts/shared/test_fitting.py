@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from shared import fitting
-from shared.checkpoints import CheckpointError
 from shared.fitting import compile_model, fit, predict
 from shared.inputs import Split, Splits
 from shared.reporting import describe_provenance
@@ -89,33 +88,6 @@ def test_every_image_of_an_epoch_passes_the_augmentation_once(model, splits, opt
     assert seen == [(8, 2, 2, 3)]  # traced once, for batches of one shape
 
 
-def test_a_finished_training_trains_no_more_and_gives_its_history_back(model, splits, options):
-    arguments, provenance = options()
-    history = fit(model, splits.images, splits, arguments, provenance=provenance)
-    weights = model.get_weights()
-    again = keras.models.clone_model(model)
-    again.compile(keras.optimizers.Adam(0.3), loss="categorical_crossentropy", metrics=["accuracy"])
-    arguments, provenance = options()
-    assert fit(again, splits.images, splits, arguments, provenance=provenance) == history
-    assert provenance["resumed_at"] == []
-    for kept, restored in zip(weights, again.get_weights(), strict=True):
-        np.testing.assert_array_equal(kept, restored)
-
-
-def test_the_checkpoint_of_another_training_is_refused(model, splits, options):
-    arguments, provenance = options(epochs=1)
-    fit(model, splits.images, splits, arguments, provenance=provenance)
-    arguments, provenance = options(epochs=1, batch_size=4)
-    with pytest.raises(CheckpointError):
-        fit(model, splits.images, splits, arguments, provenance=provenance)
-
-
-def test_fewer_images_than_a_batch_are_refused(model, splits, options):
-    arguments, provenance = options(batch_size=32)
-    with pytest.raises(ValueError, match="24 training images are fewer than one batch of 32"):
-        fit(model, splits.images, splits, arguments, provenance=provenance)
-
-
 def settings(**changes):
     return argparse.Namespace(
         **{"epochs": 10, "batch_size": 2, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0, **changes}
@@ -146,8 +118,7 @@ def test_two_runs_export_the_same_bits(training, whole_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("threads", "environment", "expected"),
-    [(3, {}, "3 3"), (0, {"TF_NUM_INTRAOP_THREADS": "5"}, "5 0"), (0, {}, None)],
+    ("threads", "environment", "expected"), [(3, {}, "3 3"), (0, {"TF_NUM_INTRAOP_THREADS": "5"}, "5 0"), (0, {}, None)]
 )
 def test_the_number_of_threads_is_set_and_told(threads, environment, expected, cifar_data, monkeypatch):
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
