@@ -6,6 +6,7 @@ of their joint capacity: a call goes to the instance that holds its model, so mo
 
 import io
 import tarfile
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,11 +98,7 @@ def capacity_for(popularity: np.ndarray, wanted: float) -> int:
     """Return how many models must fit for a wanted hit ratio, 0 to 1; at 1 all of them."""
     if not 0 <= wanted <= 1:
         raise ValueError(f"A hit ratio lies between 0 and 1, and {wanted} does not.")
-    low, high = 0, len(popularity)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if hit_ratio(popularity, middle) < wanted else (low, middle)
-    return high
+    return 1 + bisect_left(range(1, len(popularity)), wanted, key=lambda fits: hit_ratio(popularity, fits))
 
 
 def weight_bytes(archive: bytes) -> int:

@@ -60,14 +60,9 @@ def assign(
 ) -> dict[str, dict[str, object]]:
     """Give each notebook of a run the values of the parameters that it declares, in the types that it declares.
 
-    A file of values serves the whole series, so its names may belong to any notebook. A value typed on the
-    command line must reach at least one of the selected notebooks.
-
-    Args:
-        given: Values from a parameter file.
-        series: For every notebook of the series, its declared parameters with their defaults.
-        texts: Values from the command line, as typed; they win over `given`.
-        selected: The notebooks that will run; all of them when None.
+    `series` has the declared parameters of every notebook with their defaults. What is `given` in a file serves all of
+    them, so its names may belong to any. `texts` are as typed on the command line: they win, and each must reach one of
+    the `selected` notebooks that will run, by default all.
 
     Raises:
         ValueError: No notebook declares a name, none of the selected does, or a value has the wrong type.
@@ -93,10 +88,6 @@ def assign(
 
 def _absolute(name: str, value: object) -> object:
     """Return the path of a source made absolute: notebooks run in their own folder, it is meant from the command's."""
-    if name.endswith("_SOURCE") and isinstance(value, str) and _is_path(value):
-        return str(Path(value).expanduser().resolve())
+    if name.endswith("_SOURCE") and isinstance(value, str) and "://" not in value:
+        return str(Path(value).expanduser().resolve()) if "/" in value or value.startswith((".", "~")) else value
     return value
-
-
-def _is_path(text: str) -> bool:
-    return ("/" in text or text.startswith((".", "~"))) and "://" not in text

@@ -117,8 +117,8 @@ def _uploads(connection: Connection, _: Collection[str]) -> _Found:
 
 
 def _objects(connection: Connection, _: Collection[str]) -> _Found:
-    place = {"Bucket": connection.bucket, "Prefix": f"{connection.prefix}/"}
-    sizes = [item["Size"] for item in _pages(connection, "s3", "list_objects_v2", "Contents", **place)]
+    objects = connection.s3.Bucket(connection.bucket).objects.filter(Prefix=f"{connection.prefix}/")
+    sizes = [each.size for each in objects]
     if sizes:
         yield connection.base_uri, f"{len(sizes)}, {sum(sizes) / 1e6:,.1f} MB"
 

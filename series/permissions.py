@@ -31,32 +31,23 @@ _VALUES = {
 }
 
 
-def fill_in(
-    name: str,
-    *,
-    account: str,
-    region: str,
-    role: str,
-    bucket: str | None = None,
-    prefix: str | None = None,
-    key: str | None = None,
-) -> dict[str, Any]:
-    """Return one of `POLICIES` with the values of an account in the places for them.
+def fill_in(name: str, *, account: str, region: str, role: str, **others: str | None) -> dict[str, Any]:
+    """Return one of `POLICIES` with the values of an account, and others of `_VALUES`, in the places for them.
 
     Raises:
         ValueError: If there is no such policy, it needs a key, or a value cannot be what it should be.
     """
     if name not in POLICIES:
         raise ValueError(f"There is no policy {name!r}. There are: {', '.join(POLICIES)}.")
-    bucket = f"sagemaker-{region}-{account}" if bucket is None else bucket
-    prefix = "multi-model-endpoint" if prefix is None else prefix.strip("/")
-    given = {"account": account, "region": region, "role": role, "bucket": bucket, "prefix": prefix, "key": key}
-    values = {place: value for place, value in given.items() if value is not None}
+    values = {"account": account, "region": region, "role": role}
+    values |= {"bucket": f"sagemaker-{region}-{account}", "prefix": "multi-model-endpoint"}
+    values |= {place: value for place, value in others.items() if value is not None}
+    values["prefix"] = values["prefix"].strip("/")
     for place, value in values.items():
         if not re.fullmatch(_VALUES[place][0], value, re.ASCII):
             raise ValueError(f"{value!r} cannot be the {place}: it must match {_VALUES[place][0]}.")
     text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
-    if "<KEY>" in text and not key:
+    if "<KEY>" in text and "key" not in values:
         raise ValueError(f"The policy {name} is about a KMS key. Name its ARN with --key.")
     # No value that matches above has a character that JSON escapes.
     policy: dict[str, Any] = json.loads(re.sub("<([A-Z]+)>", lambda place: values[place[1].lower()], text))

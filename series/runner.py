@@ -132,12 +132,10 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, object]) -> dict
 def run(
     assigned: Mapping[str, Mapping[str, object]], output: Path, *, advise: Callable[[dict[str, Any]], dict[str, str]]
 ) -> dict[str, Any]:
-    """Execute notebooks in order until one fails, and write the summary and the report of the run.
+    """Execute notebooks in order, each with its assigned values, until one fails; write the summary and the report.
 
-    Args:
-        assigned: For each notebook to run, its parameter values.
-        output: Folder for everything the run writes; entries of an earlier run in it are kept.
-        advise: Given the entry of the notebook that stopped the run, returns the commands that help, by what they do.
+    Entries of an earlier run in the output folder are kept. Given the entry of the notebook that stopped the run,
+    `advise` returns the commands that help, by what they do.
     """
     from helpers import session  # late: the SageMaker SDK takes seconds, and the checks of parameters need none of it
 

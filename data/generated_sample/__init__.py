@@ -5,9 +5,8 @@ Image number n is always the same for one seed, whichever other images are drawn
 
 import numpy as np
 
-from generated_sample.hands import draw_hand, invent_student
+from generated_sample.hands import User, draw_hand, invent_student, invent_user
 from generated_sample.objects import draw_object
-from generated_sample.users import User, invent_user
 
 # Keep the kinds of images, and students from their images, apart for one and the same seed.
 _OBJECTS, _STUDENTS, _HANDS, _USERS, _SIGNS = 1, 2, 3, 4, 5

@@ -1,4 +1,7 @@
-"""Animals of the generated sample: bird, cat, deer, dog, frog and horse, all looking right."""
+"""Animals of the generated sample: bird, cat, deer, dog, frog and horse, all looking right.
+
+Each is drawn on a canvas that is placed already, `behind` being the leading color of the background.
+"""
 
 from collections.abc import Sequence
 
@@ -31,13 +34,7 @@ def _legs(
 
 
 def draw_bird(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a bird, perched or in flight.
-
-    Args:
-        canvas: Where to draw, already placed.
-        rng: Source of randomness.
-        behind: Leading color of the background.
-    """
+    """Draw a bird, perched or in flight."""
     body = pick(FEATHERS, rng, unlike=behind)
     wing = shade(body, rng.uniform(0.55, 0.75))
     breast = shade(body, 1.45)
@@ -94,7 +91,7 @@ def _cat_head(canvas: Canvas, x: float, y: float, size: float, fur: Color) -> No
 
 
 def draw_cat(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a cat: sitting, walking, or its face (arguments as `draw_bird`)."""
+    """Draw a cat: sitting, walking, or its face."""
     fur = pick(FURS, rng, unlike=behind, spread=8)
     kind = rng.random()
     if kind < 0.4:
@@ -117,7 +114,7 @@ def draw_cat(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
 
 
 def draw_dog(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a dog: standing, or its face with hanging ears (arguments as `draw_bird`)."""
+    """Draw a dog: standing, or its face with hanging ears."""
     fur = pick(FURS, rng, unlike=behind, spread=8)
     ear = shade(fur, float(rng.choice([0.5, 0.65]))) if sum(fur) > 200 else shade(fur, 1.35)
     tongue: Color = (225, 110, 120)
@@ -146,7 +143,7 @@ def draw_dog(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
 
 
 def draw_deer(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a stag: slim, long-legged, with antlers (arguments as `draw_bird`)."""
+    """Draw a stag: slim, long-legged, with antlers."""
     fur = pick([(165, 110, 65), (140, 90, 55), (185, 140, 95), (110, 80, 60), (125, 110, 95)], rng, unlike=behind)
     horn = pick([(95, 70, 45), (215, 195, 160), (60, 45, 35)], rng, unlike=behind)
     _legs(canvas, rng, (-0.5, -0.4, 0.1, 0.2), 0.15, 0.92, 0.075, fur)
@@ -171,7 +168,7 @@ def draw_deer(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
 
 
 def draw_horse(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a horse with mane and long tail, its head high or grazing (arguments as `draw_bird`)."""
+    """Draw a horse with mane and long tail, its head high or grazing."""
     fur = pick(FURS, rng, unlike=behind, spread=8)
     mane = shade(fur, 0.4) if sum(fur) > 200 else shade(fur, 1.5)
     if rng.random() < 0.3:
@@ -198,7 +195,7 @@ def draw_horse(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
 
 
 def draw_frog(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a frog that sits and looks at the viewer (arguments as `draw_bird`)."""
+    """Draw a frog that sits and looks at the viewer."""
     skin = pick(SKINS, rng, unlike=behind)
     dark, belly = shade(skin, 0.65), shade(skin, 1.5)
     for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""Backgrounds of the drawn pictures: sky, water, meadow, forest, road, snow, room."""
+"""Backgrounds of the drawn pictures, of so many pixels, each with its leading color."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,8 @@ GREENS: list[Color] = [(90, 140, 60), (120, 160, 80), (70, 105, 50), (165, 165, 
 GROUNDS: list[Color] = [(120, 118, 115), (90, 90, 95), (150, 145, 135), (165, 140, 105)]
 WATERS: list[Color] = [(50, 100, 140), (70, 130, 150), (40, 70, 100), (110, 140, 150), (90, 110, 90)]
 WALLS: list[Color] = [
-    (200, 185, 165),
-    (170, 175, 185),
-    (140, 160, 150),
-    (190, 150, 130),
-    (110, 100, 110),
-    (225, 225, 220),
-]
+    (200, 185, 165), (170, 175, 185), (140, 160, 150), (190, 150, 130), (110, 100, 110), (225, 225, 220),
+]  # fmt: skip
 
 
 def _gradient(size: int, top: Color, bottom: Color) -> Image.Image:
@@ -35,15 +30,7 @@ def _speckle(canvas: Canvas, rng: np.random.Generator, color: Color, *, top: flo
 
 
 def sky(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
-    """Paint a sky, sometimes with clouds or a strip of land.
-
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-
-    Returns:
-        The picture and its leading color.
-    """
+    """Paint a sky, sometimes with clouds or a strip of land."""
     color = pick(SKIES, rng)
     image = _gradient(size, color, shade(color, rng.uniform(0.9, 1.5)))
     canvas = Canvas(image)
@@ -75,17 +62,17 @@ def _land(rng: np.random.Generator, size: int, grounds: list[Color]) -> tuple[Im
 
 
 def meadow(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
-    """Paint grass, fields or snow (arguments and result as `sky`)."""
+    """Paint grass, fields or snow."""
     return _land(rng, size, [*GREENS, *GREENS, (225, 230, 235)])
 
 
 def road(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
-    """Paint asphalt, gravel or sand, sometimes with grass (arguments and result as `sky`)."""
+    """Paint asphalt, gravel or sand, sometimes with grass."""
     return _land(rng, size, [*GROUNDS, *GROUNDS, *GREENS])
 
 
 def water(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
-    """Paint water below a sky or a coast (arguments and result as `sky`)."""
+    """Paint water below a sky or a coast."""
     color = pick(SKIES, rng)
     image = _gradient(size, color, shade(color, rng.uniform(1.0, 1.4)))
     canvas = Canvas(image)
@@ -99,7 +86,7 @@ def water(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
 
 
 def forest(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
-    """Paint leaves, near and out of focus (arguments and result as `sky`)."""
+    """Paint leaves, near and out of focus."""
     color = pick([*GREENS, (60, 60, 45), (130, 110, 85)], rng)
     image = _gradient(size, shade(color, rng.uniform(0.9, 1.4)), color)
     canvas = Canvas(image)
@@ -110,7 +97,7 @@ def forest(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
 
 
 def room(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
-    """Paint a wall, a floor and perhaps a cushion (arguments and result as `sky`)."""
+    """Paint a wall, a floor and perhaps a cushion."""
     wall = pick(WALLS, rng)
     image = _gradient(size, wall, shade(wall, rng.uniform(0.8, 1.1)))
     canvas = Canvas(image)

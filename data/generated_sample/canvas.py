@@ -93,15 +93,8 @@ class Canvas:
         for ((x, y), near), ((u, v), far) in pairwise(line):
             length = math.hypot(u - x, v - y) or 1.0
             right, down = (y - v) / length, (u - x) / length
-            self.polygon(
-                [
-                    (x + right * near, y + down * near),
-                    (u + right * far, v + down * far),
-                    (u - right * far, v - down * far),
-                    (x - right * near, y - down * near),
-                ],
-                color,
-            )
+            ends = (x, y, near), (u, v, far), (u, v, -far), (x, y, -near)
+            self.polygon([(x + right * radius, y + down * radius) for x, y, radius in ends], color)
         for point, radius in line:
             self.ellipse(point, (radius, radius), color)
 

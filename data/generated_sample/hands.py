@@ -17,6 +17,7 @@ SIZE = 100
 SCALE = 3
 
 FREE_SIGNS = tuple(range(10, 18))
+PRIVATE_COUNT = 3
 
 SKINS: list[Color] = [
     (236, 188, 160), (222, 170, 138), (198, 140, 105), (170, 116, 84), (135, 92, 68), (108, 74, 58),
@@ -38,24 +39,9 @@ _FINGERS: tuple[tuple[Point, float, float, float], ...] = (
     ((0.29, -0.31), 13, 0.73, 0.17),
 )
 _RAISED = {
-    1: (3,),
-    2: (2, 3),
-    3: (2, 3),
-    4: (0, 1, 2, 3),
-    5: (0, 1, 2, 3),
-    6: (1, 2, 3),
-    7: (0, 2, 3),
-    8: (0, 1, 3),
-    9: (0, 1, 2),
-    10: (),
-    11: (0,),
-    12: (3,),
-    13: (0, 3),
-    14: (1, 2, 3),
-    15: (0, 3),
-    16: (0,),
-    17: (0, 1),
-}
+    1: (3,), 2: (2, 3), 3: (2, 3), 4: (0, 1, 2, 3), 5: (0, 1, 2, 3), 6: (1, 2, 3), 7: (0, 2, 3), 8: (0, 1, 3),
+    9: (0, 1, 2), 10: (), 11: (0,), 12: (3,), 13: (0, 3), 14: (1, 2, 3), 15: (0, 3), 16: (0,), 17: (0, 1),
+}  # fmt: skip
 _TOUCHED = {6: 0, 7: 1, 8: 2, 9: 3}
 _WITH_THUMB = (3, 5, 10, 11, 12, 13, 14)
 _THUMB_OUT: tuple[Point, ...] = ((0.2, 0.3), (0.52, 0.0), (0.84, -0.26))
@@ -101,6 +87,32 @@ def invent_student(rng: np.random.Generator) -> Student:
         left_handed=bool(rng.random() < 0.25),
         size=rng.uniform(0.66, 0.84),
     )
+
+
+@dataclass(frozen=True)
+class User:
+    """A student who shows some digits in a way of their own, as families and schools do.
+
+    Two of them may use one and the same hand shape for different digits. Whoever does not know the user cannot tell
+    which digit is meant, however clear the image.
+    """
+
+    student: Student  # hand, sleeve and background
+    signs: tuple[int, ...]  # the sign that stands for each digit 0-9: the digit's own, or one of `FREE_SIGNS`
+
+    @property
+    def private_digits(self) -> tuple[int, ...]:
+        """Digits that the user shows in a way of their own."""
+        return tuple(digit for digit, sign in enumerate(self.signs) if sign != digit)
+
+
+def invent_user(rng: np.random.Generator) -> User:
+    """Make up a user with `PRIVATE_COUNT` private signs; the same state of `rng` gives the same user."""
+    student = invent_student(rng)
+    signs = np.arange(10)
+    digits = rng.choice(len(signs), PRIVATE_COUNT, replace=False)
+    signs[digits] = rng.choice(FREE_SIGNS, PRIVATE_COUNT, replace=False)
+    return User(student, tuple(signs.tolist()))
 
 
 class _Hand:

@@ -31,14 +31,9 @@ SUBJECTS: dict[str, tuple[Drawing, Sequence[Background], float]] = {
 
 
 def draw_object(label: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw one CIFAR-like picture.
+    """Draw a picture of a class, 0-9 in the order of `SUBJECTS`: uint8 (32, 32, 3), RGB.
 
-    Args:
-        label: Place of its class in `SUBJECTS`, 0-9.
-        rng: Source of randomness; the same state gives the same pixels.
-
-    Returns:
-        uint8 array (32, 32, 3), RGB.
+    The same state of `rng` gives the same pixels.
     """
     draw, scenes, turn = list(SUBJECTS.values())[label]
     image, behind = scenes[int(rng.integers(len(scenes)))](rng, SIZE * SCALE)

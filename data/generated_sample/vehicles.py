@@ -1,4 +1,7 @@
-"""Vehicles of the generated sample: airplane, automobile, ship and truck, all heading right."""
+"""Vehicles of the generated sample: airplane, automobile, ship and truck, all heading right.
+
+Each is drawn on a canvas that is placed already, `behind` being the leading color of the background.
+"""
 
 import numpy as np
 
@@ -18,13 +21,7 @@ def _wheel(canvas: Canvas, x: float, y: float, radius: float) -> None:
 
 
 def draw_airplane(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw an airplane from the side or from above.
-
-    Args:
-        canvas: Where to draw, already placed.
-        rng: Source of randomness.
-        behind: Leading color of the background.
-    """
+    """Draw an airplane from the side or from above."""
     body = pick([(240, 240, 240), (200, 205, 210), (230, 230, 235), *PAINTS], rng, unlike=behind)
     mark = pick(PAINTS, rng, unlike=body)
     wing = shade(body, 0.72)
@@ -55,7 +52,7 @@ def _airplane_from_above(canvas: Canvas, rng: np.random.Generator, body: Color, 
 
 
 def draw_automobile(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a car from the side or from the front (arguments as `draw_airplane`)."""
+    """Draw a car from the side or from the front."""
     paint = pick(PAINTS, rng, unlike=behind)
     canvas.ellipse((0, 0.5), (0.95, 0.09), shade(behind, 0.5))
     if rng.random() < 0.3:
@@ -89,7 +86,7 @@ def _automobile_from_front(canvas: Canvas, paint: Color) -> None:
 
 
 def draw_truck(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a truck with a box, a tank or an open load (arguments as `draw_airplane`)."""
+    """Draw a truck with a box, a tank or an open load."""
     paint = pick(PAINTS, rng, unlike=behind)
     load = pick(PAINTS, rng, unlike=behind)
     canvas.ellipse((0, 0.6), (1.0, 0.08), shade(behind, 0.5))
@@ -118,7 +115,7 @@ def draw_truck(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
 
 
 def draw_ship(canvas: Canvas, rng: np.random.Generator, behind: Color) -> None:
-    """Draw a steamer, a container ship or a sailing boat (arguments as `draw_airplane`)."""
+    """Draw a steamer, a container ship or a sailing boat."""
     hull = pick(PAINTS, rng, unlike=behind)
     kind = rng.random()
     if kind < 0.35:

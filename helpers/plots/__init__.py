@@ -10,19 +10,7 @@ from helpers.plots.pictures import mistakes, predictions, preprocessing, sample_
 from helpers.plots.serving import costs, hit_ratios, latencies, traffic_over_time
 
 __all__ = [
-    "accuracy_over_time",
-    "calibration",
-    "confusion_matrix",
-    "cost_and_accuracy",
-    "costs",
-    "hit_ratios",
-    "latencies",
-    "learning_curves",
-    "mistakes",
-    "personal_gain",
-    "predictions",
-    "preprocessing",
-    "sample_grid",
-    "traffic_over_time",
-    "user_signs",
-]
+    "accuracy_over_time", "calibration", "confusion_matrix", "cost_and_accuracy", "costs", "hit_ratios",
+    "latencies", "learning_curves", "mistakes", "personal_gain", "predictions", "preprocessing", "sample_grid",
+    "traffic_over_time", "user_signs",
+]  # fmt: skip

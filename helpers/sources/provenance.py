@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.sources import downloads, folders, sample
+from helpers.sources import division, downloads, folders, sample
 from helpers.sources.pools import CIFAR_CLASSES, CIFAR_SIZE, DIGIT_SIZE, DIGITS, Pool
-from helpers.sources.students import find_students
 
 CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 # The branch may move, so there is no hash: the limits below and reading every image take its place.
@@ -172,7 +171,7 @@ def _from_folder(
 
     def pool(root: Path) -> Pool:
         files, labels = folders.list_images(root, class_names)
-        students = find_students(folders.numbers(files), labels) if by_student else None
+        students = division.find_students(folders.numbers(files), labels) if by_student else None
         return Pool(labels, read=partial(folders.read_images, files, size=size), students=students)
 
     images, test = (pool(folder / "train"), pool(folder / "test")) if apart else (pool(folder), None)
