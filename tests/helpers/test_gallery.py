@@ -46,13 +46,10 @@ def upload(view, content, name="mine.png"):
     )
 
 
-def test_it_begins_with_the_first_image_and_the_first_model(view, endpoint):
+def test_it_begins_with_the_first_choices_and_each_other_one_changes_the_picture(view, endpoint):
     assert endpoint.asked == [(images.encode(SAMPLES["dark"]), "a.tar.gz")]
-    assert Image.open(io.BytesIO(view.answer.value)).format == "PNG"
-
-
-def test_each_choice_asks_again_and_changes_the_picture(view, endpoint):
     before = view.answer.value
+    assert Image.open(io.BytesIO(before)).format == "PNG"
     view.image.value = "bright"
     picture = view.answer.value
     assert picture != before

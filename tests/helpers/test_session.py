@@ -122,16 +122,6 @@ def identity(sts, arn):
     sts.add_response("get_caller_identity", {"Arn": arn, "Account": ACCOUNT, "UserId": "AIDA1234567890123456"})
 
 
-def test_what_is_missing_on_aws_is_said_without_asking_aws(stranger, monkeypatch):
-    credentials, region, role = session.missing_on_aws()
-    assert "aws configure" in credentials and "AWS_DEFAULT_REGION" in region and "SAGEMAKER_ROLE_ARN" in role
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("SAGEMAKER_ROLE_ARN", ROLE)
-    assert session.missing_on_aws() == []
-
-
 def test_connecting_to_aws_with_nothing_says_all_that_is_missing_and_leaves_the_choice(stranger, monkeypatch):
     with pytest.raises(RuntimeError, match=r"needs credentials .*aws configure.* an AWS Region .* a role ") as error:
         session.connect("aws")

@@ -45,17 +45,12 @@ def test_a_folder_that_is_no_model_is_not_replaced_by_one(parse, tmp_path, capsy
 
 
 def test_hyperparameters_leave_out_folders_seed_and_threads(parse):
+    assert (parse().checkpoint_dir, parse().threads) == (None, 0)
     args = parse("--learning-rate", "0.5", "--seed", "9", "--threads", "2", "--checkpoint-dir", "kept")
+    assert args.checkpoint_dir == Path("kept")
     assert hyperparameters(args) == {
         "epochs": 2, "batch_size": 4, "learning_rate": 0.5, "weight_decay": 0.0, "label_smoothing": 0.0,
     }  # fmt: skip
-
-
-def test_without_a_folder_for_checkpoints_there_is_none(parse):
-    args = parse()
-    assert (args.checkpoint_dir, args.threads) == (None, 0)
-    assert "checkpoint_dir" not in hyperparameters(args)
-    assert parse("--checkpoint-dir", "kept").checkpoint_dir == Path("kept")
 
 
 def test_a_script_without_epochs_takes_folders_and_threads_alone():

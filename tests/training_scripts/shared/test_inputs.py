@@ -19,6 +19,7 @@ def test_splits_hold_images_labels_and_their_description(folder):
     assert splits.train.images.shape == (64, 32, 32, 3) and splits.train.images.dtype == np.uint8
     assert splits.test.labels.tolist() == list(range(10))
     assert (splits.image_size, len(splits.class_names)) == (32, 10)
+    assert splits.description == json.loads((folder / "dataset.json").read_text())
     assert splits.summary() == (
         "Cifar, a generated sample (generated images): 64 train, 20 validation, 10 test, 32x32, 10 classes"
     )
@@ -69,10 +70,6 @@ def test_an_archive_without_labels_is_refused(folder):
     np.savez(folder / "test.npz", images=np.zeros((2, 32, 32, 3), np.uint8))
     with pytest.raises(ValueError, match=r"Cannot read images and labels from .*test.npz"):
         load_splits(folder)
-
-
-def test_the_description_is_kept_whole(folder):
-    assert load_splits(folder).description == json.loads((folder / "dataset.json").read_text())
 
 
 def test_users_are_read(users_data):
