@@ -73,7 +73,7 @@ def test_the_fixtures_for_its_tests_call_what_is_there(project, text):
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     nodes = [node for block in blocks for node in ast.walk(ast.parse(textwrap.dedent(block)))]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    assert called == {"Training", "run_script", "write_dataset"}
+    assert called == {"Training", "write_dataset"}
     assert called | {"any_run", "training"} <= defined
     assert "RUN_A_SCRIPT" in there
 
