@@ -41,7 +41,7 @@ def test_every_link_leads_somewhere():
 def test_every_benchmark_that_a_page_names_is_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"\b(?:python\s+benchmarks/)?(\w+\.py)\b", text)
-    assert len(set(found)) >= 2
+    assert found
     folders = (
         (ROOT / page).parent,
         ROOT / "benchmarks",
