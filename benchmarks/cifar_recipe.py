@@ -24,6 +24,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
+# Learning rate, weight decay and label smoothing of the recipes without Muon.
+ADAMW = (3e-3, 1e-2, 0.0)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -38,7 +41,8 @@ class Recipe:
     normalization: str = "none"  # or "before pooling", "after pooling"
     warmup_and_cosine: bool = False
     augmentation: bool = False
-    script: bool = False  # the model and the optimizer of cifar_train.py, called from there
+    script: bool = False  # the model of cifar_train.py, called from there
+    muon: bool = False  # with the label smoothing of cifar_train.py
 
 
 def list_recipes() -> list[Recipe]:
@@ -54,12 +58,13 @@ def list_recipes() -> list[Recipe]:
     width = defaults.width
     add("3×3 kernels", kernel_size=3)
     add(f"{width}, {2 * width}, {4 * width} filters", filters=(width, 2 * width, 4 * width))
-    add(f"batches of {defaults.batch_size}", batch_size=defaults.batch_size)
+    add("batches of 128", batch_size=128)
     add("normalization before pooling", normalization="before pooling")
     add("normalization after pooling", normalization="after pooling")
     add("AdamW, warm-up and cosine", warmup_and_cosine=True)
     add("mirrored and shifted images", augmentation=True)
-    add("cifar_train.py: its dense layer and dropout", script=True)
+    add("the dense layer and dropout of cifar_train.py", script=True)
+    add("Muon, smoothed labels: cifar_train.py as it is", muon=True, batch_size=defaults.batch_size)
     return recipes
 
 
@@ -91,6 +96,7 @@ def compile_recipe(recipe: Recipe, *, epochs: int, image_count: int) -> Any:
 
     import cifar_train
     from shared.fitting import compile_model
+    from shared.optimizers import Muon
 
     defaults = cifar_train.create_arguments().parse_args([])
     if recipe.script:
@@ -105,7 +111,10 @@ def compile_recipe(recipe: Recipe, *, epochs: int, image_count: int) -> Any:
         model = build_model(recipe)
     if recipe.warmup_and_cosine:
         defaults.epochs = epochs
-        compile_model(model, defaults, image_count=image_count)
+        if not recipe.muon:
+            defaults.learning_rate, defaults.weight_decay, defaults.label_smoothing = ADAMW
+        optimizer = Muon if recipe.muon else keras.optimizers.AdamW
+        compile_model(model, defaults, image_count=image_count, optimizer=optimizer)
     else:
         model.compile(keras.optimizers.Adam(1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
     return model

@@ -2,7 +2,7 @@
 
 Three convolutional and two dense layers, as in Krizhevsky, Sutskever and Hinton, "ImageNet Classification
 with Deep Convolutional Neural Networks" (2012), cut down to images of 32 x 32 pixels and brought up to date:
-3 x 3 kernels, batch normalization, and augmentation instead of local response normalization.
+3 x 3 kernels, batch normalization, augmentation instead of local response normalization, and Muon as the optimizer.
 """
 
 import argparse
@@ -13,12 +13,18 @@ from keras import layers
 from shared.arguments import create_parser, fraction, parse, positive_int
 from shared.augmentation import mirror_and_shift
 from shared.fitting import begin, train_classifier
+from shared.optimizers import Muon
 
 
 def create_arguments() -> argparse.ArgumentParser:
     """Name the folders and the hyperparameters, with their defaults."""
     parser = create_parser(
-        "Train a small AlexNet on CIFAR-10.", epochs=5, batch_size=128, learning_rate=3e-3, weight_decay=1e-2
+        "Train a small AlexNet on CIFAR-10.",
+        epochs=5,
+        batch_size=256,
+        learning_rate=3e-2,
+        weight_decay=5e-2,
+        label_smoothing=0.1,
     )
     parser.add_argument(
         "--width",
@@ -71,7 +77,7 @@ def main() -> None:
         dense_units=args.dense_units,
         dropout=args.dropout,
     )
-    train_classifier(model, splits.images, splits, args, augment=mirror_and_shift)
+    train_classifier(model, splits.images, splits, args, optimizer=Muon, augment=mirror_and_shift)
 
 
 if __name__ == "__main__":

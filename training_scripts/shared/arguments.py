@@ -50,7 +50,7 @@ def create_parser(
 ) -> argparse.ArgumentParser:
     """Create a parser with the folders and the hyperparameters shared by all scripts that train, and their defaults.
 
-    The learning rate is the highest, reached after the warm-up. `weight_decay` is the share of each weight that AdamW
+    The learning rate is the highest, reached after the warm-up. `weight_decay` is the share of each weight that a step
     takes away, times the learning rate; `label_smoothing` the probability spread evenly over all classes.
     """
     parser = create_folder_parser(description)
@@ -62,7 +62,12 @@ def create_parser(
         default=learning_rate,
         help="highest learning rate, reached after the warm-up",
     )
-    parser.add_argument("--weight-decay", type=fraction, default=weight_decay, help="weight decay of AdamW")
+    parser.add_argument(
+        "--weight-decay",
+        type=fraction,
+        default=weight_decay,
+        help="share of each weight that a step takes away, times the learning rate",
+    )
     parser.add_argument("--label-smoothing", type=fraction, default=label_smoothing, help="softens the one-hot labels")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, augmentation and dropout")
     parser.add_argument(

@@ -47,9 +47,14 @@ def begin(arguments: argparse.Namespace) -> Splits:
 
 
 def compile_model(
-    model: keras.Model, arguments: argparse.Namespace, *, image_count: int, clipnorm: float | None = None
+    model: keras.Model,
+    arguments: argparse.Namespace,
+    *,
+    image_count: int,
+    optimizer: type[keras.optimizers.AdamW] = keras.optimizers.AdamW,
+    clipnorm: float | None = None,
 ) -> None:
-    """Choose AdamW, the cross-entropy and the accuracy.
+    """Choose the optimizer, the cross-entropy and the accuracy.
 
     The learning rate rises for a tenth of all steps, and then falls to zero along a cosine.
 
@@ -57,6 +62,7 @@ def compile_model(
         model: The network.
         arguments: Those of ``arguments.create_parser``.
         image_count: Number of training images.
+        optimizer: AdamW, or what changes its steps.
         clipnorm: Largest norm of a weight's gradient; None for no limit.
     """
     steps = arguments.epochs * steps_per_epoch(image_count, batch_size=arguments.batch_size)
@@ -65,7 +71,7 @@ def compile_model(
         0.0, max(1, steps - warmup_steps), warmup_target=arguments.learning_rate, warmup_steps=warmup_steps
     )
     model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=arguments.weight_decay, clipnorm=clipnorm),
+        optimizer=optimizer(schedule, weight_decay=arguments.weight_decay, clipnorm=clipnorm),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=arguments.label_smoothing),
         metrics=["accuracy"],
     )
@@ -143,6 +149,7 @@ def train_classifier(
     *,
     weights: dict[str, Any] | None = None,
     frozen: keras.Model | None = None,
+    optimizer: type[keras.optimizers.AdamW] = keras.optimizers.AdamW,
     clipnorm: float | None = None,
     augment: Augmentation | None = None,
 ) -> None:
@@ -155,13 +162,14 @@ def train_classifier(
         arguments: Those of ``arguments.create_parser``.
         weights: Where the first weights come from, ``provenance`` and ``description``; None for random ones.
         frozen: What makes the inputs of images; None if the inputs are images.
+        optimizer: As for `compile_model`.
         clipnorm: Largest norm of a weight's gradient; None for no limit.
         augment: Changes a batch of inputs at random, as for `fit`.
     """
     provenance = describe_provenance(arguments, splits, weights=weights)
     frozen_count = frozen.count_params() if frozen else 0
     print(f"model: {model.count_params():,} parameters train, {frozen_count:,} are frozen", flush=True)
-    compile_model(model, arguments, image_count=len(splits.train.labels), clipnorm=clipnorm)
+    compile_model(model, arguments, image_count=len(splits.train.labels), optimizer=optimizer, clipnorm=clipnorm)
     history = fit(model, inputs, splits, arguments, provenance=provenance, augment=augment)
     # All ranks have the same weights now, and one of them is enough to evaluate and export.
     if ranks.rank() == 0:
