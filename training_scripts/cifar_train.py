@@ -33,7 +33,7 @@ def create_arguments() -> argparse.ArgumentParser:
         help="filters of the first convolution; the second has 2x, the third 4x",
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
-    parser.add_argument("--dropout", type=fraction, default=0.3, help="share of dense units left out")
+    parser.add_argument("--dropout", type=fraction, default=0.2, help="share of dense units left out")
     return parser
 
 
