@@ -2,17 +2,24 @@
 
 import contextlib
 import hashlib
+import http.client
 import io
 import json
+import socket
+import subprocess
+import sys
 import tarfile
 import time
 import uuid
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import psutil
+import pytest
 from botocore.config import Config
 
 from local_sagemaker import daemon
@@ -61,6 +68,67 @@ def verify(*, body: bytes, **head: Any) -> signing.Scope:
     scope, check_body = signing.check_head(**head)
     check_body(hashlib.sha256(body).hexdigest())
     return scope
+
+
+def packed(files: Mapping[str, bytes], *, links: Mapping[str, str] | None = None) -> bytes:
+    """A tar.gz archive of files and symbolic links, by name."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        for name, link in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, link
+            tar.addfile(info)
+    return target.getvalue()
+
+
+def wheel(name: str, source: str) -> bytes:
+    """A wheel with one module, so that pip has something to install without a network."""
+    target = io.BytesIO()
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(f"{name}.py", source)
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+    return target.getvalue()
+
+
+def unix_connection(path: Path) -> http.client.HTTPConnection:
+    """A connection to a Unix socket."""
+    connection = http.client.HTTPConnection("container")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(SECONDS)
+    connection.sock.connect(str(path))
+    return connection
+
+
+@contextlib.contextmanager
+def container_process(path: Path, *, output: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+    """A container that listens at a path."""
+    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
+    with subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            eventually(lambda: path.exists() or process.poll() is not None)
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def running(home: Path, **limits: Any) -> "Iterator[Service]":
+    """A server of its own, with these settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
+        status = daemon.start(home)
+    try:
+        yield Service(status)
+    finally:
+        daemon.stop(home)
 
 
 class Service:

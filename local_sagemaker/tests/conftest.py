@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Service, eventually
+from clients import Service, running
 from hypothesis import HealthCheck, settings
 
 from local_sagemaker import daemon
@@ -120,12 +120,6 @@ def write_model(models: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture(name="eventually", scope="session")
-def eventually_fixture() -> Callable[..., Any]:
-    """The function that waits until a condition holds."""
-    return eventually
-
-
 @pytest.fixture(scope="session")
 def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Status]:
     """One server for all tests; only what this yields leads to it."""
@@ -142,6 +136,14 @@ def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.St
 def service(local_server: daemon.Status) -> Service:
     """Clients of the shared server."""
     return Service(local_server)
+
+
+@pytest.fixture(scope="session")
+def kinds() -> Any:
+    """The module that writes models of many kinds."""
+    from saved_models import kinds
+
+    return kinds
 
 
 @pytest.fixture(scope="session")
@@ -206,18 +208,9 @@ def endpoint(service: Service, models_bucket: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def tight_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server of its own: memory for two "heavy" models an instance, disk for four with their prepared weights."""
-    home = tmp_path_factory.mktemp("tight")
-    limits = {
-        "INSTANCE_MEMORY_BYTES": MEBIBYTE * 5 // 2,
-        "INSTANCE_DISK_BYTES": MEBIBYTE * 9,
-        "MAX_ARCHIVE_MEMBERS": 50,
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in limits.items():
-            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
-        status = daemon.start(home)
-    yield Service(status)
-    daemon.stop(home)
+    limits = {"INSTANCE_MEMORY_BYTES": MEBIBYTE * 5 // 2, "INSTANCE_DISK_BYTES": MEBIBYTE * 9}
+    with running(tmp_path_factory.mktemp("tight"), MAX_ARCHIVE_MEMBERS=50, **limits) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """Random requests over a real socket. ``FUZZ_ROUNDS`` and ``FUZZ_SEED`` set how many and which."""
 
 import collections
-import http.client
 import json
 import os
 import random
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import httptools
 import pytest
+from clients import container_process, unix_connection
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "2000"))  # of each client; a number, so that a slow machine tests as much
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -258,24 +257,16 @@ def container(models, write_model, tmp_path, tmp_path_factory) -> Iterator[tuple
     """A container process with the models "linear" and "csv", its socket, and its log."""
     path = tmp_path_factory.mktemp("s") / "c"
     log = tmp_path / "log"
-    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        while not path.exists():
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.05)
+    with log.open("wb") as output, container_process(path, output=output.fileno()) as process:
         script = (Path(__file__).parent / "inference_scripts" / "pair.py").read_text()
         for name, url in (("linear", models / "linear"), ("csv", write_model("csv", script))):
             status, answer = _call(path, "POST", "/models", {"model_name": name, "url": str(url)})
             assert status == 200, answer
         yield path, log, process
-        process.kill()
 
 
 def _call(path: Path, method: str, url: str, document: object = None) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("container", timeout=PATIENCE)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(PATIENCE)
-    connection.sock.connect(str(path))
+    connection = unix_connection(path)
     connection.request(method, url, json.dumps(document), {"Content-Type": "application/json"})
     response = connection.getresponse()
     body = response.read()

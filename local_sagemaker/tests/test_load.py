@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import statistics
 import threading
 import time
@@ -22,9 +21,8 @@ import numpy as np
 import psutil
 import pytest
 from botocore.exceptions import ClientError
-from clients import Service, eventually
+from clients import eventually, running, unix_connection
 
-from local_sagemaker import daemon
 from local_sagemaker.archives import pack, tree_size
 from local_sagemaker.settings import Settings
 
@@ -83,24 +81,13 @@ def save(tmp_path_factory):
 def busy(tmp_path_factory, save):
     """A server of its own with little room, its endpoint's name, its bucket and its limits."""
     _, size = save(0)
-    limits = {
-        "INSTANCE_MEMORY_BYTES": LOADED * (4 * WEIGHTS + 2048),
-        "INSTANCE_DISK_BYTES": ON_DISK * size,
-        "HOT_MODEL_CALLS": 3,
-    }
-    home = tmp_path_factory.mktemp("busy")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in limits.items():
-            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
-        service = Service(daemon.start(home))
-    try:
+    limits = {"INSTANCE_MEMORY_BYTES": LOADED * (4 * WEIGHTS + 2048), "INSTANCE_DISK_BYTES": ON_DISK * size}
+    with running(tmp_path_factory.mktemp("busy"), HOT_MODEL_CALLS=3, **limits) as service:
         bucket = service.buckets.create()
         service.endpoints.create_model("busy", f"s3://{bucket}/models/")
         service.endpoints.create_config("busy", InitialInstanceCount=INSTANCES)
         service.sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="busy")
         yield service, bucket, limits
-    finally:
-        daemon.stop(home)
 
 
 class Load:
@@ -187,20 +174,13 @@ def written(folder):
 
 def loaded_models(path):
     """How many models a container says that it has loaded; 0 if it has just been killed."""
-    connection = http.client.HTTPConnection("container", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    total, token = 0, ""
-    with contextlib.suppress(OSError, http.client.HTTPException, ValueError), contextlib.closing(connection):
-        connection.sock.connect(str(path))
-        while True:
-            connection.request("GET", f"/models?next_page_token={token}" if token else "/models")
-            listed = json.loads(connection.getresponse().read())
-            token = listed.pop("next_page_token", "")
-            models = listed.get("models", listed)
-            total += len(models)
-            if not token:
-                break
-    return total
+    with (
+        contextlib.suppress(OSError, http.client.HTTPException, ValueError),
+        contextlib.closing(unix_connection(path)) as connection,
+    ):
+        connection.request("GET", "/models")
+        return len(json.loads(connection.getresponse().read()))
+    return 0
 
 
 def test_a_hundred_models_and_sixteen_clients_while_things_go_wrong(busy, save):

@@ -1,7 +1,6 @@
 import mmap
 
 from local_sagemaker import memory
-from local_sagemaker.memory import Usage
 from local_sagemaker.settings import MEBIBYTE
 
 
@@ -22,10 +21,6 @@ def test_what_a_process_allocates_and_maps_is_found_and_what_it_frees_is_returne
     left = memory.usage() - before
     assert left.anonymous < 2 * MEBIBYTE
     assert left.mapped < 2 * MEBIBYTE
-
-
-def test_the_difference_of_two_measurements():
-    assert Usage(5, 7) - Usage(2, 3) == Usage(3, 4)
 
 
 class Circle:

@@ -1,12 +1,9 @@
-import sqlite3
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 
 import pytest
 
-from local_sagemaker.records import HomeVersionError, Records, now
+from local_sagemaker.records import Records, now
 
 
 @pytest.fixture
@@ -22,39 +19,10 @@ def test_a_document_comes_back_as_it_was_put(records):
     assert records.get("model", "m") == document
 
 
-def test_kinds_do_not_share_names(records):
-    records.put("model", "x", {"a": 1})
-    assert records.get("endpoint", "x") is None
-
-
-def test_putting_again_replaces(records):
-    records.put("model", "m", {"a": 1})
-    records.put("model", "m", {"b": 2})
-    assert records.get("model", "m") == {"b": 2}
-
-
 def test_updating_changes_only_what_is_named(records):
     records.put("model", "m", {"a": 1, "b": 1})
     assert records.update("model", "m", b=2) == {"a": 1, "b": 2}
     assert records.get("model", "m") == {"a": 1, "b": 2}
-
-
-def test_updating_what_is_gone_creates_nothing(records):
-    assert records.update("model", "m", a=1) is None
-    assert records.get("model", "m") is None
-
-
-def test_deleting_tells_whether_there_was_something(records):
-    records.put("model", "m", {})
-    assert records.delete("model", "m")
-    assert not records.delete("model", "m")
-
-
-def test_all_of_a_kind_by_name(records):
-    for name in ("b", "a", "c"):
-        records.put("model", name, {"n": name})
-    records.put("endpoint", "d", {})
-    assert list(records.all("model")) == [(name, {"n": name}) for name in "abc"]
 
 
 def test_a_value_that_json_lacks_is_refused_by_its_type(records):
@@ -73,27 +41,6 @@ def test_threads_do_not_lose_each_others_updates(records):
     for thread in threads:
         thread.join()
     assert len(records.get("model", "m")) == 80
-
-
-def test_what_was_put_survives_a_kill(tmp_path):
-    program = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from local_sagemaker.records import Records\n"
-        "Records(Path(sys.argv[1])).put('model', 'm', {'a': 1})\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    path = tmp_path / "state.sqlite"
-    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
-    assert Records(path).get("model", "m") == {"a": 1}
-
-
-def test_a_database_of_another_version_names_the_ways_out(tmp_path):
-    path = tmp_path / "state.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=99")
-    with pytest.raises(HomeVersionError, match=r"schema version 99.*name another home folder, or reset this one"):
-        Records(path)
 
 
 def test_times_are_in_utc_and_to_the_millisecond():

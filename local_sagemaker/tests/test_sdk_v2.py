@@ -3,14 +3,13 @@
 It cannot be installed beside version 3, so these are its requests, sent by boto3.
 """
 
-import io
 import json
-import tarfile
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from clients import packed
 
 SCRIPT = b"""
 import argparse, os, subprocess
@@ -42,13 +41,8 @@ def bucket(service):
 def fitted(service, bucket, models_bucket):
     """A job as ``TensorFlow(…).fit({"train": …})`` starts it, after its end."""
     name = f"v2-{uuid.uuid4().hex[:8]}"
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as tar:
-        info = tarfile.TarInfo("train.py")
-        info.size = len(SCRIPT)
-        tar.addfile(info, io.BytesIO(SCRIPT))
     source = f"{name}/source/sourcedir.tar.gz"
-    service.s3.put_object(Bucket=bucket, Key=source, Body=target.getvalue(), ServerSideEncryption="aws:kms")
+    service.s3.put_object(Bucket=bucket, Key=source, Body=packed({"train.py": SCRIPT}), ServerSideEncryption="aws:kms")
     parameters = {
         "epochs": 2,
         "sagemaker_submit_directory": f"s3://{bucket}/{source}",

@@ -13,9 +13,7 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from clients import Service
-
-from local_sagemaker import daemon
+from clients import running
 
 
 def send(service, path="/", *, method="POST", body=b"{}", **headers):
@@ -293,13 +291,8 @@ def test_what_is_missing_is_named_in_the_services_own_form_and_not_tried_again(s
 def small_service(tmp_path_factory):
     """A server that takes few connections, small heads and few bodies, and waits for nobody."""
     limits = {"MAX_CONNECTIONS": 8, "MAX_HEAD_BYTES": 5000, "IDLE_SECONDS": 2, "MAX_WAITING_BYTES": 100_000}
-    home = tmp_path_factory.mktemp("small")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in limits.items():
-            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
-        status = daemon.start(home)
-    yield Service(status)
-    daemon.stop(home)
+    with running(tmp_path_factory.mktemp("small"), **limits) as service:
+        yield service
 
 
 def connected(service):

@@ -44,17 +44,6 @@ def test_order_and_filters(request_, letters):
     assert names(**request_) == letters
 
 
-def test_pages_follow_each_other_to_the_last():
-    seen, token = [], ""
-    while True:
-        request = {"MaxResults": 2} | ({"NextToken": token} if token else {})
-        found, token = page(DOCUMENTS, request, name="Name")
-        seen.append("".join(document["Name"][-1] for document in found))
-        if not token:
-            break
-    assert seen == ["be", "da", "c"]
-
-
 def test_ten_a_page_by_default():
     many = [DOCUMENTS[0] | {"Name": f"{n:02}"} for n in range(11)]
     found, token = page(many, {}, name="Name")

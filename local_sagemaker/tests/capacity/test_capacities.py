@@ -1,5 +1,4 @@
 import asyncio
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,8 @@ def heavy(model_archives):
 
 
 @pytest.fixture(scope="module")
-def table_archive(tmp_path_factory):
+def table_archive(kinds, tmp_path_factory):
     """A model with a lookup table, which has a graph of its own."""
-    script = Path(__file__).parents[1] / "saved_models" / "kinds.py"
-    specification = importlib.util.spec_from_file_location("kinds", script)
-    kinds = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(kinds)
     folder = tmp_path_factory.mktemp("table")
     kinds.save("lookup_table", folder / "model" / "1")
     pack(folder / "model", folder / "model.tar.gz")

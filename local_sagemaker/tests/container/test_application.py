@@ -1,17 +1,13 @@
-import contextlib
-import http.client
 import json
 import re
 import resource
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from clients import container_process, unix_connection
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -117,28 +113,6 @@ def test_a_model_that_is_not_loaded_is_not_found(loaded, call):
     assert (status, answer["error"].rstrip(".")) == (404, "Model n is not loaded yet")
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"instances": [[1, 2], [3]]},
-        {"instances": [["a", "b"]]},
-        {"signature_name": "none", "instances": [[1, 2]]},
-        {"signature_name": "add", "inputs": {"x": [1, 2], "y": [1, 2, 3]}},
-    ],
-)
-def test_a_request_that_does_not_fit_is_refused_with_a_sentence(loaded, document):
-    status, answer = loaded.invoke("m", document)
-    assert status == 400
-    assert answer["title"] == "400 Bad Request"
-    assert len(json.loads(answer["description"])["error"].split()) > 4
-
-
-def test_a_body_that_is_no_json_is_refused(loaded):
-    status, answer = loaded.call("POST", "/models/m/invoke", b"PNG", content_type="application/json")
-    assert status == 400
-    assert json.loads(answer["description"])["error"].startswith("JSON Parse error")
-
-
 @pytest.mark.parametrize("url", ["/\0", 5, None, "x" * 9000])
 def test_a_url_that_is_no_folder_is_refused(client, url):
     status, answer = client.call("POST", "/models", json.dumps({"model_name": "m", "url": url}).encode())
@@ -189,37 +163,18 @@ def test_any_other_name_is_refused(loaded, name):
         assert answer["error"].startswith("invalid model_name: ")
 
 
-@contextlib.contextmanager
-def running(path):
-    """A container process, and a function that opens a connection to it."""
-
-    def connect():
-        connection = http.client.HTTPConnection("container")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(path))
-        return connection
-
-    command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process, connect
-        finally:
-            process.kill()
-
-
 def load_over(connection, name, model):
     connection.request("POST", "/models", json.dumps({"model_name": name, "url": str(model)}))
 
 
 @pytest.mark.alone
-def test_ping_is_answered_while_models_are_loaded(models, tmp_path_factory, eventually):
+def test_ping_is_answered_while_models_are_loaded(models, tmp_path_factory):
     path = tmp_path_factory.mktemp("s") / "c"
-    with running(path) as (_, connect):
-        eventually(path.exists)
-        loads = [connect() for _ in range(20)]
+    with container_process(path):
+        loads = [unix_connection(path) for _ in range(20)]
         for number, connection in enumerate(loads):
             load_over(connection, f"m{number}", models / "heavy")
-        pings, connection = [], connect()
+        pings, connection = [], unix_connection(path)
         while len(json.loads(get(connection, "/models"))) < len(loads):
             started = time.monotonic()
             assert get(connection, "/ping") == b""
@@ -235,12 +190,11 @@ def get(connection, path):
 
 
 @pytest.mark.slow
-def test_a_container_that_is_asked_to_end_ends_its_handlers_first(write_model, tmp_path_factory, eventually):
+def test_a_container_that_is_asked_to_end_ends_its_handlers_first(write_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("s") / "c"
     model = write_model("m", "def handler(data, context):\n    return data.read(), None\n")
-    with running(path) as (process, connect):
-        eventually(path.exists)
-        connection = connect()
+    with container_process(path) as process:
+        connection = unix_connection(path)
         load_over(connection, "m", model)
         assert connection.getresponse().status == 200
         connection.close()

@@ -228,19 +228,6 @@ def test_a_model_that_is_unloaded_answers_the_batch_that_waits(start_container, 
     assert container.load("m", odd)[0] == 200
 
 
-def test_a_closed_batcher_refuses_calls(batches, threads):
-    from local_sagemaker.container.servables import UnloadedError
-
-    async def ask_closed() -> None:
-        options = batches.BatchingOptions()
-        batcher = batches.Batcher(SlowModel(), options, threads=threads, turns=asyncio.Semaphore(1))
-        await batcher.close()
-        with pytest.raises(UnloadedError):
-            await batcher.predict(b"1")
-
-    asyncio.run(ask_closed())
-
-
 def test_random_calls_are_answered_as_without_batching(start_container, batches, models):
     """Real concurrency: three models of several signatures, calls of many sizes, good ones and bad ones."""
     options = batches.BatchingOptions(max_rows=6, timeout_seconds=0.002)

@@ -1,11 +1,11 @@
 import json
 import shutil
 import time
-import zipfile
 from pathlib import Path
 
 import psutil
 import pytest
+from clients import wheel
 
 from local_sagemaker.archives import pack
 
@@ -149,16 +149,12 @@ def load_single(container, folder):
 def test_a_single_model_has_its_siblings_and_requirements_on_the_path(
     start_container, write_model, tmp_path, monkeypatch
 ):
-    wheel = tmp_path / "greeting-1-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("greeting.py", "WORD = 'hello'\n")
-        archive.writestr("greeting-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1\n")
-        archive.writestr("greeting-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("greeting-1.dist-info/RECORD", "")
+    greeting = tmp_path / "greeting-1.0-py3-none-any.whl"
+    greeting.write_bytes(wheel("greeting", "WORD = 'hello'\n"))
     model = write_model("single", (SCRIPTS / "siblings.py").read_text())
     (model / "code" / "lib").rmdir()
     (model / "code" / "sibling.py").write_text("WORD = open('/opt/ml/model/word.txt').read()\n")
-    (model / "code" / "requirements.txt").write_text(f"{wheel}\n")
+    (model / "code" / "requirements.txt").write_text(f"{greeting}\n")
     (model / "word.txt").write_text("sister")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     container = start_container()

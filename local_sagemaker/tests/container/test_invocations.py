@@ -36,13 +36,5 @@ def test_custom_attributes_are_read_as_by_awss_container(attributes, version, me
     assert (invocation.version, invocation.method) == (version, method)
 
 
-def test_the_rest_uri_holds_name_version_and_method():
-    plain = Invocation("m", b"")
-    ports = {"rest_address": "http://localhost:8501/secret", "grpc_port": 9000, "timeout": 55}
-    assert plain.context("m", **ports)["rest_uri"] == "http://localhost:8501/secret/v1/models/m:predict"
-    chosen = Invocation("m", b"", custom_attributes="tfs-model-version=2,tfs-method=classify")
-    assert chosen.context("m", **ports)["rest_uri"] == "http://localhost:8501/secret/v1/models/m/versions/2:classify"
-
-
 def test_an_error_answer_can_hold_any_text():
     assert json.loads(error_answer(400, "\ud800 ç").body) == {"error": "? ç"}

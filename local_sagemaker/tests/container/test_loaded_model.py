@@ -49,19 +49,3 @@ def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads
 
     assert asyncio.run(run()) == [bytes([number]) for number in range(2 * wanted)]
     assert servable.most == wanted
-
-
-def test_a_drained_model_has_answered_the_calls_under_way(servable):
-    async def run():
-        model = LoadedModel(servable, threads=Threads(16, name="test"), batching=None)
-        call = asyncio.create_task(model.answer("predict", b"last"))
-        while not servable.most:
-            await asyncio.sleep(0.01)
-        drained = asyncio.create_task(model.drain())
-        await asyncio.sleep(0.05)
-        assert not drained.done()
-        servable.gate.set()
-        await drained
-        assert await call == b"last"
-
-    asyncio.run(run())

@@ -83,6 +83,7 @@ def test_lists_of_one_shape_are_read_at_once(body, shape):
         b'{"instances": [1], "inputs": [1]}',
         b'{"instances": [1], "signature_name": 5}',
         b'{"instances": [1], "signature_name": "a]"}',
+        b'{"signature_name": "a", "instances": [1], "signature_name": "b"}',
         b'{"instances": null, "signature_name": "\\"instances\\":[1]"}',
         b'{"a": {"instances": [1]}}',
         b'\xef\xbb\xbf{"instances": [1]}',
@@ -92,11 +93,6 @@ def test_lists_of_one_shape_are_read_at_once(body, shape):
 )
 def test_whatever_else_a_request_holds_is_left_to_the_exact_way(body):
     assert number_lists.read(body) is None
-
-
-def test_two_signature_names_are_read_as_json_libraries_do():
-    body = b'{"signature_name": "a", "instances": [1], "signature_name": "b"}'
-    assert number_lists.read(body)["signature_name"] == json.loads(body)["signature_name"]
 
 
 def test_texts_larger_than_a_parser_is_kept_for_are_read_alike():

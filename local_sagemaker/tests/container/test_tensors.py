@@ -19,12 +19,6 @@ INTEGERS = [tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint6
 FLOATS = [tf.float32, tf.float64]
 
 
-def test_numbers_become_a_tensor_of_the_type_the_model_wants():
-    tensor = tensors.to_array([[[0, 255], [1, 2.5]]], PIXELS)
-    assert tensor.dtype == tf.float32
-    assert tensor.tolist() == [[[0, 255], [1, 2.5]]]
-
-
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS], ids=lambda dtype: dtype.name)
 @pytest.mark.parametrize("value", [7, [1, 2], [[[[1]], [[2]]]], [[], []]])
 def test_every_type_of_number_in_any_rank(dtype, value):
@@ -33,26 +27,9 @@ def test_every_type_of_number_in_any_rank(dtype, value):
     assert tensor.tolist() == value
 
 
-@pytest.mark.parametrize("value", [True, [True, False], [[True], [False]], []])
-def test_truth_values(value):
-    assert tensors.to_array(value, tf.bool).tolist() == value
-
-
-def test_strings_and_base64_become_bytes():
-    raw = bytes(range(256))
-    tensor = tensors.to_array(["çok", {"b64": base64.b64encode(raw).decode()}], WORDS)
-    assert tensor.tolist() == ["çok".encode(), raw]
-
-
 @pytest.mark.parametrize("written", ["YWJjZA==", "YWJjZA", "YWJj\nZA==", " YWJjZA= =", "YWJjZA.."])
 def test_base64_may_lack_its_padding_and_have_white_space(written):
     assert tensors.to_array({"b64": written}, tf.string) == b"abcd"
-
-
-@pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.name)
-def test_numbers_that_are_not_finite(dtype):
-    values = tensors.to_array([math.nan, math.inf, -math.inf, 1], dtype)
-    assert [str(float(value)) for value in values] == ["nan", "inf", "-inf", "1.0"]
 
 
 @pytest.mark.parametrize(
@@ -88,24 +65,6 @@ def test_values_that_do_not_fit_the_input_are_refused_with_the_reason(value, spe
         tensors.to_array(value, specification)
 
 
-def test_a_column_has_values_of_one_shape():
-    column = tensors.Column(tf.float32)
-    column.add([[1], [2]])
-    with pytest.raises(RequestError, match="Expecting tensor size: 2 but got: 1"):
-        column.add([[3]])
-    with pytest.raises(RequestError, match=r"Expecting shape \[2,1\] but got: \[1,2\]"):
-        column.add([[3, 4]])
-    column.add([[3], [4]])
-    assert column.to_array(2).tolist() == [[[1], [2]], [[3], [4]]]
-
-
-@pytest.mark.parametrize("dtype", [tf.complex64, tf.uint16, tf.bfloat16, tf.qint8], ids=lambda dtype: dtype.name)
-def test_a_type_that_json_cannot_give_is_not_implemented(dtype):
-    with pytest.raises(RequestError, match=f"Conversion of JSON Value: 1 to type: {dtype.name}") as failure:
-        tensors.to_array([1], dtype)
-    assert failure.value.status == 501
-
-
 numbers = st.integers(-(2**70), 2**70) | st.integers(-300, 300) | st.floats()
 leaves = st.none() | st.booleans() | numbers | st.text(max_size=5)
 binary = st.fixed_dictionaries({"b64": st.text(max_size=8) | numbers})
@@ -130,6 +89,17 @@ def decoded(value: object) -> object:
         return [decoded(item) for item in value]
     text = re.sub(r"[\t-\r ]", "", value["b64"]).rstrip("=.") if isinstance(value, dict) else None
     return value.encode() if text is None else base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_a_column_has_values_of_one_shape():
+    column = tensors.Column(tf.float32)
+    column.add([[1], [2]])
+    with pytest.raises(RequestError, match="Expecting tensor size: 2 but got: 1"):
+        column.add([[3]])
+    with pytest.raises(RequestError, match=r"Expecting shape \[2,1\] but got: \[1,2\]"):
+        column.add([[3, 4]])
+    column.add([[3], [4]])
+    assert column.to_array(2).tolist() == [[[1], [2]], [[3], [4]]]
 
 
 @example(math.nan, tf.float32)

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "saved_models" / "kinds.py"
 SHARED = [
     "convolution_with_batch_normalization",
     "lstm",
@@ -33,14 +31,6 @@ OWN = {
     "compiled_by_xla": "XLA",
     "text_variable": "strings",
 }
-
-
-@pytest.fixture(scope="module")
-def kinds():
-    specification = importlib.util.spec_from_file_location("kinds", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +263,7 @@ def test_two_processes_export_one_architecture(kinds, open_engine, engines, tmp_
     kinds.save("loop_and_branch_that_read_variables", tmp_path / "0" / "1")  # numbers the functions that follow
     kinds.save("image_bytes", tmp_path / "a" / "1")
     program = "import sys; from pathlib import Path; import kinds; kinds.save('image_bytes', Path(sys.argv[1]))"
-    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent), "PYTHONHASHSEED": "77"}
+    environment = os.environ | {"PYTHONPATH": str(Path(kinds.__file__).parent), "PYTHONHASHSEED": "77"}
     command = [sys.executable, "-c", program, str(tmp_path / "b" / "1")]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     for name in "ab":

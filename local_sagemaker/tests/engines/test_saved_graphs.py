@@ -29,14 +29,6 @@ def test_a_graph_that_several_models_share_is_read_once(models, tmp_path, counte
     assert counted == ["serving_default"]
 
 
-def test_another_graph_is_not_taken_for_it(models, counted):
-    from local_sagemaker.engines.saved_models import SavedModel
-
-    first, second = SavedModel(models / "heavy" / "1"), SavedModel(models / "linear" / "1")
-    assert first.graph.pure_graphs.keys() != second.graph.pure_graphs.keys()
-    assert first.graph is not second.graph
-
-
 def test_large_graphs_are_not_kept_in_memory(models, counted, monkeypatch):
     from local_sagemaker.engines import saved_graphs
     from local_sagemaker.engines.saved_models import SavedModel
@@ -44,11 +36,3 @@ def test_large_graphs_are_not_kept_in_memory(models, counted, monkeypatch):
     monkeypatch.setattr(saved_graphs, "_LARGEST_REMEMBERED", 100)
     assert SavedModel(models / "heavy" / "1").graph is not SavedModel(models / "heavy" / "1").graph
     assert saved_graphs._remembered.cache_info().currsize == 0
-
-
-def test_only_so_many_graphs_are_remembered():
-    from local_sagemaker.engines import saved_graphs
-
-    for number in range(50):
-        saved_graphs.saved_graph(b"%d" % number)
-    assert saved_graphs._remembered.cache_info().currsize == saved_graphs._REMEMBERED

@@ -6,8 +6,8 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from clients import running
 
-from local_sagemaker import daemon
 from local_sagemaker.gateway import transcript
 from local_sagemaker.gateway.transcript import Transcript
 
@@ -143,21 +143,9 @@ def test_a_request_that_is_none_of_the_service_is_passed_over(tmp_path, caplog):
     assert "Not in the transcript" in caplog.text
 
 
-def test_the_server_records_what_it_answers(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOCAL_SAGEMAKER_TRANSCRIPT", str(tmp_path / "requests.jsonl"))
-    status = daemon.start(tmp_path / "home")
-    try:
-        client = boto3.client(
-            "sagemaker",
-            endpoint_url=status.environment["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id=status.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=status.environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(proxies={}),
-        )
-        client.list_endpoints(NameContains="vision")
-    finally:
-        daemon.stop(tmp_path / "home")
+def test_the_server_records_what_it_answers(tmp_path):
+    with running(tmp_path / "home", TRANSCRIPT=tmp_path / "requests.jsonl") as service:
+        service.sagemaker.list_endpoints(NameContains="vision")
     [line] = (tmp_path / "requests.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "service": "sagemaker",

@@ -66,13 +66,6 @@ def test_a_request_the_model_refuses_is_a_model_error_with_the_models_words(serv
     assert response["Error"]["Message"].startswith(f"Received client error ({status}) from primary with message")
 
 
-def test_an_image_that_is_none_is_a_model_error(service, endpoint):
-    document = {"signature_name": "serving_bytes", "instances": [{"b64": base64.b64encode(b"no image").decode()}]}
-    response = refused(service, endpoint, document, target="dense.tar.gz")
-    assert response["OriginalStatusCode"] == 400
-    assert "image" in response["OriginalMessage"].lower()
-
-
 def test_an_unsupported_media_type_is_a_model_error(service, endpoint):
     response = refused(service, endpoint, b"1,2", target="linear.tar.gz", ContentType="image/png")
     assert response["OriginalStatusCode"] == 415

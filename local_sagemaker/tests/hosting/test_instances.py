@@ -1,7 +1,5 @@
 import asyncio
-import io
 import json
-import tarfile
 import uuid
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -9,9 +7,8 @@ from dataclasses import replace
 import psutil
 import pytest
 from botocore.exceptions import ClientError
-from clients import Service, eventually
+from clients import eventually, packed, running
 
-from local_sagemaker import daemon
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting.container_process import Call
 from local_sagemaker.hosting.instances import Instance
@@ -36,24 +33,13 @@ def publish(tight_service, tight_bucket):
     return publish_bytes
 
 
-def packed(*members):
-    """A tar.gz archive of pairs of name and content."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"no archive", "not a valid tar.gz|no readable tar.gz"),
-        (packed(("../../evil", b"x")), "must not be unpacked"),
-        (packed(("1/zeros", bytes(10 * 1024 * 1024))), "unpacks to more than"),
-        (packed(*((f"1/{n}", b"") for n in range(51))), "more than 50 members"),
+        (packed({"../../evil": b"x"}), "must not be unpacked"),
+        (packed({"1/zeros": bytes(10 * 1024 * 1024)}), "unpacks to more than"),
+        (packed({f"1/{n}": b"" for n in range(51)}), "more than 50 members"),
     ],
     ids=["text", "a path that climbs", "a bomb", "too many members"],
 )
@@ -73,9 +59,9 @@ def test_a_corrupt_or_hostile_archive_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("members", "status", "words"),
     [
-        ([("model/saved_model.pb", b"x")], 404, "Could not find valid base path"),
-        ([("1/saved_model.pb", b"no model")], 500, "Failed to load model"),
-        ([("1/saved_model.pb", b"x"), ("1/variables/variables.data-00000-of-00001", bytes(3 << 20))], 507, "Memory"),
+        ({"model/saved_model.pb": b"x"}, 404, "Could not find valid base path"),
+        ({"1/saved_model.pb": b"no model"}, 500, "Failed to load model"),
+        ({"1/saved_model.pb": b"x", "1/variables/variables.data-00000-of-00001": bytes(3 << 20)}, 507, "Memory"),
     ],
     ids=["no version", "no graph", "larger than the whole memory"],
 )
@@ -83,7 +69,7 @@ def test_an_archive_without_a_model_that_fits_is_the_containers_to_refuse(
     tight_service, tight_endpoint, publish, members, status, words
 ):
     with pytest.raises(ClientError, match=words) as failure:
-        tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=publish(packed(*members)))
+        tight_service.endpoints.invoke(tight_endpoint, {"instances": [1]}, target=publish(packed(members)))
     assert failure.value.response["OriginalStatusCode"] == status
 
 
@@ -169,14 +155,9 @@ def test_a_call_over_the_limit_of_queued_calls_is_refused(tmp_path):
 @pytest.fixture(scope="module")
 def odd_service(tmp_path_factory):
     """A server that gives up soon: on cold starts, on containers, on staying on one instance."""
-    home = tmp_path_factory.mktemp("odd")
     limits = {"COLD_START_SECONDS": 0.001, "CONTAINER_STARTS": 1, "HOT_MODEL_CALLS": 1, "METRICS_SECONDS": 0.1}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in limits.items():
-            patch.setenv(f"LOCAL_SAGEMAKER_{name}", str(value))
-        service = Service(daemon.start(home))
-    yield service
-    daemon.stop(home)
+    with running(tmp_path_factory.mktemp("odd"), **limits) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@ import asyncio
 import contextlib
 import gzip
 import inspect
-import io
 import os
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from clients import packed
 
 from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError
 from local_sagemaker.hosting.model_cache import ModelCache
@@ -28,7 +27,7 @@ class Bucket:
 
     def put(self, key, size, *, state=None, content=None):
         path = self.folder / f"{key}-{len(list(self.folder.iterdir()))}"
-        path.write_bytes(packed(size) if content is None else content)
+        path.write_bytes(packed({"1/weights": bytes(size)}) if content is None else content)
         self.stored[key] = StoredObject(key, path, path.stat().st_size, etag=state or path.name)
 
     def get(self, bucket, key):
@@ -127,15 +126,6 @@ class Fixture:
                 with contextlib.suppress(FileNotFoundError):
                     total += Path(folder, name).stat().st_size
         return total
-
-
-def packed(size):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        info = tarfile.TarInfo("1/weights")
-        info.size = size
-        tar.addfile(info, io.BytesIO(bytes(size)))
-    return buffer.getvalue()
 
 
 def scenario(**limits):
@@ -282,7 +272,7 @@ async def test_a_model_larger_than_the_memory_unloads_nothing(instance):
 @scenario(instance_disk_bytes=50 * KILOBYTE)
 async def test_an_archive_larger_than_the_disk_deletes_nothing(instance, lie):
     good = instance.add("good")
-    content = packed(200 * KILOBYTE)
+    content = packed({"1/weights": bytes(200 * KILOBYTE)})
     large = instance.add("large", content=content[:-4] + b"\x10\0\0\0" if lie else content)
     await instance.use(good)
     for _ in range(2):
@@ -295,7 +285,7 @@ async def test_an_archive_larger_than_the_disk_deletes_nothing(instance, lie):
 
 @scenario(instance_disk_bytes=75 * KILOBYTE)
 async def test_an_archive_of_several_gzip_members_is_measured_first(instance):
-    tar = gzip.decompress(packed(60 * KILOBYTE))
+    tar = gzip.decompress(packed({"1/weights": bytes(60 * KILOBYTE)}))
     await instance.use(instance.add("good", 20 * KILOBYTE))
     parts = gzip.compress(tar[:5000]) + gzip.compress(tar[5000:-100]) + gzip.compress(tar[-100:])
     await instance.use(instance.add("parts", content=parts))  # its last member states 100 bytes

@@ -51,7 +51,3 @@ def variant(tmp_path, monkeypatch):
 def test_a_call_goes_to_the_instance_that_holds_the_model_unless_it_is_hot(variant, instances, chosen):
     variant.instances = instances
     assert variant.instance(SOURCE) is instances[chosen]
-
-
-def test_a_target_model_is_an_archive_below_the_prefix(variant):
-    assert variant.source("users/a.tar.gz").uri == "s3://bucket/models/users/a.tar.gz"

@@ -1,11 +1,9 @@
-import io
 import json
-import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from clients import packed, wheel
 
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.training import entry_points
@@ -13,38 +11,12 @@ from local_sagemaker.training import entry_points
 JOBS = Path(__file__).parent / "jobs"
 
 
-def archive(files, *, links=()):
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        for name, link in links:
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, link
-            tar.addfile(info)
-    return target.getvalue()
-
-
-def wheel(name):
-    """A wheel with one module, so that pip has something to install without a network."""
-    target = io.BytesIO()
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(target, "w") as file:
-        file.writestr(f"{name}.py", f"NAME = {name!r}\n")
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{info}/RECORD", "")
-    return target.getvalue()
-
-
 REQUIREMENTS = b"numpy\n./given_package-1.0-py3-none-any.whl\n"
 SOURCE = {
     "train.py": (JOBS / "script_mode.py").read_bytes(),
     "neighbour.py": b"NAME = 'neighbour'\n",
     "requirements.txt": REQUIREMENTS,
-    "given_package-1.0-py3-none-any.whl": wheel("given_package"),
+    "given_package-1.0-py3-none-any.whl": wheel("given_package", "NAME = 'given_package'\n"),
 }
 
 
@@ -79,7 +51,7 @@ def script_mode_job(service, source, *, algorithm=None, parameters=None, **chang
 @pytest.fixture(scope="module")
 def told(service):
     """What a script that was given the older way found around it."""
-    job = script_mode_job(service, archive(SOURCE))
+    job = script_mode_job(service, packed(SOURCE))
     assert job["TrainingJobStatus"] == "Completed", (job.get("FailureReason"), service.jobs.log(job["TrainingJobName"]))
     files = service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"])
     assert set(files) == {"told.json", "marker"}
@@ -122,7 +94,7 @@ def test_requirements_are_installed_for_the_job_alone(told, service):
 
 
 def test_requirements_that_cannot_be_installed_fail_the_job(service):
-    source = archive({"train.py": b"print('never')", "requirements.txt": b"./no-such-file.whl\n"})
+    source = packed({"train.py": b"print('never')", "requirements.txt": b"./no-such-file.whl\n"})
     job = script_mode_job(service, source)
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("AlgorithmError: InstallRequirementsError")
@@ -131,7 +103,7 @@ def test_requirements_that_cannot_be_installed_fail_the_job(service):
 
 
 def test_a_failing_script_is_told_as_the_toolkit_does(service):
-    source = archive({"train.py": b"raise ValueError('no such class')\n"})
+    source = packed({"train.py": b"raise ValueError('no such class')\n"})
     reason = script_mode_job(service, source)["FailureReason"]
     assert reason.startswith("AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n")
     assert 'ErrorMessage "ValueError: no such class"' in reason
@@ -140,14 +112,14 @@ def test_a_failing_script_is_told_as_the_toolkit_does(service):
 
 
 def test_a_shell_script_is_run_too(service):
-    source = archive({"run.sh": b"echo shell $1 $2 > /opt/ml/model/x\n"})
+    source = packed({"run.sh": b"echo shell $1 $2 > /opt/ml/model/x\n"})
     job = script_mode_job(service, source, parameters={"sagemaker_program": "run.sh"})
     assert service.buckets.unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"x": b"shell --epochs 3\n"}
 
 
 @pytest.mark.parametrize(
     "source",
-    [archive({"../evil.py": b""}), archive({"a": b""}, links=[("link", "/etc/passwd")]), b"no archive"],
+    [packed({"../evil.py": b""}), packed({"a": b""}, links={"link": "/etc/passwd"}), b"no archive"],
     ids=["climbing", "link", "text"],
 )
 def test_a_hostile_source_archive_fails_the_job(service, source):
@@ -157,7 +129,7 @@ def test_a_hostile_source_archive_fails_the_job(service, source):
 
 
 def test_a_source_that_is_not_there_is_named(service):
-    job = script_mode_job(service, archive({"a": b""}), parameters={"sagemaker_submit_directory": "s3://none/x.tar.gz"})
+    job = script_mode_job(service, packed({"a": b""}), parameters={"sagemaker_submit_directory": "s3://none/x.tar.gz"})
     assert "no archive at s3://none/x.tar.gz" in job["FailureReason"]
 
 

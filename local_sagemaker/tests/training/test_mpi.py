@@ -1,10 +1,8 @@
 """Jobs whose instances train through MPI, given by either version of the SDK."""
 
-import io
 import json
 import os
 import shutil
-import tarfile
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from clients import packed
 
 from local_sagemaker.training import mpi
 from local_sagemaker.training.opt_ml import InputError
@@ -111,10 +110,8 @@ def test_an_option_of_mpirun_that_has_no_effect_here_is_refused_by_name(train):
 
 
 def start_by_version_2(service, **parameters):
-    bucket, archive = service.buckets.create(), io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as files:
-        files.add(SCRIPT, SCRIPT.name)
-    service.s3.put_object(Bucket=bucket, Key="sourcedir.tar.gz", Body=archive.getvalue())
+    bucket, source = service.buckets.create(), packed({SCRIPT.name: SCRIPT.read_bytes()})
+    service.s3.put_object(Bucket=bucket, Key="sourcedir.tar.gz", Body=source)
     given = {"sagemaker_program": SCRIPT.name, "sagemaker_submit_directory": f"s3://{bucket}/sourcedir.tar.gz"}
     given = {name: json.dumps(value) for name, value in (given | parameters).items()}
     request = service.jobs.request("", bucket=bucket, HyperParameters=given, ResourceConfig=TWO)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
-from clients import Service, eventually
+from clients import eventually, running
 
-from local_sagemaker import daemon, software
+from local_sagemaker import software
 from local_sagemaker.settings import Settings
 
 JOBS = Path(__file__).parent / "jobs"
@@ -37,15 +37,11 @@ def model_of(service, job):
 @pytest.fixture(scope="module")
 def impatient_service(tmp_path_factory):
     """A server of its own that gives stopped jobs hardly any time, and holds a variable that is none of a job's."""
-    home = tmp_path_factory.mktemp("impatient")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCAL_SAGEMAKER_STOP_GRACE_SECONDS", "0.2")
-        patch.setenv("LOCAL_SAGEMAKER_CHECKPOINT_SECONDS", "0.1")
         patch.setenv("SECRET_OF_THE_SERVER", "leaked")
         patch.setenv("PYTHONPATH", "/leaked")
-        status = daemon.start(home)
-    yield Service(status)
-    daemon.stop(home)
+        with running(tmp_path_factory.mktemp("impatient"), STOP_GRACE_SECONDS=0.2, CHECKPOINT_SECONDS=0.1) as service:
+            yield service
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def read(body: bytes) -> dict[str, str | NumberList] | None:
         return None
     end = body.rfind(b"]") + 1
     after = _AFTER.fullmatch(body, end)
-    if after is None:
+    if after is None or None not in (before[1], after[1]):  # of two names the first counts, the exact reader knows
         return None
     text = body[before.end() : end]
     if b'"' in text:
