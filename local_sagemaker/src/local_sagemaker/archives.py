@@ -52,14 +52,8 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int, max_members: int) -> 
     Only plain files, folders and hard links to files of the archive are accepted, all below the root: no symbolic
     links, devices, absolute paths or ``..``. Of a file that is there twice the last counts, as for tar.
 
-    Args:
-        archive: The archive.
-        folder: Folder to create; it appears only when everything is unpacked.
-        max_bytes: Largest total size of the unpacked files, in bytes.
-        max_members: Largest number of files and folders.
-
-    Returns:
-        The total size of the unpacked files, in bytes.
+    The folder appears only when everything is unpacked. Returned is the total size of the files, in bytes, which
+    ``max_bytes`` limits, as ``max_members`` limits the number of files and folders.
 
     Raises:
         ArchiveError: If the archive is damaged, hostile or too large.

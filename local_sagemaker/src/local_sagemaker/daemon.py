@@ -53,21 +53,13 @@ class DaemonError(RuntimeError):
 
 @dataclass(frozen=True)
 class Status:
-    """A running server.
-
-    Attributes:
-        pid: Process id.
-        port: Port on 127.0.0.1.
-        home: Home folder.
-        environment: Variables that point boto3, the SDK and the AWS CLI at the server.
-        role_arn: Execution role for jobs and models.
-    """
+    """A running server."""
 
     pid: int
-    port: int
+    port: int  # on 127.0.0.1
     home: Path
-    environment: dict[str, str]
-    role_arn: str = ROLE_ARN
+    environment: dict[str, str]  # variables that point boto3, the SDK and the AWS CLI at it
+    role_arn: str = ROLE_ARN  # execution role for jobs and models
 
 
 def status(home: Path | None = None) -> Status | None:
@@ -102,9 +94,7 @@ def command(name: str, home: Path) -> str:
 def start(home: Path | None = None, *, port: int = 0) -> Status:
     """Start the server in the background, or return the one that runs.
 
-    Args:
-        home: Home folder; by default that of the environment.
-        port: Port on 127.0.0.1; 0 takes the previous one if it is free, else any free one.
+    Port 0 is the previous one if it is free, else any free one.
 
     Raises:
         DaemonError: If the home folder is another's or cannot be written, the port is in use, or the server does not
@@ -165,10 +155,7 @@ def _processor_seconds(pid: int) -> float:
 def stop(home: Path | None = None, *, seconds: float | None = None) -> bool:
     """Stop the server; return whether one was running.
 
-    Args:
-        home: Home folder; by default that of the environment.
-        seconds: How long it may take to end its jobs and containers before it is killed; by default that of the
-            settings.
+    It has so many seconds, by default those of the settings, to end its jobs and containers before it is killed.
     """
     settings = _settings(home)
     home, seconds = settings.home, seconds or settings.stop_seconds

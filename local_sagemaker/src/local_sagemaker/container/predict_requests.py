@@ -76,13 +76,8 @@ def read_inputs(
 ) -> tuple[dict[str, np.ndarray], bool]:
     """Read the inputs of a predict request.
 
-    Args:
-        document: The request.
-        specifications: dtype and shape of every input of the signature, by name; at least one.
-        exact: Whether ``read_exactly`` read the request. Others round float64 otherwise.
-
-    Returns:
-        The arrays by name, of the dtypes of the signature, and whether the request uses the row format.
+    Return the arrays by name, of the dtypes of the signature, and whether the request uses the row format. Unless
+    ``read_exactly`` read the request, float64 is rounded otherwise.
 
     Raises:
         RequestError: If the request does not fit the signature.
