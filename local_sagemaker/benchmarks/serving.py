@@ -25,8 +25,6 @@ from servers.peers import BentoML, MLServer, MultiModelServer, Peer, RayServe
 from servers.server import Server
 from serving_bench import Bench
 from serving_cases import CASES
-from serving_environments import MissingPeerError
-from serving_load import AnswerError
 from serving_requests import build_models, create_examples
 
 PEERS: dict[str, type[Peer]] = {peer.package: peer for peer in (MLServer, RayServe, BentoML, MultiModelServer)}
@@ -59,7 +57,7 @@ def start_servers(bench: Bench, options: argparse.Namespace, stack: ExitStack) -
         server = kind(bench.workplace / kind.__name__)
         try:
             _start(server, bench, stack)
-        except (MissingPeerError, AnswerError, OSError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             if not isinstance(server, Peer):
                 raise
             missing[kind.name] = str(error)

@@ -16,9 +16,8 @@ from servers.endpoint import Endpoint, StaticAnswers
 from servers.in_process import InProcess
 from servers.server import Server
 from serving_bench import Bench
-from serving_growth import measure_growth
 from serving_load import run_load
-from serving_memory import measure_memory, measure_thousand
+from serving_models import measure_growth, measure_memory, measure_thousand
 from serving_requests import Example, copy_model
 
 CONNECTIONS = 8

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from local_sagemaker.settings import MEBIBYTE
 from servers.container import Container
 from servers.endpoint import Endpoint, StaticAnswers
 from servers.in_process import InProcess
 from serving_cases import CALLS, IN_TURN, WITH_JSON
-from serving_memory import MEBIBYTE
 
 OWN = (InProcess.name, Container.name, Endpoint.name)
 CASE_TITLES = {

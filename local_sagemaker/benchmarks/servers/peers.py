@@ -3,18 +3,29 @@
 Each peer decodes JSON as it does by default and calls the same SavedModel signatures with TensorFlow's default threads.
 """
 
+import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from servers.server import HttpServer, free_port
-from serving_environments import MissingPeerError, prepare
 from serving_load import Connection, http_request
 from serving_requests import PROGRAMS, Example
+
+_VERSIONS = (
+    "import importlib.metadata as m, json, platform, sys;"
+    "found = {n: m.version(n) for n in sys.argv[1:] if any(True for _ in m.distributions(name=n))};"
+    "print(json.dumps({'python': platform.python_version()} | found))"
+)
+ENVIRONMENTS = user_cache_path("local_sagemaker") / "benchmark-environments"
 
 
 class Peer(HttpServer):
@@ -24,8 +35,8 @@ class Peer(HttpServer):
     package: str  # whose version is told
 
     def start(self) -> None:
-        """Start it in its environment, which is built if it is new; a MissingPeerError says why it cannot be."""
-        self._programs, self.versions = prepare(self.requirements, package=self.package)
+        """Start it in its environment, which is built if it is new; a RuntimeError says why it cannot be."""
+        self._programs, self.versions = _prepare(self.requirements, package=self.package)
         self.repository = self.workplace / "models"
         self.repository.mkdir()
         super().start()
@@ -149,9 +160,7 @@ class MultiModelServer(Peer):
     def start(self) -> None:
         """Start it if there is Java for it."""
         if shutil.which("java") is None:
-            raise MissingPeerError(
-                "It needs Java. Install it, on Debian and Ubuntu: apt-get install default-jre-headless"
-            )
+            raise RuntimeError("It needs Java. Install it, on Debian and Ubuntu: apt-get install default-jre-headless")
         super().start()
         told = subprocess.run(["java", "-version"], stderr=subprocess.PIPE, text=True, check=True).stderr
         self.versions = self.versions | {"java": told.splitlines()[0]}
@@ -245,3 +254,39 @@ class RayServe(Peer):
         """Ask the model that the header names, whose name has changed from version to version."""
         headers = {"serve_multiplexed_model_id": model, "ray_serve_multiplexed_model_id": model}
         return http_request("POST", "/", json.dumps(example.named()).encode(), headers)
+
+
+def _prepare(requirements: Sequence[str], *, package: str) -> tuple[Path, dict[str, str]]:
+    """Return the programs of the environment with these requirements, and the versions in it; build it if need be.
+
+    Its TensorFlow is that of the project if that can be installed together with them, else what can.
+    """
+    reasons = []
+    ours = version("tensorflow")
+    for tensorflow in (f"tensorflow-cpu=={ours}", f"tensorflow=={ours}", "tensorflow"):
+        wanted = [*requirements, tensorflow]
+        place = (
+            ENVIRONMENTS / f"{package}-{hashlib.sha256(json.dumps([sys.version, wanted]).encode()).hexdigest()[:12]}"
+        )
+        if reason := "" if (place / "ready").exists() else _build(place, wanted):
+            reasons.append(f"{tensorflow}: {reason}")
+            continue
+        names = [package, tensorflow.partition("=")[0]]
+        told = subprocess.check_output([place / "bin" / "python", "-c", _VERSIONS, *names], text=True)
+        return place / "bin", json.loads(told)
+    raise RuntimeError(f"pip could not install it. {' '.join(reasons)}")
+
+
+def _build(place: Path, requirements: Sequence[str]) -> str:
+    """Build an environment; return why it could not be built, or nothing."""
+    shutil.rmtree(place, ignore_errors=True)
+    print(f"Building an environment with {', '.join(requirements)}. It takes minutes, once.", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    completed = subprocess.run([*pip, *requirements], stderr=subprocess.PIPE, text=True, check=False)
+    if completed.returncode:
+        shutil.rmtree(place, ignore_errors=True)
+        errors = [line for line in completed.stderr.splitlines() if line.startswith("ERROR")]
+        return " ".join(errors[:2]) or "pip failed."
+    (place / "ready").touch()
+    return ""

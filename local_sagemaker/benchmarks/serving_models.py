@@ -1,21 +1,36 @@
-"""The memory that models take: of each copy, after its unload, and of a thousand."""
+"""What many models take: memory of each copy, after its unload, and of a thousand; time of warm calls beside them.
 
+Warm calls of an endpoint with more and more models, small CNNs of one architecture of 0.1 MB each, are measured in turn
+with those of a second one that always has ten, so that the machine's moods do not count. Ten thousand models need about
+5 GB of disk.
+"""
+
+import statistics
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from local_sagemaker.archives import pack
 from servers.container import Container
 from servers.endpoint import Endpoint
 from servers.peers import RayServe
 from servers.server import HttpServer, Server
 from serving_bench import Bench
 from serving_load import run_load
-from serving_requests import Example, copy_model, weight_bytes
+from serving_requests import Example, build_models, copy_model, weight_bytes
 
-MEBIBYTE = 1024 * 1024
 WARMING_CONNECTIONS = 16
 SETTLING_SECONDS = 1
+STEPS = (10, 1_000, 10_000)
+ARCHIVES = 100  # distinct ones, under distinct names
+ALWAYS = 10  # models of the second endpoint, and those that warm calls go to
+CALLS = 100  # of a round
+EXAMPLE = Example("tiny", np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
 
 
 def measure_memory(bench: Bench) -> dict[str, Any]:
@@ -66,6 +81,28 @@ def anonymous_bytes(server: Server) -> int | None:
     return total
 
 
+def measure_growth(bench: Bench) -> dict[str, Any]:
+    """Return what warm calls take at each step, and the memory of server and container."""
+    folder = bench.workplace / "growth"
+    build_models(folder, "tiny")
+    archives = [folder / f"{number}.tar.gz" for number in range(ARCHIVES)]
+    for copy, archive in zip(copy_model(folder / "tiny", folder, copies=ARCHIVES), archives, strict=True):
+        pack(copy, archive)
+    steps: dict[str, Any] = {}
+    with ExitStack() as stack:
+        growing, control = (Endpoint(folder / name) for name in ("growing", "control"))
+        for endpoint in (growing, control):
+            stack.callback(endpoint.stop)
+            endpoint.start()
+        _add(control, archives, range(ALWAYS))
+        added = 0
+        for models in STEPS:
+            _add(growing, archives, range(added, models))
+            added = models
+            steps[str(models)] = {"memory_bytes": growing.memory_bytes()} | _warm(bench, growing, control)
+    return steps
+
+
 def _grow_and_shrink(server: Server, first: Path, copies: list[Path], example: Example) -> tuple[int, int, int]:
     """Return the memory before the copies are loaded, when they have answered, and after their unload.
 
@@ -94,3 +131,26 @@ def _settled(server: Server) -> int:
     """Return a server's memory a moment after it was asked for something; some give it back in the background."""
     time.sleep(SETTLING_SECONDS)
     return server.memory_bytes()
+
+
+def _add(endpoint: Endpoint, archives: Sequence[Path], names: range) -> None:
+    for number in names:
+        endpoint.upload(f"m{number}", archives[number % len(archives)])
+        endpoint.time_calls(f"m{number}", EXAMPLE, calls=1)
+        if (number + 1) % 500 == 0:
+            print(f"growth: {number + 1} models", file=sys.stderr)
+
+
+def _warm(bench: Bench, growing: Endpoint, control: Endpoint) -> dict[str, Any]:
+    """Time warm calls to the same ten models of both endpoints, in turn."""
+    pair, medians = [growing, control], ([], [])
+    for _ in range(2 * bench.rounds):
+        seconds: dict[Endpoint, list[float]] = {growing: [], control: []}
+        for number in range(ALWAYS):
+            pair.reverse()  # none is always the first
+            for endpoint in pair:
+                seconds[endpoint] += endpoint.time_calls(f"m{number}", EXAMPLE, calls=CALLS // ALWAYS)
+        for median, measured in zip(medians, seconds.values(), strict=True):
+            median.append(statistics.median(measured))
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(*medians, strict=True))
+    return {"growing_p50_seconds": medians[0], "control_p50_seconds": medians[1], "warm_ratio": ratio}
