@@ -1,6 +1,7 @@
 """A server's clients, the steps that many tests begin with, and small SavedModels."""
 
 import asyncio
+import inspect
 import json
 import os
 import shutil
@@ -27,6 +28,15 @@ os.environ["LOCAL_SAGEMAKER_SPARE_CONTAINER"] = "no"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes comes first, not alone at the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A coroutine function is a test, too."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}))
+    return True
 
 
 class ContainerClient:

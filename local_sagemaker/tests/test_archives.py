@@ -101,12 +101,6 @@ def test_a_declared_size_that_the_archive_lacks_is_refused(tmp_path):
         unpack(path, tmp_path / "model", **LIMITS)
 
 
-def test_too_many_members_are_refused(tmp_path):
-    path = archive(tmp_path / "a.tar.gz", *(member(f"{n}") for n in range(21)))
-    with pytest.raises(ArchiveError, match="more than 20 members"):
-        unpack(path, tmp_path / "model", **LIMITS)
-
-
 @pytest.mark.parametrize(("stated", "given"), [(0o6777, 0o755), (0o100, 0o755), (0o666, 0o644), (0o000, 0o644)])
 def test_of_the_rights_of_a_file_only_that_of_a_program_is_kept(tmp_path, stated, given):
     path = archive(tmp_path / "a.tar.gz", member("tool", mode=stated))

@@ -181,39 +181,32 @@ def test_the_first_call_of_a_batch_waits_no_longer_than_it_must(start_container,
     ]
 
 
-def test_calls_join_while_a_batch_waits_for_its_turn(batches, threads):
+async def test_calls_join_while_a_batch_waits_for_its_turn(batches, threads):
     """With one turn, all that arrives during a computation is one batch."""
-
-    async def ask_many() -> list[int]:
-        model = SlowModel()
-        options = batches.BatchingOptions(max_rows=100, timeout_seconds=0)
-        batcher = batches.Batcher(model, options, threads=threads, turns=asyncio.Semaphore(1))
-        first = asyncio.create_task(batcher.predict(b"0"))
-        await asyncio.to_thread(model.started.wait)
-        others = [asyncio.create_task(batcher.predict(b"%d" % number)) for number in range(1, 6)]
-        while sum(len(batch.calls) for batch in batcher._open.values()) < 5:
-            await asyncio.sleep(0.001)
-        model.go_on.set()
-        assert await asyncio.gather(first, *others) == [b'{"predictions":[%d]}' % number for number in range(6)]
-        return model.computed
-
-    assert asyncio.run(ask_many()) == [1, 5]
+    model = SlowModel()
+    options = batches.BatchingOptions(max_rows=100, timeout_seconds=0)
+    batcher = batches.Batcher(model, options, threads=threads, turns=asyncio.Semaphore(1))
+    first = asyncio.create_task(batcher.predict(b"0"))
+    await asyncio.to_thread(model.started.wait)
+    others = [asyncio.create_task(batcher.predict(b"%d" % number)) for number in range(1, 6)]
+    while sum(len(batch.calls) for batch in batcher._open.values()) < 5:
+        await asyncio.sleep(0.001)
+    model.go_on.set()
+    assert await asyncio.gather(first, *others) == [b'{"predictions":[%d]}' % number for number in range(6)]
+    assert model.computed == [1, 5]
 
 
-def test_a_call_that_was_given_up_is_not_computed_and_the_others_are(batches, threads):
-    async def give_up() -> list[int]:
-        model = SlowModel()
-        model.go_on.set()
-        options = batches.BatchingOptions(max_rows=3, timeout_seconds=HALF_A_MINUTE)
-        batcher = batches.Batcher(model, options, threads=threads, turns=asyncio.Semaphore(1))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await batcher.predict(b"7")
-        got = await asyncio.gather(batcher.predict(b"8"), batcher.predict(b"9"))
-        assert got == [b'{"predictions":[8]}', b'{"predictions":[9]}']
-        return model.computed
-
-    assert asyncio.run(give_up()) == [2]
+async def test_a_call_that_was_given_up_is_not_computed_and_the_others_are(batches, threads):
+    model = SlowModel()
+    model.go_on.set()
+    options = batches.BatchingOptions(max_rows=3, timeout_seconds=HALF_A_MINUTE)
+    batcher = batches.Batcher(model, options, threads=threads, turns=asyncio.Semaphore(1))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await batcher.predict(b"7")
+    got = await asyncio.gather(batcher.predict(b"8"), batcher.predict(b"9"))
+    assert got == [b'{"predictions":[8]}', b'{"predictions":[9]}']
+    assert model.computed == [2]
 
 
 def test_a_model_that_is_unloaded_answers_the_batch_that_waits(start_container, batches, odd):

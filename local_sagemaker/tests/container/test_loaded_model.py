@@ -31,21 +31,17 @@ def servable():
     return Counted()
 
 
-def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads_are_left_to_others(servable):
+async def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads_are_left_to_others(servable):
     wanted = min(max(os.cpu_count(), 2), 8)
     threads = Threads(16, name="test")
-
-    async def run():
-        model = LoadedModel(servable, threads=threads, batching=None)
-        calls = [asyncio.create_task(model.answer("predict", bytes([number]))) for number in range(2 * wanted)]
-        while servable.most < wanted:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)  # in which more could begin
-        other = asyncio.Event()
-        threads.run(int, ended=other.set)
-        await asyncio.wait_for(other.wait(), 30)
-        servable.gate.set()
-        return await asyncio.gather(*calls)
-
-    assert asyncio.run(run()) == [bytes([number]) for number in range(2 * wanted)]
+    model = LoadedModel(servable, threads=threads, batching=None)
+    calls = [asyncio.create_task(model.answer("predict", bytes([number]))) for number in range(2 * wanted)]
+    while servable.most < wanted:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # in which more could begin
+    other = asyncio.Event()
+    threads.run(int, ended=other.set)
+    await asyncio.wait_for(other.wait(), 30)
+    servable.gate.set()
+    assert await asyncio.gather(*calls) == [bytes([number]) for number in range(2 * wanted)]
     assert servable.most == wanted

@@ -184,18 +184,13 @@ def check(name: str, call: tuple, answer: tuple) -> None:
         assert status == 200, answer
 
 
-def test_the_rest_api_of_handlers_does_not_reach_a_model_without_one(models):
-    async def ask() -> tuple[int, int]:
-        loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
-        try:
-            await loaded.load(json.dumps({"model_name": "plain", "url": str(models / "linear")}).encode())
-            body = b'{"instances": [[1, 2]]}'
-            asked_by_handler = await loaded._predict_for_handler("plain", None, "predict", body)
-            return asked_by_handler.status, (await loaded.predict("plain", None, "predict", body)).status
-        finally:
-            await loaded.close()
-
-    assert asyncio.run(ask()) == (404, 200)
+async def test_the_rest_api_of_handlers_does_not_reach_a_model_without_one(models):
+    loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
+    await loaded.load(loading("plain", models / "linear")[2])
+    request = ("plain", None, "predict", b'{"instances": [[1, 2]]}')
+    assert (await loaded._predict_for_handler(*request)).status == 404
+    assert (await loaded.predict(*request)).status == 200
+    await loaded.close()
 
 
 class Gate:
@@ -232,84 +227,74 @@ def counted(models: LoadedModels) -> int:
 
 
 @pytest.mark.parametrize("batching", [None, BatchingOptions()], ids=["alone", "batched"])
-def test_the_first_model_of_an_architecture_answers_while_that_is_built_and_then_by_it(one_version, gate, batching):
-    async def ask() -> None:
-        loaded = LoadedModels(batching=batching)
-        body = b'{"instances": [[1, 2]]}'
-        await loaded.load(loading("m", one_version)[2])
-        first = loaded.servable("m")
-        assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
-        assert await asyncio.to_thread(gate.reached.wait, 60)
-        assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
-        assert first.engine.is_provisional
-        assert counted(loaded) == first.engine.footprint  # with the weights of its successor
-        settled = asyncio.create_task(loaded.settle())
-        gate.opened.set()
-        while not settled.done():  # no call is lost when the engines change
-            answers = await asyncio.gather(*(loaded.predict("m", None, "predict", body) for _ in range(8)))
-            assert answers == [ANSWER_OF_MODEL] * 8
-        assert loaded.servable("m").engine.name == "shared graph"
-        assert counted(loaded) == loaded.servable("m").engine.footprint <= first.engine.weight_bytes
-        with pytest.raises(UnloadedError):  # its memory is free
-            first.predict(body)
-        assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
-        await loaded.unload("m")
-        await loaded.close()
-
-    asyncio.run(ask())
+async def test_the_first_model_of_an_architecture_answers_while_that_is_built_and_then_by_it(
+    one_version, gate, batching
+):
+    loaded = LoadedModels(batching=batching)
+    body = b'{"instances": [[1, 2]]}'
+    await loaded.load(loading("m", one_version)[2])
+    first = loaded.servable("m")
+    assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
+    assert await asyncio.to_thread(gate.reached.wait, 60)
+    assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
+    assert first.engine.is_provisional
+    assert counted(loaded) == first.engine.footprint  # with the weights of its successor
+    settled = asyncio.create_task(loaded.settle())
+    gate.opened.set()
+    while not settled.done():  # no call is lost when the engines change
+        answers = await asyncio.gather(*(loaded.predict("m", None, "predict", body) for _ in range(8)))
+        assert answers == [ANSWER_OF_MODEL] * 8
+    assert loaded.servable("m").engine.name == "shared graph"
+    assert counted(loaded) == loaded.servable("m").engine.footprint <= first.engine.weight_bytes
+    with pytest.raises(UnloadedError):  # its memory is free
+        first.predict(body)
+    assert await loaded.predict("m", None, "predict", body) == ANSWER_OF_MODEL
+    await loaded.unload("m")
+    await loaded.close()
 
 
 @pytest.mark.parametrize("called", [True, False])
-def test_an_unload_while_the_architecture_is_built_leaves_nothing(one_version, gate, called):
+async def test_an_unload_while_the_architecture_is_built_leaves_nothing(one_version, gate, called):
     from local_sagemaker.engines import engine
 
-    async def load_and_unload() -> None:
-        loaded = LoadedModels()
-        await loaded.load(loading("m", one_version)[2])
-        if called:
-            await loaded.predict("m", None, "predict", b'{"instances": [[1, 2]]}')
-            assert await asyncio.to_thread(gate.reached.wait, 60)
-        unload = asyncio.create_task(loaded.unload("m"))
-        await asyncio.sleep(0)
-        assert (await loaded.predict("m", None, "predict", b"{}")).status == 404
-        gate.opened.set()
-        assert (await unload).status == 200
-        assert gate.reached.is_set() == called  # what nobody called is not built
-        assert (len(engine.ARCHITECTURES), counted(loaded)) == (0, 0)
-        assert (await loaded.load(loading("m", one_version)[2])).status == 200
-        await loaded.unload("m")
-        await loaded.close()
-
-    asyncio.run(load_and_unload())
-
-
-def test_where_there_is_no_room_for_a_second_graph_the_first_model_waits_for_its_architecture(models, gate):
-    async def load() -> None:
-        gate.opened.set()
-        loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
-        answer = await loaded.load(loading("m", models / "heavy")[2])
-        assert answer.status == 200, answer
-        assert loaded.servable("m").engine.name == "shared graph"
-        assert counted(loaded) == MEBIBYTE
-        await loaded.close()
-
-    asyncio.run(load())
-
-
-def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_back(models, gate):
-    async def load() -> None:
-        heavy = SavedModel(models / "heavy" / "1")
-        loaded = LoadedModels(
-            memory_bytes=2 * heavy.weight_bytes + heavy.graph.own_bytes
-        )  # for two, or for one and its provisional engine
-        await loaded.load(loading("a", models / "heavy")[2])
-        assert loaded.servable("a").engine.is_provisional
-        second = asyncio.create_task(loaded.load(loading("b", models / "heavy")[2]))
+    loaded = LoadedModels()
+    await loaded.load(loading("m", one_version)[2])
+    if called:
+        await loaded.predict("m", None, "predict", b'{"instances": [[1, 2]]}')
         assert await asyncio.to_thread(gate.reached.wait, 60)
-        assert not second.done()
-        gate.opened.set()
-        assert (await second).status == 200
-        assert counted(loaded) == 2 * MEBIBYTE
-        await loaded.close()
+    unload = asyncio.create_task(loaded.unload("m"))
+    await asyncio.sleep(0)
+    assert (await loaded.predict("m", None, "predict", b"{}")).status == 404
+    gate.opened.set()
+    assert (await unload).status == 200
+    assert gate.reached.is_set() == called  # what nobody called is not built
+    assert (len(engine.ARCHITECTURES), counted(loaded)) == (0, 0)
+    assert (await loaded.load(loading("m", one_version)[2])).status == 200
+    await loaded.unload("m")
+    await loaded.close()
 
-    asyncio.run(load())
+
+async def test_where_there_is_no_room_for_a_second_graph_the_first_model_waits_for_its_architecture(models, gate):
+    gate.opened.set()
+    loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
+    answer = await loaded.load(loading("m", models / "heavy")[2])
+    assert answer.status == 200, answer
+    assert loaded.servable("m").engine.name == "shared graph"
+    assert counted(loaded) == MEBIBYTE
+    await loaded.close()
+
+
+async def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_back(models, gate):
+    heavy = SavedModel(models / "heavy" / "1")
+    loaded = LoadedModels(
+        memory_bytes=2 * heavy.weight_bytes + heavy.graph.own_bytes
+    )  # for two, or for one and its provisional engine
+    await loaded.load(loading("a", models / "heavy")[2])
+    assert loaded.servable("a").engine.is_provisional
+    second = asyncio.create_task(loaded.load(loading("b", models / "heavy")[2]))
+    assert await asyncio.to_thread(gate.reached.wait, 60)
+    assert not second.done()
+    gate.opened.set()
+    assert (await second).status == 200
+    assert counted(loaded) == 2 * MEBIBYTE
+    await loaded.close()

@@ -93,23 +93,17 @@ def test_work_that_is_done_is_forgotten(threads):
     assert gone.wait(SECONDS)
 
 
-def test_in_an_event_loop_a_function_returns_and_raises_as_it_does_alone(threads):
-    async def check():
-        assert await threads.run(pow, 2, 5) == 32
-        with pytest.raises(ZeroDivisionError):
-            await threads.run(lambda: 1 / 0)
-
-    asyncio.run(check())
+async def test_in_an_event_loop_a_function_returns_and_raises_as_it_does_alone(threads):
+    assert await threads.run(pow, 2, 5) == 32
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 / 0)
 
 
-def test_the_end_of_a_call_is_told_although_nobody_waits_for_it_any_more(threads):
-    async def check():
-        go_on, told = threading.Event(), asyncio.Event()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await threads.run(go_on.wait, ended=told.set)
-        assert not told.is_set()
-        go_on.set()
-        await asyncio.wait_for(told.wait(), SECONDS)
-
-    asyncio.run(check())
+async def test_the_end_of_a_call_is_told_although_nobody_waits_for_it_any_more(threads):
+    go_on, told = threading.Event(), asyncio.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await threads.run(go_on.wait, ended=told.set)
+    assert not told.is_set()
+    go_on.set()
+    await asyncio.wait_for(told.wait(), SECONDS)

@@ -55,12 +55,6 @@ def test_a_presigned_url_is_accepted():
     assert verify(**presigned(key="/bucket/a%20b"), credentials=KEYS).service == "s3"
 
 
-def test_an_unsigned_request_is_refused():
-    parts = signed()
-    del parts["headers"]["authorization"]
-    assert refusal(parts) == "MissingAuthenticationToken"
-
-
 @pytest.mark.parametrize("value", ["", "Basic YTpi", "AWS4-HMAC-SHA256 Credential=x", "AWS4-HMAC-SHA256 " * 1000])
 def test_another_form_of_authorization_is_refused(value):
     parts = signed()
@@ -71,10 +65,6 @@ def test_another_form_of_authorization_is_refused(value):
 def test_another_access_key_is_refused():
     assert refusal(signed(keys=Credentials("OTHER", "secret"))) == "UnrecognizedClientException"
     assert refusal(signed("s3", keys=Credentials("ÖTHER", "secret"))) == "InvalidAccessKeyId"
-
-
-def test_another_secret_is_refused():
-    assert refusal(signed(keys=Credentials("LOCALKEY", "other"))) == "SignatureDoesNotMatch"
 
 
 @pytest.mark.parametrize("change", [{"method": "GET"}, {"path": "/x"}, {"query": "a=b"}, {"body": b"{ }"}])

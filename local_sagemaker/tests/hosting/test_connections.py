@@ -1,5 +1,4 @@
 import asyncio
-import functools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,23 +49,12 @@ class Peer:
             writer.close()
 
 
-def asynchronous(function):
-    """Let a coroutine function be a test."""
-
-    @functools.wraps(function)
-    def test(**parameters):
-        asyncio.run(function(**parameters))
-
-    return test
-
-
 @pytest.fixture
 def socket() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="lsm-") as folder:  # the path of a socket must be short
         yield Path(folder, "s")
 
 
-@asynchronous
 async def test_a_request_and_its_answer(socket):
     async with Peer(socket) as peer:
         response = await peer.pool.request("POST", "/models/m/invoke", headers={"Accept": "a/b"}, body=b"[1]")
@@ -75,7 +63,6 @@ async def test_a_request_and_its_answer(socket):
         assert peer.requests == ["\r\n".join(lines).encode()]
 
 
-@asynchronous
 async def test_one_request_after_the_other_shares_a_connection(socket):
     async with Peer(socket) as peer:
         for _ in range(5):
@@ -83,7 +70,6 @@ async def test_one_request_after_the_other_shares_a_connection(socket):
         assert (len(peer.requests), peer.connections) == (5, 1)
 
 
-@asynchronous
 async def test_requests_at_the_same_time_have_a_connection_each(socket):
     answers = [ANSWER.replace(b"ok", f"{number:02}".encode()) for number in range(8)]
     async with Peer(socket, *answers) as peer:
@@ -92,7 +78,6 @@ async def test_requests_at_the_same_time_have_a_connection_each(socket):
         assert peer.connections == 8
 
 
-@asynchronous
 async def test_a_chunked_answer_and_one_without_a_body(socket):
     chunked = b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     async with Peer(socket, chunked, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as peer:
@@ -101,7 +86,6 @@ async def test_a_chunked_answer_and_one_without_a_body(socket):
         assert (second.status, second.body, peer.connections) == (200, b"", 1)
 
 
-@asynchronous
 async def test_a_connection_that_the_server_closes_is_not_used_again(socket):
     async with Peer(socket, ANSWER.replace(b"X-Name: value", b"Connection: close"), ANSWER) as peer:
         assert (await peer.pool.request("GET", "/")).body == b"ok"
@@ -110,7 +94,6 @@ async def test_a_connection_that_the_server_closes_is_not_used_again(socket):
 
 
 @pytest.mark.parametrize("answer", [b"", ANSWER[:-1], ANSWER[:20], b"SSH-2.0\r\n\r\n"], ids=str)
-@asynchronous
 async def test_no_whole_answer_is_an_error(socket, answer):
     async with Peer(socket, answer, ends=True) as peer:
         with pytest.raises(ConnectionError):
@@ -122,7 +105,6 @@ def test_nobody_listens(socket):
         asyncio.run(ConnectionPool(socket, most_idle=8).request("GET", "/"))
 
 
-@asynchronous
 async def test_a_cancelled_request_closes_its_connection(socket):
     async with Peer(socket) as peer:
         peer.go_on.clear()
@@ -135,7 +117,6 @@ async def test_a_cancelled_request_closes_its_connection(socket):
         assert peer.connections == 2
 
 
-@asynchronous
 async def test_closing_fails_the_requests_under_way_and_later_ones(socket):
     async with Peer(socket) as peer:
         peer.go_on.clear()
@@ -148,7 +129,6 @@ async def test_closing_fails_the_requests_under_way_and_later_ones(socket):
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b"])
-@asynchronous
 async def test_a_header_cannot_bring_another_with_it(socket, value):
     async with Peer(socket) as peer:
         with pytest.raises(ValueError, match="line break"):

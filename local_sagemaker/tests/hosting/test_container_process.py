@@ -65,15 +65,12 @@ def new_instance(settings, number=0):
     )
 
 
-def test_thirty_containers_leave_the_pool_of_threads_to_others(settings):
-    async def main():
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(6))  # as on two cores
-        instances = [new_instance(settings, number) for number in range(30)]
-        await asyncio.gather(*(instance.start(on_loss=None) for instance in instances))
-        assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 30) == "free"
-        await asyncio.gather(*(instance.stop() for instance in instances))
-
-    asyncio.run(main())
+async def test_thirty_containers_leave_the_pool_of_threads_to_others(settings):
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(6))  # as on two cores
+    instances = [new_instance(settings, number) for number in range(30)]
+    await asyncio.gather(*(instance.start(on_loss=None) for instance in instances))
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 30) == "free"
+    await asyncio.gather(*(instance.stop() for instance in instances))
 
 
 def stop_the_process(instance):
@@ -86,39 +83,34 @@ def remove_the_sockets(instance):
 
 
 @pytest.mark.parametrize("accident", [stop_the_process, remove_the_sockets])
-def test_a_container_that_answers_no_more_is_replaced(settings, accident):
-    async def main():
-        instance = new_instance(replace(settings, ping_seconds=0.5))
-        await instance.start(on_loss=None)
-        first = instance._container
-        accident(instance)
-        async with asyncio.timeout(60):
-            while instance._container is first or not instance.ready:
-                await asyncio.sleep(0.05)
-        assert await instance._container.answers_ping()
-        await instance.stop()
-
-    asyncio.run(main())
+async def test_a_container_that_answers_no_more_is_replaced(settings, accident):
+    instance = new_instance(replace(settings, ping_seconds=0.5))
+    await instance.start(on_loss=None)
+    first = instance._container
+    accident(instance)
+    async with asyncio.timeout(60):
+        while instance._container is first or not instance.ready:
+            await asyncio.sleep(0.05)
+    assert await instance._container.answers_ping()
+    await instance.stop()
 
 
-def test_a_container_that_accepts_calls_and_answers_none_is_not_waited_for_without_end(tmp_path):
+async def test_a_container_that_accepts_calls_and_answers_none_is_not_waited_for_without_end(tmp_path):
     settings = Settings(home=tmp_path, model_load_seconds=0.1, ping_seconds=0.1)
     process = ContainerProcess("i-1", tmp_path, settings=settings, log=None, spare=no_spare(settings))
 
-    async def check(socket):
-        silent = asyncio.Event()
-        server = await asyncio.start_unix_server(lambda *_: silent.wait(), socket)
-        process.socket = socket
-        process._connections = ConnectionPool(socket, most_idle=1)
-        assert not await process.answers_ping()
-        with pytest.raises(ContainerLostError):
-            await process.call("DELETE", "/models/m")
+    silent = asyncio.Event()
+    with tempfile.TemporaryDirectory(prefix="lsm-") as folder:  # the path of a socket must be short
+        process.socket = Path(folder, "s")
+        server = await asyncio.start_unix_server(lambda *_: silent.wait(), process.socket)
+        process._connections = ConnectionPool(process.socket, most_idle=1)
+        async with asyncio.timeout(30):
+            assert not await process.answers_ping()
+            with pytest.raises(ContainerLostError):
+                await process.call("DELETE", "/models/m")
         process._connections.close()
         silent.set()
         server.close()
-
-    with tempfile.TemporaryDirectory(prefix="lsm-") as folder:  # the path of a socket must be short
-        asyncio.run(asyncio.wait_for(check(Path(folder, "s")), 30))
 
 
 def test_the_sockets_lie_where_their_paths_are_short_and_no_other_user_is(tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def endpoints(tmp_path, monkeypatch):
     records.close()
 
 
-def test_calls_are_answered_while_metrics_wait_for_whoever_holds_those_of_cloudwatch(endpoints):
+async def test_calls_are_answered_while_metrics_wait_for_whoever_holds_those_of_cloudwatch(endpoints):
     held, answered = threading.Event(), threading.Event()
     in_time = []
 
@@ -66,17 +66,14 @@ def test_calls_are_answered_while_metrics_wait_for_whoever_holds_those_of_cloudw
             held.set()
             in_time.append(answered.wait(10))
 
-    async def run():
-        VariantMetrics(endpoints._metrics, "e", "AllTraffic", region="us-east-1").record("Invocations", 1)
-        holder = asyncio.create_task(asyncio.to_thread(hold))
-        await asyncio.to_thread(held.wait)
-        published = asyncio.create_task(endpoints.publish_metrics())
-        await asyncio.sleep(0.05)
-        answered.set()
-        await asyncio.gather(holder, published)
-        await endpoints.close()
-
-    asyncio.run(run())
+    VariantMetrics(endpoints._metrics, "e", "AllTraffic", region="us-east-1").record("Invocations", 1)
+    holder = asyncio.create_task(asyncio.to_thread(hold))
+    await asyncio.to_thread(held.wait)
+    published = asyncio.create_task(endpoints.publish_metrics())
+    await asyncio.sleep(0.05)
+    answered.set()
+    await asyncio.gather(holder, published)
+    await endpoints.close()
     assert in_time == [True]
 
 
@@ -91,26 +88,23 @@ async def change(endpoints, kind):
     [(kind, *step) for kind, steps in STEPS.items() for step in steps],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_a_change_that_fails_anywhere_ends_with_its_reason_and_the_endpoint_can_be_deleted(
+async def test_a_change_that_fails_anywhere_ends_with_its_reason_and_the_endpoint_can_be_deleted(
     endpoints, monkeypatch, kind, owner, step
 ):
-    async def run():
-        records = endpoints._records
-        if kind not in ("create", "resume"):
-            await change(endpoints, "create")
-            assert records.get(ENDPOINT, "e")["EndpointStatus"] == "InService"
-        pending = {"PendingFleet": [PLAN], "PendingConfigName": "next"} if kind == "update" else {}
-        plans = [PLAN | {"DesiredInstanceCount": 2}] if kind == "rescale" else [PLAN]
-        records.update(ENDPOINT, "e", EndpointStatus="Updating" if pending else "Creating", Fleet=plans, **pending)
-        with monkeypatch.context() as broken:
-            broken.setattr(owner, step, fail)
-            await change(endpoints, kind)
-        endpoint = records.get(ENDPOINT, "e")
-        assert endpoint["EndpointStatus"] == ("InService" if endpoints.instance_counts("e") else "Failed")
-        assert "something that nobody thought of" in endpoint["FailureReason"]
-        assert not endpoint.get("PendingFleet") or endpoint["EndpointStatus"] == "Failed"
-        await change(endpoints, "delete")
-        assert records.get(ENDPOINT, "e") is None
-        await endpoints.close()
-
-    asyncio.run(run())
+    records = endpoints._records
+    if kind not in ("create", "resume"):
+        await change(endpoints, "create")
+        assert records.get(ENDPOINT, "e")["EndpointStatus"] == "InService"
+    pending = {"PendingFleet": [PLAN], "PendingConfigName": "next"} if kind == "update" else {}
+    plans = [PLAN | {"DesiredInstanceCount": 2}] if kind == "rescale" else [PLAN]
+    records.update(ENDPOINT, "e", EndpointStatus="Updating" if pending else "Creating", Fleet=plans, **pending)
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, step, fail)
+        await change(endpoints, kind)
+    endpoint = records.get(ENDPOINT, "e")
+    assert endpoint["EndpointStatus"] == ("InService" if endpoints.instance_counts("e") else "Failed")
+    assert "something that nobody thought of" in endpoint["FailureReason"]
+    assert not endpoint.get("PendingFleet") or endpoint["EndpointStatus"] == "Failed"
+    await change(endpoints, "delete")
+    assert records.get(ENDPOINT, "e") is None
+    await endpoints.close()

@@ -133,22 +133,16 @@ def test_a_call_in_flight_when_the_container_dies_gets_an_error_that_clients_ret
     assert len(lost) <= 4  # those that were under way, and no later one
 
 
-def test_a_call_over_the_limit_of_queued_calls_is_refused(tmp_path):
+async def test_a_call_over_the_limit_of_queued_calls_is_refused(tmp_path):
     settings = replace(Settings(home=tmp_path), max_queued_calls=1)
     instance = Instance(
         "AllTraffic/i-1", tmp_path, settings=settings, objects=None, variant_metrics=None, log=None, spare=None
     )
-
-    async def call_twice():
-        first = asyncio.create_task(instance.invoke(ModelSource("b", "k", "k"), Call(b"")))
-        await asyncio.sleep(0)  # it waits for the container
-        try:
-            await instance.invoke(ModelSource("b", "k", "k"), Call(b""))
-        finally:
-            first.cancel()
-
+    first = asyncio.create_task(instance.invoke(ModelSource("b", "k", "k"), Call(b"")))
+    await asyncio.sleep(0)  # it waits for the container
     with pytest.raises(ServiceError, match="too many calls") as failure:
-        asyncio.run(call_twice())
+        await instance.invoke(ModelSource("b", "k", "k"), Call(b""))
+    first.cancel()
     assert (failure.value.code, failure.value.status) == ("ServiceUnavailable", 503)
 
 

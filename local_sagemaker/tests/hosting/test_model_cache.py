@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import gzip
-import inspect
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,8 @@ from local_sagemaker.hosting.model_cache import ModelCache
 from local_sagemaker.hosting.models import ModelSource
 from local_sagemaker.services.objects import StoredObject
 from local_sagemaker.settings import Settings
+
+pytestmark = pytest.mark.timeout(60)
 
 KILOBYTE = 1000
 
@@ -129,23 +130,13 @@ class Fixture:
 
 
 def scenario(**limits):
-    """Let a coroutine function be a test of an instance with these limits."""
+    """Let a test have an instance with these limits."""
+    return pytest.mark.parametrize("instance", [limits], indirect=True)
 
-    def decorate(function):
-        def test(tmp_path, **parameters):
-            async def main():
-                instance = Fixture(tmp_path, **limits)
-                await asyncio.wait_for(function(instance, **parameters), 60)
-                await instance.cache.close()
 
-            asyncio.run(main())
-
-        names = ["tmp_path", *list(inspect.signature(function).parameters)[1:]]
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        test.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])
-        return test
-
-    return decorate
+@pytest.fixture
+def instance(tmp_path, request):
+    return Fixture(tmp_path, **request.param)
 
 
 @scenario(instance_memory_bytes=2 * KILOBYTE)

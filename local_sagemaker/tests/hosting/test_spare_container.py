@@ -63,29 +63,21 @@ def settings(tmp_path):
     return replace(Settings(home=tmp_path), keeps_spare_container=True)
 
 
-def test_a_spare_that_was_killed_is_not_waited_for(settings, tmp_path):
+async def test_a_spare_that_was_killed_is_not_waited_for(settings, tmp_path):
     spare = SpareContainer(settings)
     spare.start()
     spare._process.kill()
-
-    async def take():
-        return await asyncio.wait_for(spare.take([], environment={}, folder=tmp_path), 30)
-
-    assert asyncio.run(take()) is None
+    assert await asyncio.wait_for(spare.take([], environment={}, folder=tmp_path), 30) is None
     spare.stop()
 
 
-def test_a_spare_whose_socket_is_gone_is_not_waited_for(settings, tmp_path):
+async def test_a_spare_whose_socket_is_gone_is_not_waited_for(settings, tmp_path):
     spare = SpareContainer(replace(settings, ping_seconds=0.1))
     spare.start()
     eventually(spare._socket.exists)
     spare._socket.unlink()
     spare._deadline = 0.0  # it has had its time
-
-    async def take():
-        return await asyncio.wait_for(spare.take([], environment={}, folder=tmp_path), 30)
-
-    assert asyncio.run(take()) is None
+    assert await asyncio.wait_for(spare.take([], environment={}, folder=tmp_path), 30) is None
 
 
 def test_a_server_that_may_start_no_process_does_without(settings, monkeypatch):
@@ -106,35 +98,27 @@ def test_it_ends_with_the_server(settings):
     eventually(lambda: gone(pid))
 
 
-def test_a_spare_that_starts_meanwhile_is_not_mistaken_for_the_one_that_was_taken(settings, tmp_path):
+async def test_a_spare_that_starts_meanwhile_is_not_mistaken_for_the_one_that_was_taken(settings, tmp_path):
     spare = SpareContainer(settings)
     spare.start()
     first = spare._process
-
-    async def take():
-        task = asyncio.create_task(spare.take(["--help"], environment={}, folder=tmp_path))
-        await asyncio.sleep(0.1)  # it still imports
-        spare.start()
-        return await asyncio.wait_for(task, 120)
-
-    assert asyncio.run(take()) is first
+    task = asyncio.create_task(spare.take(["--help"], environment={}, folder=tmp_path))
+    await asyncio.sleep(0.1)  # it still imports
+    spare.start()
+    assert await asyncio.wait_for(task, 120) is first
     assert first.wait(60) == 0  # it printed its help
     assert spare._process.poll() is None
     spare.stop()
 
 
-def test_a_deployment_that_is_cancelled_leaves_no_process(settings, tmp_path):
+async def test_a_deployment_that_is_cancelled_leaves_no_process(settings, tmp_path):
     spare = SpareContainer(settings)
     spare.start()
     keeper = spare._process
-
-    async def cancel():
-        task = asyncio.create_task(spare.take([], environment={}, folder=tmp_path))
-        await asyncio.sleep(0.1)  # it still imports
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(cancel())
+    task = asyncio.create_task(spare.take([], environment={}, folder=tmp_path))
+    await asyncio.sleep(0.1)  # it still imports
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     eventually(lambda: keeper.poll() is not None)
 
 
