@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import platform
@@ -37,11 +38,13 @@ def model_of(service, job):
 @pytest.fixture(scope="module")
 def impatient_service(tmp_path_factory):
     """A server of its own that gives stopped jobs hardly any time, and holds a variable that is none of a job's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SECRET_OF_THE_SERVER", "leaked")
-        patch.setenv("PYTHONPATH", "/leaked")
-        with running(tmp_path_factory.mktemp("impatient"), STOP_GRACE_SECONDS=0.2, CHECKPOINT_SECONDS=0.1) as service:
-            yield service
+    server = running(tmp_path_factory.mktemp("impatient"), STOP_GRACE_SECONDS=0.2, CHECKPOINT_SECONDS=0.1)
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SECRET_OF_THE_SERVER", "leaked")
+            patch.setenv("PYTHONPATH", "/leaked")
+            service = stack.enter_context(server)
+        yield service
 
 
 @pytest.fixture(scope="module")
