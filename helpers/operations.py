@@ -87,7 +87,9 @@ def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
 def list_alarms(connection: Connection, endpoint_name: str) -> list[str]:
     """Return the names of the endpoint's alarms."""
     answer = connection.boto.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{endpoint_name}-")
-    return sorted(alarm["AlarmName"] for alarm in answer["MetricAlarms"])
+    # The names of the alarms of `ENDPOINT-b` begin like those of `ENDPOINT`.
+    own = {"Name": "EndpointName", "Value": endpoint_name}
+    return sorted(alarm["AlarmName"] for alarm in answer["MetricAlarms"] if own in alarm.get("Dimensions", []))
 
 
 def delete(connection: Connection, endpoint_name: str) -> None:

@@ -45,6 +45,13 @@ def test_limits_that_contradict_each_other_are_refused_before_anything_is_regist
     assert operations.describe_scaling(connection, NAME) == {}
 
 
+def test_deleting_leaves_the_alarms_of_an_endpoint_whose_name_begins_alike(registered):
+    told = operations.put_alarms(registered, f"{NAME}-b")
+    operations.delete(registered, NAME)
+    assert operations.list_alarms(registered, f"{NAME}-b") == sorted(told)
+    operations.delete(registered, f"{NAME}-b")
+
+
 def test_deleting_leaves_nothing_and_twice_is_no_error(registered):
     for _ in range(2):
         operations.delete(registered, NAME)
