@@ -75,9 +75,13 @@ def finished(figure: Figure, title: str, source: str, *, seen: str) -> Figure:
 
 
 def set_round_ticks(axis: Axis, write: Callable[[float], str]) -> None:
-    """Give a logarithmic axis of known limits ticks at 1, 2 and 5 in each power of ten, or at 1 where it spans many."""
+    """Give a logarithmic axis of known limits ticks at 1, 2 and 5 in each power of ten.
+
+    Where it spans much they are at 1 alone, and where it spans little, at every digit.
+    """
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    digits = (1,) if high >= 1000 * low else (1, 2, 5) if high >= 5 * low else range(1, 10)
+    axis.set_major_locator(LogLocator(subs=digits))
     axis.set_major_formatter(lambda value, _: write(value))
     axis.set_minor_locator(NullLocator())
 

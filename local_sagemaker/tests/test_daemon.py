@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 import sqlite3
@@ -76,6 +77,15 @@ def test_a_port_that_cannot_be_used_is_named_with_the_way_out(home):
         for bad, reason in ((port, "Address already in use"), (70_000, "from 1 to 65535"), (-1, "from 1 to 65535")):
             with pytest.raises(DaemonError, match=f"Port {bad} on 127.0.0.1 cannot be used: .*{reason}. Name another"):
                 daemon.start(home, port=bad)
+
+
+def test_a_machine_without_a_free_port_is_told_so(home, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket.socket, "bind", fail)
+    with pytest.raises(DaemonError, match=r"^No port on 127\.0\.0\.1 is free: Cannot assign"):
+        daemon._listen(home, 0)
 
 
 def test_a_home_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path):

@@ -18,7 +18,7 @@ class Muon(keras.optimizers.AdamW):
 
     A gradient is mostly made of a few directions. Muon takes the momentum of a kernel as a matrix, a column for each
     filter, and steps along the nearest orthogonal one: rare directions move as far as common ones. Everything else
-    takes steps of AdamW, at a tenth of the learning rate.
+    takes steps of AdamW, at a tenth of the learning rate; weight decay is the same for all.
 
     Jordan and others, "Muon: An optimizer for hidden layers in neural networks" (2024), and for the length of a step
     Liu and others, "Muon is Scalable for LLM Training" (arXiv:2502.16982). Keras' own Muon leaves out convolutions.

@@ -315,8 +315,9 @@ def _listen(home: Path, port: int) -> socket.socket:
     with contextlib.suppress(OSError, ValueError, KeyError):
         previous = json.loads((home / "server.json").read_text())["port"]
         (home / "server.json").unlink()  # until this server listens, nobody shall find its predecessor's port
-    with contextlib.suppress(DaemonError):
-        return _bind(port or previous)
+    if not port:
+        with contextlib.suppress(DaemonError):
+            return _bind(previous)
     return _bind(port)
 
 
@@ -329,6 +330,8 @@ def _bind(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "a port is a number from 1 to 65535"
+        if port == 0:
+            raise DaemonError(f"No port on {HOST} is free: {reason}. End another program, then start again.") from error
         raise DaemonError(
             f"Port {port} on {HOST} cannot be used: {reason}. Name another, or leave --port out to take a free one."
         ) from error

@@ -107,3 +107,29 @@ async def test_the_end_of_a_call_is_told_although_nobody_waits_for_it_any_more(t
     assert not told.is_set()
     go_on.set()
     await asyncio.wait_for(told.wait(), SECONDS)
+
+
+def test_no_answer_is_written_to_the_log_if_it_reaches_nobody(threads, caplog):
+    loop = asyncio.new_event_loop()
+    started, closed = threading.Event(), threading.Event()
+
+    def answer():
+        started.set()
+        closed.wait(SECONDS)
+        return "the answer"
+
+    async def ask():
+        threads.run(answer, ended=lambda: None)
+
+    loop.run_until_complete(ask())
+    assert started.wait(SECONDS)
+    loop.close()
+    with caplog.at_level(logging.ERROR):
+        closed.set()
+        do(threads, lambda: None)
+        for _ in range(100):
+            if caplog.text:
+                break
+            do(threads, lambda: None)
+    assert "RuntimeError: Event loop is closed" in caplog.text
+    assert "the answer" not in caplog.text

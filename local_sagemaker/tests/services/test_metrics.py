@@ -1,3 +1,4 @@
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from unittest.mock import Mock
@@ -31,6 +32,29 @@ UNITS = {
         "DiskUtilization": "Percent",
     },
 }
+
+
+def test_who_asks_while_values_are_handed_over_waits_for_them(monkeypatch):
+    entered, go_on, done = threading.Event(), threading.Event(), []
+
+    def put(*_, **__):
+        entered.set()
+        assert go_on.wait(30)
+        done.append("put")
+
+    monkeypatch.setattr(cloudwatch, "put", put)
+    metrics = Metrics()
+    VariantMetrics(metrics, "e", "AllTraffic", region="eu-west-1").record("Invocations", 1)
+    first = threading.Thread(target=metrics.flush)
+    second = threading.Thread(target=lambda: (metrics.flush(), done.append("answered")))
+    first.start()
+    assert entered.wait(30)
+    second.start()
+    second.join(0.2)
+    go_on.set()
+    first.join(30)
+    second.join(30)
+    assert done == ["put", "answered"]
 
 
 def test_values_reach_cloudwatch_once_with_their_units_and_dimensions(monkeypatch):

@@ -365,11 +365,13 @@ class LoadedModels:
             return
         successor = await self._loader.load_successor(model)
         if held.get(version) is not model:
-            await self._loader.release(successor)
+            if successor is not model:
+                await self._loader.release(successor)
             return
-        successor.replacement = model.replacement  # an unload waits for its end
-        held[version] = successor
-        await self._loader.release(model)
+        if successor is not model:
+            successor.replacement = model.replacement  # an unload waits for its end
+            held[version] = successor
+            await self._loader.release(model)
         engine = successor.servable.engine
         self._budget.shrink(Place(bundle.name, name, version), engine.footprint)
         logger.info("%s stays with %s", name, _describe(engine))

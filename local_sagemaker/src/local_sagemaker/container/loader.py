@@ -101,8 +101,9 @@ class Loader:
         return CONTAINER_FOLDER if base_path.is_relative_to(CONTAINER_FOLDER) else self._links
 
     async def load_successor(self, model: LoadedModel) -> LoadedModel:
-        """Load what takes the place of a model with a provisional engine."""
-        return self._model(await self._run(model.servable.successor))
+        """Load what takes the place of a model with a provisional engine; itself if it stays."""
+        servable = await self._run(model.servable.successor)
+        return model if servable is model.servable else self._model(servable)
 
     async def release(self, model: LoadedModel) -> None:
         """Release the memory of a model that gets no more calls, when those under way have ended."""

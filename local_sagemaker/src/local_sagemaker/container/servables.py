@@ -58,9 +58,15 @@ class Servable:
         self._hold(open_engine(self.folder, at_once=at_once))
 
     def successor(self) -> "Servable":
-        """Return the same model with the engine that follows its provisional one; the caller unloads this one."""
+        """Return the same model with the engine that is faster than its provisional one; itself if there is none.
+
+        The caller unloads this one if it got another.
+        """
+        engine = succeed(self.engine, self.folder)
+        if engine is self.engine:
+            return self
         other = copy.copy(self)
-        other._hold(succeed(self.engine, self.folder))
+        other._hold(engine)
         return other
 
     @property

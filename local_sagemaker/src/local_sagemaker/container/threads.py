@@ -98,5 +98,5 @@ def _attempt(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except Exception:  # work tells its errors itself; this is about the thread, which must go on
-        logger.exception("%s failed", action)
+        logger.exception("a thread could not tell what came of its work")
         return None

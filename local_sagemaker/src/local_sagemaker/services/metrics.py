@@ -70,6 +70,7 @@ class Metrics:
         self._pending: dict[tuple[Series, int], _Statistics] = {}  # by series and second
         self._regions: set[str] = set()
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()  # who asks CloudWatch next waits for what another one is handing over
 
     def add(self, series: Series, value: float) -> None:
         """Collect one value, measured now; every call of an endpoint has nine."""
@@ -82,14 +83,15 @@ class Metrics:
 
     def flush(self) -> None:
         """Hand everything collected to CloudWatch, which may have to be waited for."""
-        with self._lock:
-            pending, self._pending = self._pending, {}
-        items: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for (series, second), statistics in pending.items():
-            self._regions.add(series.region)
-            items.setdefault((series.region, series.namespace), []).append(_datum(series, second, statistics))
-        for (region, namespace), data in items.items():
-            cloudwatch.put(namespace, data, region=region)
+        with self._flushing:
+            with self._lock:
+                pending, self._pending = self._pending, {}
+            items: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            for (series, second), statistics in pending.items():
+                self._regions.add(series.region)
+                items.setdefault((series.region, series.namespace), []).append(_datum(series, second, statistics))
+            for (region, namespace), data in items.items():
+                cloudwatch.put(namespace, data, region=region)
 
     def age(self, settings: Settings) -> None:
         """Take what was measured within a minute together, once it is old enough, and forget it in the end."""
