@@ -114,7 +114,7 @@ def test_an_expression_that_takes_too_long_is_given_up_and_the_others_go_on(serv
 
 
 def test_nothing_of_a_finished_job_stays_on_the_disk(service, completed):
-    eventually(lambda: on_the_disk(service, completed[0]["TrainingJobName"]) == [])
+    assert on_the_disk(service, completed[0]["TrainingJobName"]) == []
 
 
 BEFORE, DURING = ["Starting", "Downloading"], ["Starting", "Downloading", "Training"]
@@ -208,6 +208,7 @@ def test_a_job_that_has_ended_can_be_deleted_and_its_name_used_again(service):
         service.sagemaker.delete_training_job(**name)
     service.sagemaker.stop_training_job(**name)
     service.jobs.wait(request["TrainingJobName"])
+    assert on_the_disk(service, request["TrainingJobName"]) == []  # the next job of this name has the same folder
     assert service.sagemaker.describe_training_job(**name)["OutputDataConfig"]["KmsKeyId"] == ""
     service.sagemaker.delete_training_job(**name)
     with pytest.raises(ClientError, match="Requested resource not found"):

@@ -131,6 +131,11 @@ class _Run(threading.Thread):
         except Exception as error:
             logger.exception("training job %s", self._job["TrainingJobName"])
             outcome = ("Failed", f"InternalServerError: {type(error).__name__}: {error}")
+        # First, because a job that has ended can be deleted, and another one of its name has the same folder.
+        if self._ranks:
+            self._ranks.close()
+        self._link.unlink(missing_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
         while True:
             try:
                 self._status.finish(*outcome)
@@ -140,10 +145,6 @@ class _Run(threading.Thread):
                 if self._aborted:  # the next server tells that the job was cut off
                     break
                 time.sleep(_AGAIN_AFTER)
-        if self._ranks:
-            self._ranks.close()
-        self._link.unlink(missing_ok=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self) -> tuple[str, ...]:
         """Run the job and return the arguments of ``JobStatus.finish``."""
