@@ -63,11 +63,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epoch-images", type=int, help="images of an epoch with and without the cache (default: 640)")
     parser.add_argument("--rounds", type=int, help="such epochs of each kind, in turn (default: 3)")
     parser.add_argument("--quick", action="store_true", help="small numbers instead of these: does it run at all")
-    parser.set_defaults(**(QUICK if "--quick" in sys.argv else FULL))
     parser.add_argument(
         "--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 03"
     )
     arguments = parser.parse_args()
+    for name, value in (QUICK if arguments.quick else FULL).items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
     if arguments.quick and arguments.keep:
         parser.error("--quick measures nothing worth keeping; leave out one of --quick and --keep")
     return arguments

@@ -31,8 +31,17 @@ _VALUES = {
 }
 
 
-def fill_in(name: str, *, account: str, region: str, role: str, **others: str | None) -> dict[str, Any]:
-    """Return one of `POLICIES` with the values of an account, and others of `_VALUES`, in the places for them.
+def fill_in(
+    name: str,
+    *,
+    account: str,
+    region: str,
+    role: str,
+    bucket: str | None = None,
+    prefix: str | None = None,
+    key: str | None = None,
+) -> dict[str, Any]:
+    """Return one of `POLICIES` with the values of an account in the places for them.
 
     Raises:
         ValueError: If there is no such policy, it needs a key, or a value cannot be what it should be.
@@ -41,6 +50,7 @@ def fill_in(name: str, *, account: str, region: str, role: str, **others: str | 
         raise ValueError(f"There is no policy {name!r}. There are: {', '.join(POLICIES)}.")
     values = {"account": account, "region": region, "role": role}
     values |= {"bucket": f"sagemaker-{region}-{account}", "prefix": "multi-model-endpoint"}
+    others = {"bucket": bucket, "prefix": prefix, "key": key}
     values |= {place: value for place, value in others.items() if value is not None}
     values["prefix"] = values["prefix"].strip("/")
     for place, value in values.items():

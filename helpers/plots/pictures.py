@@ -41,6 +41,9 @@ def user_signs(
     `images` has uint8 (C, H, W, 3) for each user, in the order of the `class_names`. `private` has the classes that a
     user shows in a way of their own.
     """
+    for user, row in zip(users, images, strict=True):
+        if len(row) != len(class_names):
+            raise ValueError(f"{user} has {len(row)} images for {len(class_names)} classes. Pass one for each.")
     figure, axes = _rows_of_images(users, images, len(class_names))
     for user, row in zip(users, axes, strict=True):
         for label in private.get(user, ()):

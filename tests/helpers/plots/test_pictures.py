@@ -93,6 +93,12 @@ def test_long_class_names_leave_the_pictures_as_large_as_short_ones():
     assert widths[1] == pytest.approx(widths[0], rel=0.02)
 
 
+def test_a_user_without_an_image_of_each_class_is_refused_by_name():
+    pictures = [np.zeros((count, 8, 8, 3), np.uint8) for count in (len(NAMES), len(NAMES) - 1)]
+    with pytest.raises(ValueError, match=f"bob has {len(NAMES) - 1} images for {len(NAMES)} classes"):
+        plots.user_signs(pictures, ["ann", "bob"], NAMES, private={}, title="T", source="s")
+
+
 def test_private_signs_and_no_others_are_framed(texts):
     pictures = np.zeros((2, 3, 8, 8, 3), np.uint8)
     figure = plots.user_signs(pictures, ["ann", "bob"], NAMES, private={"ann": (1,)}, title="T", source="s")

@@ -26,6 +26,17 @@ def test_the_latency_axis_is_logarithmic_with_ticks_and_nothing_is_cut_off(cold,
     assert all(note.get_window_extent().x1 <= figure.bbox.width for note in axis.texts)
 
 
+def test_the_ticks_of_a_narrow_time_axis_stand_at_the_times_that_they_name(texts):
+    seconds = np.geomspace(0.0023, 0.0045, 30)
+    figure = plots.traffic_over_time(np.arange(30.0), seconds, np.ones(30, bool), change=15.0, title="T", source="s")
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    low, high = axis.get_view_interval()
+    seen = [tick for tick in axis.get_ticklocs() if low <= tick <= high]
+    assert len(seen) >= 2
+    assert all(tick * 1000 == pytest.approx(round(tick * 1000)) for tick in seen)
+
+
 def test_each_state_is_a_row_with_its_calls_and_their_median():
     timings = {"copies": {"warm": [0.004], "on disk": [0.01] * 2, "cold": [0.2, 0.4, 0.3]}}
     figure = plots.latencies(timings, title="T", source="s")

@@ -69,7 +69,7 @@ class ModelCache:
     def container(self, container: ContainerProcess | None) -> None:
         self._container = container
         for model in self._loaded.values():
-            model.state = State.ON_DISK
+            model.move(State.ON_DISK)
         self._loaded.clear()
 
     @property
@@ -194,13 +194,13 @@ class ModelCache:
                     if model.state is State.ABSENT:
                         started = time.monotonic()
                         await self._disk.fetch(model, lambda: self._refuse_bad_archive(model))
-                        model.state = State.ON_DISK
+                        model.move(State.ON_DISK)
                         self._time(model, "ModelDownloadingTime", started)
                     started = time.monotonic()
                     await self._load_into(container, model)
                     self._time(model, "ModelLoadingTime", started)
                     if container is self.container:
-                        model.state = State.LOADED
+                        model.move(State.LOADED)
                         self._loaded[name] = model
                     if self._keep_models:
                         await self._disk.enter(model)
@@ -289,13 +289,13 @@ class ModelCache:
             if model.state is State.LOADED:
                 await self._unload(model)
             if delete and model.state is State.ON_DISK:
-                model.state = State.ABSENT
+                model.move(State.ABSENT)
                 await self._disk.delete(model)
         self._forget_if_empty(model)
         self._changed.set()
 
     async def _unload(self, model: Model) -> None:
-        model.state = State.ON_DISK
+        model.move(State.ON_DISK)
         del self._loaded[model.source.model_name]
         assert self._container is not None
         started = time.monotonic()

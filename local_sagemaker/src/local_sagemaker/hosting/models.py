@@ -41,10 +41,20 @@ class Model:
 
     source: ModelSource
     folder: Path  # where its files lie
-    state: State = State.ABSENT
+    state: State = State.ABSENT  # `move` changes it
     size: int = 0  # bytes on the disk, with its prepared weights; counted before the first byte is written
     unpacked: int = 0  # of these, what the archive held
     etag: str = ""  # of the archive
     in_use: int = 0  # calls, and the load that they wait for
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held while it is loaded or evicted
     loading: asyncio.Task[None] | None = field(default=None, repr=False)  # under way, or waiting for its turn
+
+    def move(self, state: State) -> None:
+        """Take a step.
+
+        Raises:
+            ValueError: If it is none from where the model is.
+        """
+        if abs(state.value - self.state.value) != 1:
+            raise ValueError(f"A model that is {self.state.name} cannot become {state.name}.")
+        self.state = state
