@@ -125,13 +125,11 @@ def _prepare(workplace: Path, options: argparse.Namespace) -> Bench:
 
 
 def _start(server: Server, bench: Bench, stack: ExitStack) -> None:
-    server.start()
     with ExitStack() as own:
-        own.callback(server.stop)
+        own.enter_context(server)
         for name, folder in bench.models.items():
             server.load(name, folder)
-        example = next(example for example in bench.examples.values() if example.model == "small")
-        server.probabilities("small", example)
+        server.probabilities("small", bench.examples["json"])
         stack.push(own.pop_all())
 
 

@@ -3,7 +3,6 @@
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -33,12 +32,6 @@ class Bench:
             print(f"{what}: round {number + 1} of {count}", file=sys.stderr)
             yield from self.shuffler.sample(list(self.servers.values()), len(self.servers))
 
-    @contextmanager
-    def fresh(self, kind: type[Kind], what: str) -> Iterator[Kind]:
-        """Start another server of a kind, without models, and stop it."""
-        another = kind(self.workplace / f"{what}-{kind.__name__}")
-        another.start()
-        try:
-            yield another
-        finally:
-            another.stop()
+    def fresh(self, kind: type[Kind], what: str) -> Kind:
+        """Return another server of a kind, without models, which a `with` starts and stops."""
+        return kind(self.workplace / f"{what}-{kind.__name__}")

@@ -1,40 +1,39 @@
 """The client of the serving benchmarks: sockets and prepared bytes, so that what is measured is the server."""
 
-import re
 import select
 import selectors
 import socket
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
+
+import httptools
 
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 300
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class AnswerError(RuntimeError):
     """A server answered with an error, or not at all."""
 
 
-def http_request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+def http_request(method: str, path: str, body: bytes = b"", headers: dict[str, Any] | None = None) -> bytes:
     """Return a whole HTTP request for a connection that is kept open."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in {"Content-Type": "application/json", **(headers or {})}.items()]
+    usual = {"Host": HOST, "Content-Length": len(body), "Content-Type": "application/json"}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (usual | (headers or {})).items())]
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
 class Connection:
-    """One connection to a server, for one request after the other."""
+    """One connection to a port on 127.0.0.1, for one request after the other; the methods `on_…` are the parser's."""
 
-    def __init__(self, address: int | Path) -> None:
-        """Connect to a port on 127.0.0.1 or to a Unix socket."""
-        self._address = address
-        self.socket = _connect(address)
-        self._received = bytearray()
+    def __init__(self, port: int) -> None:
+        """Connect."""
+        self._port = port
+        self._connect()
 
     def send(self, request: bytes) -> None:
         """Send a whole request."""
+        self._body, self._is_whole = bytearray(), False
         self.socket.sendall(request)
 
     def receive(self) -> bytes | None:
@@ -46,21 +45,26 @@ class Connection:
         chunk = self.socket.recv(1 << 18)
         if not chunk:
             raise AnswerError("The server closed the connection.")
-        self._received += chunk
-        answer = _complete(self._received)
-        if answer is None:
+        self._parser.feed_data(chunk)
+        if not self._is_whole:
             return None
-        self._received.clear()
-        status, body = answer
-        if status >= 300:
-            raise AnswerError(f"The server answered {status}: {body[:500].decode(errors='replace')}")
-        return body
+        if (status := self._parser.get_status_code()) >= 300:
+            raise AnswerError(f"The server answered {status}: {self._body[:500].decode(errors='replace')}")
+        return bytes(self._body)
+
+    def on_body(self, part: bytes) -> None:
+        """Take a part of the body, which may come in chunks."""
+        self._body += part
+
+    def on_message_complete(self) -> None:
+        """Note that the answer is there."""
+        self._is_whole = True
 
     def exchange(self, request: bytes) -> bytes:
         """Send a request and return the body of its answer; connect again if the server has closed the connection."""
         if select.select([self.socket], [], [], 0)[0]:  # nothing was asked, so what there is to read is the end
             self.close()
-            self.socket = _connect(self._address)
+            self._connect()
         self.send(request)
         while (body := self.receive()) is None:
             pass
@@ -78,6 +82,11 @@ class Connection:
     def close(self) -> None:
         """Close the connection."""
         self.socket.close()
+
+    def _connect(self) -> None:
+        self.socket = socket.create_connection((HOST, self._port), timeout=PATIENCE_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._parser = httptools.HttpResponseParser(self)
 
 
 def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> tuple[float, list[float]]:
@@ -106,39 +115,3 @@ def run_load(port: int, request: bytes, *, connections: int, seconds: float) -> 
         selector.close()
         for connection in opened:
             connection.close()
-
-
-def _connect(address: int | Path) -> socket.socket:
-    if isinstance(address, Path):
-        connected = socket.socket(socket.AF_UNIX)
-        connected.settimeout(PATIENCE_SECONDS)
-        connected.connect(str(address))
-        return connected
-    connected = socket.create_connection((HOST, address), timeout=PATIENCE_SECONDS)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connected
-
-
-def _complete(received: bytearray) -> tuple[int, bytes] | None:
-    """Return status and body of an HTTP answer, or None if it is not complete."""
-    end = received.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    head = bytes(received[:end])
-    status, start = int(head[9:12]), end + 4
-    length = _LENGTH.search(head)
-    if length:
-        stop = start + int(length.group(1))
-        return (status, bytes(received[start:stop])) if len(received) >= stop else None
-    if b"chunked" not in head.lower():
-        return status, b""
-    body = bytearray()
-    while (line := received.find(b"\r\n", start)) >= 0:
-        size = int(received[start:line], 16)
-        start = line + 2 + size + 2
-        if len(received) < start:
-            return None
-        if size == 0:
-            return status, bytes(body)
-        body += received[line + 2 : line + 2 + size]
-    return None

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from local_sagemaker import memory
 from local_sagemaker.archives import pack
 from servers.container import Container
 from servers.endpoint import Endpoint
@@ -71,14 +72,8 @@ def measure_thousand(bench: Bench) -> dict[str, Any]:
 
 def anonymous_bytes(server: Server) -> int | None:
     """Return the anonymous memory of a server's processes, or None where the system does not tell."""
-    total = 0
-    for process in server.processes():
-        rollup = Path(f"/proc/{process.pid}/smaps_rollup")
-        if not rollup.exists():
-            return None
-        lines = dict(line.split(":", 1) for line in rollup.read_text().splitlines()[1:])
-        total += int(lines["Anonymous"].split()[0]) * 1024
-    return total
+    measured = [memory.measure(str(process.pid)) for process in server.processes()]
+    return None if None in measured else sum(usage.anonymous for usage in measured)
 
 
 def measure_growth(bench: Bench) -> dict[str, Any]:
@@ -90,10 +85,7 @@ def measure_growth(bench: Bench) -> dict[str, Any]:
         pack(copy, archive)
     steps: dict[str, Any] = {}
     with ExitStack() as stack:
-        growing, control = (Endpoint(folder / name) for name in ("growing", "control"))
-        for endpoint in (growing, control):
-            stack.callback(endpoint.stop)
-            endpoint.start()
+        growing, control = (stack.enter_context(Endpoint(folder / name)) for name in ("growing", "control"))
         _add(control, archives, range(ALWAYS))
         added = 0
         for models in STEPS:

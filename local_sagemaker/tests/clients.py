@@ -21,8 +21,10 @@ import boto3
 import psutil
 import pytest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from local_sagemaker import daemon
+from local_sagemaker.asgi import Request
 from local_sagemaker.gateway import signing
 
 IMAGES = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
@@ -63,9 +65,9 @@ def kill(status: daemon.Status) -> list[int]:
     return started
 
 
-def verify(*, body: bytes, **head: Any) -> signing.Scope:
+def verify(*, body: bytes, credentials: Credentials, **head: Any) -> signing.Scope:
     """Check the signature of a request as the server does: its head, and then its body."""
-    scope, check_body = signing.check_head(**head)
+    scope, check_body = signing.check_head(Request(**head), credentials)
     check_body(hashlib.sha256(body).hexdigest())
     return scope
 

@@ -1,6 +1,5 @@
 """This project's whole path: boto3, the endpoint of local_sagemaker, its container; and the least that boto3 costs."""
 
-import io
 import json
 import os
 import sys
@@ -10,14 +9,16 @@ from typing import Any
 
 import boto3
 import psutil
-from botocore.awsrequest import AWSResponse
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import WaiterError
 
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
 from servers.server import HttpServer, Server
-from serving_load import Connection
+from serving_load import HOST, Connection, http_request
 from serving_requests import PROGRAMS, Example
 
 ENDPOINT, BUCKET = "benchmark", "benchmark"
@@ -46,8 +47,6 @@ class Endpoint(Server):
         self._status = daemon.start(self.home)
         self.port = self._status.port
         self.s3, self.sagemaker, self._runtime = map(self.client, ("s3", "sagemaker", "sagemaker-runtime"))
-        self._signer = self.client("sagemaker-runtime")
-        self._signer.meta.events.register("before-send.sagemaker-runtime.InvokeEndpoint", self._keep)
         self.s3.create_bucket(Bucket=BUCKET)
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/", "Mode": "MultiModel"}
         self.sagemaker.create_model(
@@ -114,20 +113,19 @@ class Endpoint(Server):
         return [server, *server.children(recursive=True)]
 
     def request(self, model: str, example: Example) -> bytes:
-        """Return the whole HTTP request that boto3 would send, signed now."""
-        self._invoke(model, example.rest(), self._signer)
-        request = self._signed
-        path = request.url.split("/", 3)[3]
-        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-        headers |= {"host": f"127.0.0.1:{self.port}", "content-length": str(len(request.body))}
-        headers.pop("connection", None)
-        lines = [f"{request.method} /{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        return "\r\n".join((*lines, "", "")).encode() + request.body
-
-    def _keep(self, request: Any, **_: Any) -> AWSResponse:
-        """Answer in place of the server, whose model may be cold: the request is sent later."""
-        self._signed = request
-        return AWSResponse(request.url, 200, {}, io.BytesIO())
+        """Return a whole HTTP request with the headers of boto3, signed now."""
+        environment, path = self._status.environment, f"/endpoints/{ENDPOINT}/invocations"
+        keys = Credentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+        headers = {
+            "Content-Type": "application/json",
+            "X-Amzn-SageMaker-Target-Model": f"{model}.tar.gz",
+            "User-Agent": self._runtime.meta.config.user_agent,
+            "Amz-SDK-Request": "attempt=1",
+        }
+        address = environment["AWS_ENDPOINT_URL"] + path
+        request = AWSRequest("POST", address, headers=headers, data=example.rest())
+        SigV4Auth(keys, "sagemaker", environment["AWS_REGION"]).add_auth(request)
+        return http_request("POST", path, request.data, {"Host": f"{HOST}:{self.port}", **dict(request.headers)})
 
     def _invoke(self, model: str, body: bytes, runtime: Any) -> bytes:
         answer = runtime.invoke_endpoint(
@@ -145,7 +143,3 @@ class StaticAnswers(HttpServer):
     def command(self) -> list[str]:
         """Run the small program."""
         return [sys.executable, str(PROGRAMS / "static_answers.py"), str(self.port)]
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

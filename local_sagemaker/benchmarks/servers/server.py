@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -37,6 +38,15 @@ class Server:
         self.workplace = workplace
         workplace.mkdir(parents=True)
         self.versions: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.stop()
 
     def cpu_seconds(self) -> float:
         """Return the processor time that its processes have used."""

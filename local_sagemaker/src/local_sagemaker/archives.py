@@ -77,11 +77,7 @@ def stated_bytes(archive: Path) -> int:
 
 
 def measured_bytes(archive: Path, *, max_bytes: int, max_members: int) -> int:
-    """Return the size that an archive unpacks to, in bytes, without writing anything; the arguments are ``unpack``'s.
-
-    Raises:
-        ArchiveError: As ``unpack`` would.
-    """
+    """Return the size that an archive unpacks to, in bytes, writing nothing; arguments and errors are ``unpack``'s."""
     with _readable():
         return _extract(archive, None, max_bytes, max_members)
 

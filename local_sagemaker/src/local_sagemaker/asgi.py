@@ -1,7 +1,19 @@
 """Whole requests and responses over ASGI, for the server and the container alike."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it was sent."""
+
+    method: str  # in upper case
+    path: str  # not decoded
+    query: str  # not decoded
+    headers: Mapping[str, str]  # values by lower-case name
+    body: bytes = b""
 
 
 async def read_body(receive: Callable[[], Awaitable[Any]], *, limit: int | None = None) -> bytes:

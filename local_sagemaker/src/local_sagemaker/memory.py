@@ -28,12 +28,12 @@ class Usage:
 
 def usage() -> Usage:
     """Measure this process, and what its children have for themselves."""
-    own = _measure("self")
+    own = measure("self")
     if own is None:
         return Usage(psutil.Process().memory_full_info().uss, 0)
     anonymous = own.anonymous
     for child in psutil.Process().children(recursive=True):
-        measured = _measure(str(child.pid))
+        measured = measure(str(child.pid))
         anonymous += measured.anonymous if measured else 0  # their files are the libraries of this process
     return Usage(anonymous, own.mapped)
 
@@ -57,7 +57,8 @@ def return_circles() -> None:
     return_freed()
 
 
-def _measure(pid: str) -> Usage | None:
+def measure(pid: str) -> Usage | None:
+    """Measure one process, or return None if it is gone or the system does not tell."""
     with contextlib.suppress(OSError):
         lines = Path("/proc", pid, "smaps_rollup").read_text().splitlines()[1:]
         sizes = {name: int(size.split()[0]) * 1024 for name, size in (line.split(":", 1) for line in lines)}

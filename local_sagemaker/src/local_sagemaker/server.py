@@ -7,13 +7,13 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import logging
 import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote
 from moto import __version__ as MOTO
 
 from local_sagemaker.actions import Actions, accepted_fields
-from local_sagemaker.asgi import body_parts, read_body, send_response
+from local_sagemaker.asgi import Request, body_parts, read_body, send_response
 from local_sagemaker.clients import client_environment
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import error_documents, payloads, signing
@@ -35,7 +35,7 @@ from local_sagemaker.services.log_store import LogStore
 from local_sagemaker.services.metrics import Metrics
 from local_sagemaker.services.objects import Objects, brings_object
 from local_sagemaker.services.s3_documents import Upload, sync
-from local_sagemaker.settings import HOST, MEBIBYTE, Settings
+from local_sagemaker.settings import DEFAULT_REGION, HOST, MEBIBYTE, Settings
 from local_sagemaker.training.training_jobs import TrainingJobs
 
 logger = logging.getLogger(__name__)
@@ -54,15 +54,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class _Request:
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Server:
     """The emulator as an ASGI application."""
 
@@ -75,7 +66,7 @@ class Server:
         self._objects = Objects(settings.objects, self._records)
         self._journal = Journal(self._records, settings.services, most_requests=settings.max_journal_requests)
         if not aws_services.has_execution_role():
-            self._journal.submit("iam", **aws_services.execution_role_request())
+            self._journal.submit("iam", aws_services.execution_role_request(), region=DEFAULT_REGION)
         self._logs = LogStore(
             settings.logs, self._journal, max_bytes=settings.max_log_bytes, max_seconds=settings.log_max_seconds
         )
@@ -109,29 +100,18 @@ class Server:
 
     async def _http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = _Request(
-            scope["method"],
-            scope["raw_path"].decode("latin-1"),
-            scope["query_string"].decode("latin-1"),
-            headers,
-            b"",
-        )
+        path, query = (scope[part].decode("latin-1") for part in ("raw_path", "query_string"))
+        request = Request(scope["method"], path, query, headers)
         try:
             _check_headers([name.decode("latin-1") for name, _ in scope["headers"]])
             if headers.get("host") not in self._hosts:
                 raise ServiceError("AccessDenied", "The Host header names another server.", status=403)
-            buckets.check_form(request.method, request.path, headers)
+            buckets.check_form(request)
             runtime = request.path.startswith("/endpoints/") and request.path.endswith("/invocations")
             limit = self._settings.max_invocation_bytes if runtime else self._settings.max_request_bytes
-            access, check_body = signing.check_head(
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                headers=headers,
-                credentials=self._credentials,
-            )
+            access, check_body = signing.check_head(request, self._credentials)
             with self._room(headers, limit):
-                if access.service == "s3" and brings_object(request.method, request.path, *_without_signature(request)):
+                if access.service == "s3" and brings_object(_without_signature(request)):
                     parts = body_parts(receive, limit=limit)
                     await _pass_on(send, await self._upload(request, access, check_body, parts))
                     return
@@ -176,12 +156,12 @@ class Server:
             self._waiting_bytes -= expected
 
     async def _upload(
-        self, request: _Request, access: signing.Scope, check_body: Callable[[str], None], parts: AsyncIterator[bytes]
+        self, request: Request, access: signing.Scope, check_body: Callable[[str], None], parts: AsyncIterator[bytes]
     ) -> aws_services.Response:
         """Write the body of an object to disk while it comes, and let moto answer once it is checked and all there."""
-        query, headers = _without_signature(request)
+        plain = _without_signature(request)
         with self._objects.upload() as upload:
-            payload = payloads.Payload(headers, upload.file.write)
+            payload = payloads.Payload(plain.headers, upload.file.write)
             waiting = bytearray()
             async for part in parts:
                 waiting += part
@@ -195,14 +175,14 @@ class Server:
                 if self._transcript:
                     whole = dataclasses.replace(request, body=b"..." if payload.size else b"")
                     self._transcript.add(whole, access.service, region=access.region)
-                taken = _Request(request.method, request.path, query, payload.finish(), b"")
+                taken = dataclasses.replace(plain, headers=payload.finish())
                 upload.etag = payload.md5
                 sync(upload.file)
                 return self._s3(taken, access, upload)
 
             return await asyncio.to_thread(finish)
 
-    async def _act(self, request: _Request, region: str, send: Send) -> None:
+    async def _act(self, request: Request, region: str, send: Send) -> None:
         target = request.headers.get("x-amz-target", "")
         service, _, action = target.partition(".")
         if not target:
@@ -213,7 +193,7 @@ class Server:
         payload = self._actions.call(action, request.body, region=region)
         await send_response(send, 200, [(b"content-type", _JSON.encode())], payload)
 
-    async def _invoke(self, request: _Request, region: str, send: Send) -> None:
+    async def _invoke(self, request: Request, region: str, send: Send) -> None:
         headers = request.headers
         accepted_fields.check_headers(headers)
         call = Call(
@@ -237,7 +217,7 @@ class Server:
             answer.append((b"x-amzn-sagemaker-custom-attributes", response.custom_attributes.encode("latin-1")))
         await send_response(send, 200, answer, response.body)
 
-    async def _pass_to_moto(self, request: _Request, access: signing.Scope, send: Send) -> None:
+    async def _pass_to_moto(self, request: Request, access: signing.Scope, send: Send) -> None:
         service = access.service
         if service not in aws_services.SERVICES:
             supported = ", ".join(sorted(aws_services.SERVICES))
@@ -251,36 +231,35 @@ class Server:
         answer = self._s3 if service == "s3" else self._journaled
         await _pass_on(send, await asyncio.to_thread(answer, request, access))
 
-    def _journaled(self, request: _Request, access: signing.Scope) -> aws_services.Response:
+    def _journaled(self, request: Request, access: signing.Scope) -> aws_services.Response:
         submit = self._journal.submit if access.service in JOURNAL_SERVICES else aws_services.send_request
-        response = submit(access.service, region=access.region, **vars(request))
+        response = submit(access.service, request, region=access.region)
         if "Logs_20140328.Delete" in request.headers.get("x-amz-target", ""):
             self._logs.forget_deleted()
         return response
 
-    def _s3(self, request: _Request, access: signing.Scope, upload: Upload | None = None) -> aws_services.Response:
-        query, headers = _without_signature(request)
-        buckets.check_supported(request.method, request.path, query)
-        body = request.body
+    def _s3(self, request: Request, access: signing.Scope, upload: Upload | None = None) -> aws_services.Response:
+        request = _without_signature(request)
+        buckets.check_supported(request)
         if upload is None:  # else its body was decoded while it came
-            headers, body = payloads.decode(request.method, query, headers, body)
-        parts: dict[str, Any] = {"method": request.method, "path": request.path, "query": query, "body": body}
+            request = payloads.decode(request)
+        ask = functools.partial(aws_services.send_request, "s3", request, region=access.region)
         if request.method in ("GET", "HEAD"):
             with contextlib.suppress(FileNotFoundError):
-                response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+                response = ask()
                 if response.status < 500:
                     return response
             # The object may have been replaced, and its file with it, while moto was reading. Nobody replaces it now.
             with self._objects.lock:
-                return aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+                return ask()
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._objects.lock)
-            if request.method == "POST" and "uploadId=" in query:
+            if request.method == "POST" and "uploadId=" in request.query:
                 upload = stack.enter_context(self._objects.upload())  # for moto to put the parts together
             with upload.given_to_moto() if upload else contextlib.nullcontext():
-                response = aws_services.send_request("s3", headers=headers, region=access.region, **parts)
+                response = ask()
             if response.status < 300:  # on disk before the client hears of it
-                self._objects.after_request(headers=headers, region=access.region, upload=upload, **parts)
+                self._objects.after_request(request, region=access.region, upload=upload)
             elif upload:
                 self._objects.undo(request.path)
         return buckets.without_version(response, request.path)
@@ -291,11 +270,11 @@ async def _pass_on(send: Send, response: aws_services.Response) -> None:
     await send({"type": "http.response.body", "body": response.body})
 
 
-def _without_signature(request: _Request) -> tuple[str, dict[str, str]]:
-    """Return the query and the headers of a request to S3 as if it had not been presigned."""
+def _without_signature(request: Request) -> Request:
+    """Return a request to S3 as if it had not been presigned."""
     query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
     query, given = payloads.split_headers(query)
-    return query, {**request.headers, **given}
+    return dataclasses.replace(request, query=query, headers={**request.headers, **given})
 
 
 def _open_transcript(settings: Settings) -> Any:
@@ -307,11 +286,7 @@ def _open_transcript(settings: Settings) -> Any:
 
 
 def _check_headers(names: list[str]) -> None:
-    """Refuse headers that another reader of the request could understand in another way.
-
-    Raises:
-        ServiceError: If a header that says who sends what occurs twice.
-    """
+    """Refuse headers that occur twice and say who sends what: another reader could understand them in another way."""
     if len(set(names)) == len(names):
         return
     repeated = {name for name in names if names.count(name) > 1 and (name in _SINGLE or name.startswith("x-amz"))}
@@ -319,7 +294,7 @@ def _check_headers(names: list[str]) -> None:
         raise ServiceError("InvalidRequest", f"The request has more than one header {', '.join(sorted(repeated))}.")
 
 
-def _unexpected(error: Exception, request: _Request, home: Path) -> ServiceError:
+def _unexpected(error: Exception, request: Request, home: Path) -> ServiceError:
     """Return the error to answer with when the server fails, above all when its disk does."""
     if isinstance(error, NotImplementedError):  # moto knows the action and does not have it
         form = parse_qs(request.body.decode(errors="replace"))

@@ -8,6 +8,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from clients import verify
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing, signing_v2
 
@@ -24,7 +25,7 @@ def presigned(*, seconds=60, target="/bucket/a%20key?versionId=1", keys=KEYS, me
 
 def refusal(parts):
     with pytest.raises(ServiceError) as failure:
-        signing_v2.verify(**parts, credentials=KEYS)
+        signing_v2.verify(Request(**parts), KEYS)
     assert failure.value.status == 403
     return failure.value.code
 
@@ -32,13 +33,13 @@ def refusal(parts):
 @pytest.mark.parametrize("target", ["/bucket/a%20key?versionId=1", "/bucket/key", "/bucket/k?acl", "/b/%C3%A7%2Bd"])
 def test_what_botocore_presigns_is_accepted(target):
     parts = presigned(target=target)
-    signing_v2.verify(**parts, credentials=KEYS)
+    signing_v2.verify(Request(**parts), KEYS)
     assert verify(**parts, body=b"", credentials=KEYS) == signing.Scope("s3", "us-east-1")
 
 
 def test_the_headers_it_was_made_for_must_come_with_it():
     parts = presigned(method="PUT", headers={"Content-Type": "text/plain", "x-amz-meta-a": "1"})
-    signing_v2.verify(**parts, credentials=KEYS)
+    signing_v2.verify(Request(**parts), KEYS)
     assert refusal(parts | {"query": parts["query"].replace("text%2Fplain", "text%2Fhtml")}) == "SignatureDoesNotMatch"
     parts = presigned(method="PUT")
     parts["headers"]["x-amz-copy-source"] = "secret/object"
@@ -83,4 +84,4 @@ def test_with_any_bit_flipped_it_is_refused():
 def test_lower_case_escapes_are_the_same_url():
     parts = presigned()
     assert "%3D" in parts["query"]  # a SHA-1 in base64 always ends with one =
-    signing_v2.verify(**parts | {"query": parts["query"].replace("%3D", "%3d")}, credentials=KEYS)
+    signing_v2.verify(Request(**parts | {"query": parts["query"].replace("%3D", "%3d")}), KEYS)

@@ -66,11 +66,7 @@ ACCEPTED = {
 
 
 def check(action: str, request: dict[str, Any]) -> None:
-    """Refuse a request with a setting that would have no effect; one that is off, empty or none is no setting.
-
-    Raises:
-        ServiceError: ``ValidationException`` that names all of them.
-    """
+    """Refuse, by their names, settings that would have no effect; one that is off, empty or none is no setting."""
     ignored = [_ignored(action, path) for path in _given(request, "")]
     if any(ignored):
         names = ", ".join(dict.fromkeys(filter(None, ignored)))
@@ -78,11 +74,7 @@ def check(action: str, request: dict[str, Any]) -> None:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Refuse headers of a call of an endpoint that would have no effect; names are in lower case.
-
-    Raises:
-        ServiceError: ``ValidationError`` that names the parameters behind them.
-    """
+    """Refuse, by their names, headers of a call of an endpoint that would have no effect; in lower case."""
     ignored = [member for name, member in _ignored_headers().items() if headers.get(name)]
     if ignored:
         message = f"local_sagemaker would ignore {', '.join(ignored)} of InvokeEndpoint. Leave it out."

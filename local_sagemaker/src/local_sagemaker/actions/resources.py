@@ -36,11 +36,7 @@ class Resources:
         return document if document and self._is_here(kind, document) else None
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        """Return a resource.
-
-        Raises:
-            ServiceError: ``ValidationException`` if there is none.
-        """
+        """Return a resource; that there is none is a ``ValidationException``."""
         document = self.find(kind, name)
         if document is None:
             raise validation(f'Could not find {_TITLES[kind]} "{self.arn(kind, name)}".')
@@ -80,11 +76,7 @@ class Resources:
         return region_of(document[f"{_MEMBERS[kind]}Arn"]) == self.region
 
     def delete(self, kind: str, name: str) -> None:
-        """Forget a resource and its tags.
-
-        Raises:
-            ServiceError: ``ValidationException`` if there is none.
-        """
+        """Forget a resource and its tags; that there is none is a ``ValidationException``."""
         self.get(kind, name)
         self.records.delete(kind, name)
         self.records.delete(TAGS, self.arn(kind, name))

@@ -20,11 +20,7 @@ def _service() -> ServiceModel:
 
 @functools.cache
 def operation(name: str) -> OperationModel:
-    """Return the model of an operation.
-
-    Raises:
-        ServiceError: ``UnknownOperationException`` if SageMaker has no such operation.
-    """
+    """Return the model of an operation; that there is none is an ``UnknownOperationException``."""
     try:
         return _service().operation_model(name)
     except OperationNotFoundError as error:

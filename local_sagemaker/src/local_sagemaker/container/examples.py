@@ -46,11 +46,7 @@ def read_request(body: bytes) -> tuple[str, np.ndarray]:
 
 
 def check_signature(signature: Signature, method: str) -> None:
-    """Refuse a signature that does not take examples, or does not return what the method does.
-
-    Raises:
-        RequestError: Naming what the signature lacks.
-    """
+    """Refuse, by what it lacks, a signature that does not take examples, or does not return what the method does."""
     inputs, outputs = signature.specifications, signature.outputs
     wanted, kind = ({_CLASSES, _SCORES}, "classification") if method == "classify" else ({_VALUES}, "regression")
     if len(inputs) != 1:

@@ -112,11 +112,7 @@ class Invocation:
         return self._attributes.get("tfs-method")
 
     def check_attributes(self) -> None:
-        """Refuse custom attributes that mean nothing.
-
-        Raises:
-            RefusedError: If there are any.
-        """
+        """Refuse custom attributes that mean nothing, by a ``RefusedError``."""
         if self.version is not None and not _VERSION.fullmatch(self.version):
             raise RefusedError("invalid tfs-model-version: must be a positive integer")
         if self.method is not None and self.method not in _METHODS:

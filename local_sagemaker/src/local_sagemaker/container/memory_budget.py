@@ -11,11 +11,7 @@ class NoRoomError(MemoryError):
 
 
 def check_descriptors() -> None:
-    """Refuse another model where most files that the process may open are open: each holds some, and calls need theirs.
-
-    Raises:
-        NoRoomError: If fewer than 256 can be opened, or a quarter of all.
-    """
+    """Refuse another model if fewer than 256 files can be opened, or a quarter of all: calls need some, too."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     used = len(list(Path("/dev/fd").iterdir()))
     if used > most - min(most // 4, 256):

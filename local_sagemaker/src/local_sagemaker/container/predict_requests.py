@@ -58,11 +58,7 @@ def read_exactly(body: bytes) -> dict[str, Any]:
 
 
 def read_signature_name(document: Mapping[str, Any]) -> str:
-    """Return the name of the signature that a request is for, empty if it is for the default.
-
-    Raises:
-        RequestError: If it is no string.
-    """
+    """Return the name of the signature that a request is for, empty for the default one; refuse what is no text."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise RequestError(

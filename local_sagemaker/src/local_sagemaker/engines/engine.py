@@ -128,8 +128,9 @@ class OwnEngine:
             with self._session.graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
             self.signatures: dict[str, Signature] = {
-                name: _OwnSignature(self._session, meta_graph, name)
-                for name in meta_graph.signature_def.keys() - NO_SIGNATURES
+                name: _own_signature(self._session, meta_graph, definition)
+                for name, definition in meta_graph.signature_def.items()
+                if name not in NO_SIGNATURES
             }
         except BaseException:
             self.close()
@@ -153,38 +154,36 @@ class OwnEngine:
         memory.return_circles()
 
 
-class _OwnSignature:
-    def __init__(self, session: tf.compat.v1.Session, meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> None:
-        definition = meta_graph.signature_def[name]
-        inputs, outputs = _dense(definition.inputs), _dense(definition.outputs)
-        self._others = sorted(definition.inputs.keys() - inputs.keys() | definition.outputs.keys() - outputs.keys())
-        self.specifications: Mapping[str, tf.TensorSpec] = {key: _specification(key, inputs[key]) for key in inputs}
-        self.outputs: Mapping[str, tf.TensorSpec] = {key: _specification(key, outputs[key]) for key in outputs}
-        if self._others:
-            return
-        self._call = GraphCall(
-            session,
-            self.specifications,
-            list(self.outputs),
-            feeds=[info.name for info in inputs.values()],
-            fetches=[info.name for info in outputs.values()],
-            graph=lambda: meta_graph.graph_def,
-        )
+def _own_signature(
+    session: tf.compat.v1.Session, meta_graph: meta_graph_pb2.MetaGraphDef, definition: meta_graph_pb2.SignatureDef
+) -> Signature:
+    inputs, outputs = _dense(definition.inputs), _dense(definition.outputs)
+    specifications, results = _specifications(inputs), _specifications(outputs)
+    others = sorted(definition.inputs.keys() - inputs.keys() | definition.outputs.keys() - outputs.keys())
+    if others:
 
-    def call(self, inputs: Arrays) -> Arrays:
-        if self._others:
-            names = ", ".join(self._others)
-            reason = f"{names}: neither an input nor an output may be ragged or sparse. Use to_tensor() or to_dense()."
-            raise tf.errors.InvalidArgumentError(None, None, reason)
-        return self._call(inputs)
+        def refuse(_: Arrays) -> Arrays:
+            reason = "neither an input nor an output may be ragged or sparse. Use to_tensor() or to_dense()."
+            raise tf.errors.InvalidArgumentError(None, None, f"{', '.join(others)}: {reason}")
+
+        return Signature(specifications, results, refuse)
+    call = GraphCall(
+        session,
+        specifications,
+        list(results),
+        feeds=[info.name for info in inputs.values()],
+        fetches=[info.name for info in outputs.values()],
+        graph=lambda: meta_graph.graph_def,
+    )
+    return Signature(specifications, results, call)
 
 
 def _dense(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, meta_graph_pb2.TensorInfo]:
     return {name: info for name, info in sorted(tensors.items()) if info.WhichOneof("encoding") == "name"}
 
 
-def _specification(name: str, info: meta_graph_pb2.TensorInfo) -> tf.TensorSpec:
-    return tf.TensorSpec(tf.TensorShape(info.tensor_shape), info.dtype, name)
+def _specifications(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, tf.TensorSpec]:
+    return {name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), info.dtype, name) for name, info in tensors.items()}
 
 
 class SharedEngine:
@@ -249,22 +248,16 @@ class SharedEngine:
                     self._keys.append(key)
                     if not architecture.accepts(weights):
                         raise PreparationError(f"The weights are not those of the signature {name!r}.")
-                    self.signatures[name] = _SharedSignature(architecture, weights)
+                    self.signatures[name] = _shared_signature(architecture, weights)
                     self.is_large |= architecture.all_cores
             except BaseException:
                 self.close()
                 raise
 
 
-class _SharedSignature:
-    def __init__(self, architecture: Architecture, weights: list[np.ndarray]) -> None:
-        self.specifications: Mapping[str, tf.TensorSpec] = architecture.inputs
-        self.outputs: Mapping[str, tf.TensorSpec] = architecture.outputs
-        self._architecture = architecture
-        self._weights = weights
-
-    def call(self, inputs: Arrays) -> Arrays:
-        return self._architecture.call(inputs, self._weights)
+def _shared_signature(architecture: Architecture, weights: list[np.ndarray]) -> Signature:
+    call = functools.partial(architecture.call, weights=weights)
+    return Signature(architecture.inputs, architecture.outputs, call)
 
 
 def _prepare(path: Path, source: SavedModel) -> PreparedWeights:
@@ -285,7 +278,7 @@ def _build(
     try:
         if not architecture.accepts(weights):
             raise PreparationError(f"The weights are not those of the signature {name!r}.")
-        seconds = rehearse(reference().signatures[name], _SharedSignature(architecture, weights))
+        seconds = rehearse(reference().signatures[name], _shared_signature(architecture, weights))
     except BaseException:
         architecture.close()
         raise

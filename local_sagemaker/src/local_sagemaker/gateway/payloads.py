@@ -5,9 +5,13 @@ import binascii
 import hashlib
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+import httptools
+
+from local_sagemaker.asgi import Request
 from local_sagemaker.checksums import ALGORITHMS
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.settings import MAX_CHUNK_LINE_BYTES
@@ -15,7 +19,6 @@ from local_sagemaker.settings import MAX_CHUNK_LINE_BYTES
 _TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _CHECKSUM = "x-amz-checksum-"
 _NO_CHECKSUMS = {f"{_CHECKSUM}{what}" for what in ("algorithm", "mode", "type")}
-_BREAK = b"\r\n"
 
 
 def split_headers(query: str) -> tuple[str, dict[str, str]]:
@@ -31,13 +34,13 @@ def split_headers(query: str) -> tuple[str, dict[str, str]]:
     return rest, {name: value for name, value in headers.items() if not name.startswith(ignored)}
 
 
-def decode(method: str, query: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of a request without chunks and trailer; the errors are those of ``Payload``."""
-    # Completing an upload states the checksum of the object.
+def decode(request: Request) -> Request:
+    """Return a request without chunks and trailer; the errors are those of ``Payload``."""
     decoded = io.BytesIO()
-    payload = Payload(headers, decoded.write, check=not (method == "POST" and "uploadId=" in query))
-    payload.feed(body)
-    return payload.finish(), decoded.getvalue()
+    completes = request.method == "POST" and "uploadId=" in request.query  # which states the checksum of the object
+    payload = Payload(request.headers, decoded.write, check=not completes)
+    payload.feed(request.body)
+    return replace(request, headers=payload.finish(), body=decoded.getvalue())
 
 
 class Payload:
@@ -127,56 +130,46 @@ class Payload:
 
 
 class _Chunks:
-    """Takes a chunked body apart while it comes."""
+    """Takes a chunked body apart while it comes; chunks and trailer have the form of HTTP's own."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self._rest = b""
-        self._left = 0  # of the chunk, with the line break at its end
-        self._in_trailer = False
+        self._parts: list[bytes] = []
+        self._trailer: dict[str, str] = {}
+        self._ends = self._waiting = 0
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(b"PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+        self._trailer.clear()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        data = self._rest + data
-        position = 0
-        while not self._in_trailer:
-            if self._left > len(_BREAK):
-                part = data[position : position + self._left - len(_BREAK)]
-                self._write(part)
-                self._left -= len(part)
-                position += len(part)
-            if self._left > len(_BREAK) or len(data) - position < self._left:
-                break
-            if self._left and data[position : position + len(_BREAK)] != _BREAK:
-                raise _malformed()
-            position += self._left
-            self._left = 0
-            end = data.find(_BREAK, position)
-            if end < 0:
-                break
-            try:
-                size = int(data[position:end], 16)
-            except ValueError:
-                raise _malformed() from None
-            if size < 0:
-                raise _malformed()
-            position = end + len(_BREAK)
-            self._left = size + len(_BREAK) if size else 0
-            self._in_trailer = size == 0
-        self._rest = data[position:]
-        if len(self._rest) > MAX_CHUNK_LINE_BYTES:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise _malformed() from error
+        self._waiting = 0 if self._parts else self._waiting + len(data)
+        if self._waiting > MAX_CHUNK_LINE_BYTES:
             raise _malformed()
+        for part in self._parts:
+            self._write(part)
+        self._parts.clear()
 
     def finish(self) -> dict[str, str]:
         """Return the names and values of the trailer."""
-        if not self._in_trailer:
+        if not self._ends:
+            self.feed(b"\r\n")  # some leave the last empty line out
+        if self._ends != 1:
             raise _malformed()
-        try:
-            lines = [line for line in self._rest.decode("ascii").split("\r\n") if line]
-            trailer = dict(line.split(":", 1) for line in lines)
-        except ValueError:
-            raise _malformed() from None
-        return {name.strip().lower(): value.strip() for name, value in trailer.items()}
+        return self._trailer
+
+    def on_body(self, part: bytes) -> None:
+        self._parts.append(part)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._trailer[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_message_complete(self) -> None:
+        self._ends += 1
 
 
 def _check_algorithms(headers: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing_v2
 from local_sagemaker.settings import DEFAULT_REGION, MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGNED_SECONDS
@@ -77,12 +78,8 @@ def load_credentials(home: Path) -> Credentials:
     return Credentials(stored["access_key"], stored["secret_key"])
 
 
-def check_head(
-    *, method: str, path: str, query: str, headers: Mapping[str, str], credentials: Credentials
-) -> tuple[Scope, Callable[[str], None]]:
+def check_head(request: Request, credentials: Credentials) -> tuple[Scope, Callable[[str], None]]:
     """Check all of a request's signature that can be checked before its body is there.
-
-    The path and the query are those that were sent, and names of headers are in lower case.
 
     Returns:
         The request's scope, and a function that takes the SHA-256 of the whole body, in hexadecimal digits, and checks
@@ -92,14 +89,15 @@ def check_head(
         ServiceError: Status 403, by this or the function that it returns, if the request is unsigned, wrongly signed,
             expired or altered.
     """
-    if method != method.upper():  # botocore signs any method in upper case
-        raise ServiceError("MethodNotAllowed", f"There is no method {method!r}.", status=405)
-    if not _PATH.fullmatch(path):
-        raise ServiceError("AccessDenied", f"The path {path!r} is not that of a signed request.", status=403)
-    if "AWSAccessKeyId=" in query:
-        signing_v2.verify(method=method, path=path, query=query, headers=headers, credentials=credentials)
+    headers = request.headers
+    if request.method != request.method.upper():  # botocore signs any method in upper case
+        raise ServiceError("MethodNotAllowed", f"There is no method {request.method!r}.", status=405)
+    if not _PATH.fullmatch(request.path):
+        raise ServiceError("AccessDenied", f"The path {request.path!r} is not that of a signed request.", status=403)
+    if "AWSAccessKeyId=" in request.query:
+        signing_v2.verify(request, credentials)
         return Scope("s3", DEFAULT_REGION), lambda sha256: None
-    claim = _presigned_claim(query) or _header_claim(headers, query)
+    claim = _presigned_claim(request.query) or _header_claim(headers, request.query)
     if claim is None:
         raise ServiceError("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
     if not hmac.compare_digest(claim.access_key.encode(), credentials.access_key.encode()):
@@ -116,11 +114,11 @@ def check_head(
     declared = headers.get("x-amz-content-sha256", "") if claim.payload_hash is None else ""
     states_body = claim.payload_hash or declared  # then the signature is of what it says of the body
     if states_body:
-        _check_signature(claim, method, path, headers, states_body, credentials)
+        _check_signature(claim, request, states_body, credentials)
 
     def check_body(sha256: str) -> None:
         if not states_body:
-            _check_signature(claim, method, path, headers, sha256, credentials)
+            _check_signature(claim, request, sha256, credentials)
             return
         is_hash = declared and not declared.startswith(("UNSIGNED", "STREAMING"))
         if is_hash and not hmac.compare_digest(declared.encode(), sha256.encode()):
@@ -130,10 +128,8 @@ def check_head(
     return Scope(claim.service, claim.region), check_body
 
 
-def _check_signature(
-    claim: _Claim, method: str, path: str, headers: Mapping[str, str], payload_hash: str, credentials: Credentials
-) -> None:
-    signature = _signature(claim, method, path, headers, payload_hash, credentials)
+def _check_signature(claim: _Claim, request: Request, payload_hash: str, credentials: Credentials) -> None:
+    signature = _signature(claim, request, payload_hash, credentials)
     if not hmac.compare_digest(signature.encode(), claim.signature.encode()):
         raise signing_v2.mismatch()
 
@@ -186,15 +182,14 @@ def _check_time(claim: _Claim) -> None:
         raise ServiceError(code, f"Signature expired: {claim.timestamp} is too far from now.", status=403)
 
 
-def _signature(
-    claim: _Claim, method: str, path: str, headers: Mapping[str, str], payload_hash: str, credentials: Credentials
-) -> str:
+def _signature(claim: _Claim, request: Request, payload_hash: str, credentials: Credentials) -> str:
     signer_type = S3SigV4Auth if claim.service == "s3" else _Signer
     signer = signer_type(credentials, claim.service, claim.region)
-    url = f"http://{headers.get('host', '')}{path}" + (f"?{claim.query}" if claim.query else "")
+    headers = request.headers
+    url = f"http://{headers.get('host', '')}{request.path}" + (f"?{claim.query}" if claim.query else "")
     signed = {name: headers[name] for name in claim.signed_headers.split(";") if name in headers}
-    request = AWSRequest(method=method, url=url, headers=signed, data=b"")
-    request.context["timestamp"] = claim.timestamp
-    canonical = signer.canonical_request(request).rpartition("\n")[0] + "\n" + payload_hash
-    signature: str = signer.signature(signer.string_to_sign(request, canonical), request)
+    again = AWSRequest(method=request.method, url=url, headers=signed, data=b"")
+    again.context["timestamp"] = claim.timestamp
+    canonical = signer.canonical_request(again).rpartition("\n")[0] + "\n" + payload_hash
+    signature: str = signer.signature(signer.string_to_sign(again, canonical), again)
     return signature

@@ -2,13 +2,13 @@
 
 import hmac
 import time
-from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from botocore.auth import HmacV1QueryAuth
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.errors import ServiceError
 
 _OWN_PARAMETERS = frozenset({"AWSAccessKeyId", "Signature", "Expires", "content-type", "content-md5", "x-id"})
@@ -21,19 +21,19 @@ class _Signer(HmacV1QueryAuth):
         return str(self._expires)
 
 
-def verify(*, method: str, path: str, query: str, headers: Mapping[str, str], credentials: Credentials) -> None:
-    """Verify a presigned URL; the arguments are those of ``signing.check_head``.
+def verify(request: Request, credentials: Credentials) -> None:
+    """Verify the presigned URL of a request.
 
     Raises:
         ServiceError: Status 403, if the URL is wrongly signed, expired or altered.
     """
-    pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = parse_qsl(request.query, keep_blank_values=True)
     parameters = dict(pairs)
     # What this signature does not cover must not be there: it could have been added on the way.
     covered = _OWN_PARAMETERS | set(HmacV1QueryAuth.QSAOfInterest)
     uncovered = sorted(name for name in parameters if name not in covered and not name.startswith("x-amz-"))
     expires = parameters.get("Expires", "")
-    if len(parameters) != len(pairs) or uncovered or not expires.isdecimal() or method == "POST":
+    if len(parameters) != len(pairs) or uncovered or not expires.isdecimal() or request.method == "POST":
         raise ServiceError(
             "AccessDenied",
             "The query string has parameters that its signature does not cover. Presign with signature_version='s3v4'.",
@@ -44,9 +44,9 @@ def verify(*, method: str, path: str, query: str, headers: Mapping[str, str], cr
         raise ServiceError("InvalidAccessKeyId", message, status=403)
     if time.time() > int(expires):
         raise ServiceError("AccessDenied", "Request has expired", status=403)
-    signed = {name: value for name, value in (dict(headers) | parameters).items() if _is_signed(name)}
-    split = urlsplit(f"http://host{path}?{query}")
-    signature = _Signer(credentials, expires).get_signature(method, split, HTTPHeaders.from_dict(signed))
+    signed = {name: value for name, value in (dict(request.headers) | parameters).items() if _is_signed(name)}
+    split = urlsplit(f"http://host{request.path}?{request.query}")
+    signature = _Signer(credentials, expires).get_signature(request.method, split, HTTPHeaders.from_dict(signed))
     if not hmac.compare_digest(signature.encode(), parameters.get("Signature", "").encode()):
         raise mismatch()
 

@@ -10,18 +10,19 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from botocore.model import Shape
+from moto.core import request as moto_request
 from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.gateway.authorization import permissions
 from local_sagemaker.settings import HOST
 
@@ -57,16 +58,6 @@ class Entry:
         return self.service, self.operation, tuple(sorted(set(_paths(self.parameters))))
 
 
-class SentRequest(Protocol):
-    """A request as the server has it; header names are in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Transcript:
     """Writes the distinct requests to a file, one JSON document a line."""
 
@@ -76,7 +67,7 @@ class Transcript:
         self._path = path
         self._written: set[str] = set()
 
-    def add(self, request: SentRequest, signing_name: str, *, region: str) -> None:
+    def add(self, request: Request, signing_name: str, *, region: str) -> None:
         """Record a verified request, unless an equal one was."""
         service = _service(request, signing_name)
         try:
@@ -125,19 +116,19 @@ def write(entries: Iterable[Entry], path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _service(request: SentRequest, signing_name: str) -> str:
+def _service(request: Request, signing_name: str) -> str:
     if signing_name == "sagemaker" and request.path.startswith("/endpoints/"):
         return "sagemaker-runtime"
     return _SERVICES.get(signing_name, signing_name)
 
 
-def _understood(request: SentRequest, service: str) -> tuple[str, dict[str, Any]]:
+def _understood(request: Request, service: str) -> tuple[str, dict[str, Any]]:
     """Return the operation of a request and its parameters, read as the service model says."""
     url = f"http://{HOST}{request.path}" + (f"?{request.query}" if request.query else "")
-    wrapped = Request.from_primitives(request.method, url, dict(request.headers), request.body)
+    wrapped = moto_request.Request.from_primitives(request.method, url, dict(request.headers), request.body)
     wrapped.environ["RAW_URI"] = request.path
     model = get_service_model(service)
-    protocol = determine_request_protocol(model, wrapped.content_type)
+    protocol = moto_request.determine_request_protocol(model, wrapped.content_type)
     operation, labels = get_service_router(service).match(wrapped)
     shape = operation.input_shape
     if shape is None:

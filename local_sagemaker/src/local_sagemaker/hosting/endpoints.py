@@ -108,12 +108,9 @@ class Endpoints:
         target_model: str,
         target_variant: str,
     ) -> tuple[ContainerResponse, str]:
-        """Answer ``InvokeEndpoint``: return the response of the container, and the name of the variant that answered.
+        """Answer ``InvokeEndpoint``, with AWS's errors: return the response and the name of the variant that gave it.
 
         Target model and variant may be empty. An endpoint of another Region than the one asked is not found.
-
-        Raises:
-            ServiceError: As AWS would answer.
         """
         started = time.monotonic()
         resuming = self._resuming.get(name)

@@ -34,11 +34,7 @@ class Fleet:
             variant.adopt(self._counts[variant.name])
 
     async def start(self) -> None:
-        """Start all instances.
-
-        Raises:
-            Exception: If one does not come up; ``stop`` ends the others.
-        """
+        """Start all instances; if one does not come up its error is raised, and ``stop`` ends the others."""
         await self.rescale(self._counts)
 
     async def rescale(self, counts: dict[str, int]) -> None:

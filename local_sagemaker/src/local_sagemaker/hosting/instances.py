@@ -83,10 +83,7 @@ class Instance:
     async def start(self, *, on_loss: Callable[["Instance"], None]) -> None:
         """Start the container and wait until it answers; models that an earlier server left on the disk are kept.
 
-        ``on_loss`` is called if the container dies later and does not come back.
-
-        Raises:
-            RuntimeError: If it does not come up in time.
+        ``on_loss`` is called if the container dies later and does not come back. The errors are those of its start.
         """
         await asyncio.to_thread(self._clear)
         await self.models.restore()
@@ -114,10 +111,7 @@ class Instance:
     async def invoke(self, source: ModelSource, call: Call) -> ContainerResponse:
         """Answer a call, loading the model first if needed.
 
-        Raises:
-            ServiceError: ``ModelNotReadyException`` if loading takes too long, ``ValidationError`` if there is no
-                usable archive, ``ServiceUnavailable`` if the container went away or too many calls wait.
-            ContainerError: If the container answers with an error.
+        The errors are those of ``ModelCache.use`` and of ``ContainerProcess.invoke``.
         """
         if self.in_flight >= self._settings.max_queued_calls:
             raise unavailable(f"Instance {self.name} has too many calls under way. Try again.")

@@ -1,5 +1,6 @@
 """The AWS services that moto answers, in this process: S3, IAM, STS, CloudWatch, CloudWatch Logs, Auto Scaling."""
 
+import base64
 import functools
 import io
 import json
@@ -7,7 +8,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes, urlencode
@@ -20,7 +20,8 @@ os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, HOST, PARTITION, ROLE_NAME
+from local_sagemaker.asgi import Request
+from local_sagemaker.settings import ACCOUNT_ID, HOST, PARTITION, ROLE_NAME
 
 SERVICES = frozenset({"s3", "iam", "sts", "monitoring", "logs", "application-autoscaling"})
 
@@ -55,22 +56,20 @@ def _application() -> Any:
     return DomainDispatcherApplication(_create_app)
 
 
-def send_request(
-    service: str, *, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, region: str
-) -> Response:
-    """Let moto answer a request to a service, given by its signing name; names of headers are in lower case."""
+def send_request(service: str, request: Request, *, region: str) -> Response:
+    """Let moto answer a request to a service, given by its signing name."""
     # moto finds the service in the signature's scope; the signature itself has been verified before.
     scope = f"{ACCOUNT_ID}/20200101/{region}/{service}/aws4_request"
     authorization = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-    names = dict(headers) | {"authorization": authorization, "host": HOST}
+    names = dict(request.headers) | {"authorization": authorization, "host": HOST}
     environ = {
-        "REQUEST_METHOD": method,
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "RAW_URI": path,  # without it a key that holds a literal "%20" would be decoded twice
-        "QUERY_STRING": query,
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "RAW_URI": request.path,  # without it a key that holds a literal "%20" would be decoded twice
+        "QUERY_STRING": request.query,
         "CONTENT_TYPE": names.pop("content-type", ""),
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.input": io.BytesIO(body),
+        "CONTENT_LENGTH": str(len(request.body)),
+        "wsgi.input": io.BytesIO(request.body),
         "wsgi.errors": sys.stderr,
     }
     setup_testing_defaults(environ)  # what else WSGI asks for
@@ -84,12 +83,24 @@ def send_request(
     return Response(int(started[0].split(" ", 1)[0]), fields, content)
 
 
+def to_document(request: Request, region: str) -> dict[str, Any]:
+    """Return a request as JSON can keep it."""
+    return vars(request) | {"body": base64.b64encode(request.body).decode(), "region": region}
+
+
+def send_document(service: str, document: dict[str, Any]) -> Response:
+    """Let moto answer a request that was kept."""
+    parts = {name: document[name] for name in ("method", "path", "query", "headers")}
+    request = Request(**parts, body=base64.b64decode(document["body"]))
+    return send_request(service, request, region=document["region"])
+
+
 def s3_backend() -> Any:
     """Return moto's S3 state of the emulator's account."""
     return get_backend("s3")[ACCOUNT_ID][PARTITION]
 
 
-def execution_role_request() -> dict[str, Any]:
+def execution_role_request() -> Request:
     """Return IAM's ``CreateRole`` request for the role that SageMaker may assume, as the SDK checks for."""
     form = {
         "Action": "CreateRole",
@@ -99,8 +110,7 @@ def execution_role_request() -> dict[str, Any]:
         "Description": "Execution role of local_sagemaker. No policy is evaluated here.",
     }
     headers = {"content-type": "application/x-www-form-urlencoded"}
-    body = urlencode(form).encode()
-    return {"method": "POST", "path": "/", "query": "", "headers": headers, "body": body, "region": DEFAULT_REGION}
+    return Request("POST", "/", "", headers, urlencode(form).encode())
 
 
 def has_execution_role() -> bool:

@@ -4,15 +4,13 @@ A bucket's record holds its creation and the latest successful request per setti
 When the server starts they are sent to moto again.
 """
 
-import base64
 import dataclasses
 import re
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import parse_qsl
 
 from botocore.utils import parse_timestamp
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.records import Records
 from local_sagemaker.services import aws_services
@@ -35,20 +33,20 @@ _NAME = re.compile(
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 )
 _PARAMETERS = frozenset({"x-id", "versionId", "AWSAccessKeyId", "Signature", "Expires"})
-_HEADERS = ("content-type", "x-amz-acl", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership")
+_HEADERS = (
+    *("content-type", "x-amz-acl", "x-amz-bucket-object-lock-enabled", "x-amz-object-ownership"),
+    "x-amz-grant-",  # and what follows
+)
 
 
-def check_supported(method: str, path: str, query: str) -> None:
-    """Refuse S3 requests whose effect would not outlive the server.
-
-    Raises:
-        ServiceError: ``NotImplemented``, status 501, that names the setting.
-    """
-    bucket, _, key = path.lstrip("/").partition("/")
-    if method == "PUT" and bucket and not query and not key and not _NAME.fullmatch(bucket):
+def check_supported(request: Request) -> None:
+    """Refuse requests whose effect would not outlive the server, by ``NotImplemented`` (501) and the setting's name."""
+    method = request.method
+    bucket, _, key = request.path.lstrip("/").partition("/")
+    if method == "PUT" and bucket and not request.query and not key and not _NAME.fullmatch(bucket):
         raise ServiceError("InvalidBucketName", f"The specified bucket is not valid: {bucket}.")
-    names = {name for name, _ in parse_qsl(query, keep_blank_values=True) if not name.startswith("X-Amz-")}
-    if "%0A" in path.upper():  # moto finds no such path
+    names = {name for name, _ in parse_qsl(request.query, keep_blank_values=True) if not name.startswith("X-Amz-")}
+    if "%0A" in request.path.upper():  # moto finds no such path
         raise ServiceError("NotImplemented", "local_sagemaker's S3 takes no keys with a line break.", status=501)
     if method in ("GET", "HEAD", "OPTIONS"):
         unknown = names & _UNREADABLE
@@ -59,14 +57,11 @@ def check_supported(method: str, path: str, query: str) -> None:
         raise ServiceError("NotImplemented", f"local_sagemaker's S3 does not support {what}.", status=501)
 
 
-def check_form(method: str, path: str, headers: Mapping[str, str]) -> None:
-    """Refuse a presigned POST, which a browser sends as a form whose signature is in its body.
-
-    Raises:
-        ServiceError: ``NotImplemented``, status 501.
-    """
-    is_bucket = "/" not in path.strip("/")
-    if method == "POST" and is_bucket and headers.get("content-type", "").startswith("multipart/form-data"):
+def check_form(request: Request) -> None:
+    """Refuse a presigned POST (501), which a browser sends as a form whose signature is in its body."""
+    is_bucket = "/" not in request.path.strip("/")
+    is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    if request.method == "POST" and is_bucket and is_form:
         raise ServiceError("NotImplemented", "local_sagemaker's S3 does not support form uploads.", status=501)
 
 
@@ -90,14 +85,14 @@ class Buckets:
             # Last the policy: it may forbid the others.
             requests = sorted(record["requests"].items(), key=lambda item: item[0] == "policy")
             for _, request in requests:
-                aws_services.send_request("s3", **request | {"body": base64.b64decode(request["body"])})
+                aws_services.send_document("s3", request)
             backend.buckets[name].creation_date = parse_timestamp(record["created"])
 
     def has(self, name: str) -> bool:
         """Return whether a bucket exists."""
         return self._records.get(BUCKET, name) is not None
 
-    def keep(self, name: str, method: str, query: str, body: bytes, *, headers: dict[str, str], region: str) -> None:
+    def keep(self, name: str, request: Request, *, region: str) -> None:
         """Write down a successful request that created, changed or deleted a bucket; the query names the setting."""
         bucket = aws_services.s3_backend().buckets.get(name)
         if bucket is None:
@@ -105,20 +100,16 @@ class Buckets:
             return
         existing = self._records.get(BUCKET, name)
         record = existing or {"requests": {}}
-        setting = next((part for part, _ in parse_qsl(query, keep_blank_values=True) if part in SETTINGS), "")
+        setting = next((part for part, _ in parse_qsl(request.query, keep_blank_values=True) if part in SETTINGS), "")
         if setting or not record["requests"]:  # creating a bucket again changes nothing
             record["requests"].pop(setting, None)
-            if method == "PUT":
-                record["requests"][setting] = _request(name, setting, body, headers, region)
+            if request.method == "PUT":
+                headers = {key: text for key, text in request.headers.items() if key.startswith(_HEADERS)}
+                kept = dataclasses.replace(request, path=f"/{name}", query=setting, headers=headers)
+                record["requests"][setting] = aws_services.to_document(kept, region)
         try:
             self._records.put(BUCKET, name, record | {"created": bucket.creation_date.isoformat()})
         except BaseException:
             if not existing:
                 del aws_services.s3_backend().buckets[name]
             raise
-
-
-def _request(bucket: str, setting: str, body: bytes, headers: dict[str, str], region: str) -> dict[str, Any]:
-    kept = {key: value for key, value in headers.items() if key in _HEADERS or key.startswith("x-amz-grant-")}
-    encoded = base64.b64encode(body).decode()
-    return {"method": "PUT", "path": f"/{bucket}", "query": setting, "headers": kept, "body": encoded, "region": region}

@@ -6,13 +6,13 @@ state. Once there are many, that state is written down in their place, so that a
 have been.
 """
 
-import base64
 import contextlib
+import dataclasses
 import os
 import pickle
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +29,7 @@ from moto.moto_api._internal import mock_random
 from moto.moto_api._internal.moto_random import MotoRandom
 from moto.s3 import models as s3_models
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.errors import losing
 from local_sagemaker.records import HomeVersionError, Records, now
 from local_sagemaker.services import aws_services, cloudwatch
@@ -65,32 +66,23 @@ class Journal:
             if int(name) >= self._next:
                 self._next = int(name) + 1
                 self._count += 1
-                _send(request)
+                with _at(request["moment"], request["seed"]):
+                    aws_services.send_document(request["service"], request)
         self._write_state_if_due()
 
-    def submit(
-        self, service: str, *, path: str, headers: Mapping[str, str], body: bytes, **more: str
-    ) -> aws_services.Response:
-        """Send moto a request, as ``aws_services.send_request`` takes it, and write it down if it changed something.
-
-        Raises:
-            sqlite3.Error: If the request cannot be written down.
-        """
-        request: dict[str, Any] = {
-            "service": service,
-            "path": path,
-            **more,
-            "headers": {name: value for name, value in headers.items() if name in _HEADERS},
-            "body": base64.b64encode(body).decode(),
-        }
-        action = _action(headers, path, body)
-        if action.startswith(_READS):
-            return _send(request)
+    def submit(self, service: str, request: Request, *, region: str) -> aws_services.Response:
+        """Send moto a request, as ``aws_services.send_request`` takes it, and write it down if it changed something."""
+        kept = {name: value for name, value in request.headers.items() if name in _HEADERS}
+        request = dataclasses.replace(request, headers=kept)
+        if _action(request).startswith(_READS):
+            return aws_services.send_request(service, request, region=region)
         with self._lock:
-            request |= {"seed": secrets.randbits(64), "moment": now()}
-            response = _send(request)
+            seed, moment = secrets.randbits(64), now()
+            with _at(moment, seed):
+                response = aws_services.send_request(service, request, region=region)
             if response.status < 300:
-                self._records.put(REQUEST, f"{self._next:012}", request)
+                document = aws_services.to_document(request, region) | {"service": service}
+                self._records.put(REQUEST, f"{self._next:012}", document | {"seed": seed, "moment": moment})
                 self._next += 1
                 self._count += 1
                 with losing("nothing but time at the next start"):
@@ -131,23 +123,14 @@ def _backend(name: str) -> Any:
     return get_backend(name)  # type: ignore[call-overload]  # moto lists the names that there are
 
 
-def _action(headers: Mapping[str, str], path: str, body: bytes) -> str:
+def _action(request: Request) -> str:
     """Return the action of a request of any of AWS's RPC protocols."""
-    target = headers.get("x-amz-target", "")
+    target = request.headers.get("x-amz-target", "")
     if target:
         return target.rpartition(".")[2]
-    if "/operation/" in path:
-        return path.rpartition("/")[2]
-    return parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
-
-
-def _send(request: dict[str, Any]) -> aws_services.Response:
-    parts = {name: request[name] for name in ("method", "path", "query", "headers", "region")}
-    body = base64.b64decode(request["body"])
-    if "seed" not in request:
-        return aws_services.send_request(request["service"], body=body, **parts)
-    with _at(request["moment"], request["seed"]):
-        return aws_services.send_request(request["service"], body=body, **parts)
+    if "/operation/" in request.path:
+        return request.path.rpartition("/")[2]
+    return parse_qs(request.body.decode(errors="replace")).get("Action", [""])[0]
 
 
 @contextlib.contextmanager

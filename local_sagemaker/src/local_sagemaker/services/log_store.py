@@ -17,6 +17,7 @@ from moto.backends import get_backend
 from moto.logs import models as logs_models
 from moto.logs.exceptions import InvalidParameterException
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.errors import losing
 from local_sagemaker.services import aws_services
 from local_sagemaker.services.journal import Journal
@@ -59,8 +60,8 @@ class LogStore:
         """Create a stream, and its group if needed."""
         if group not in _backend(region).groups:
             target = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "Logs_20140328.CreateLogGroup"}
-            body = json.dumps({"logGroupName": group}).encode()
-            self._journal.submit("logs", method="POST", path="/", query="", headers=target, body=body, region=region)
+            request = Request("POST", "/", "", target, json.dumps({"logGroupName": group}).encode())
+            self._journal.submit("logs", request, region=region)
         self._rows("INSERT OR IGNORE INTO own_streams VALUES (?, ?, ?, ?)", region, group, stream, _now())
         _open(region, group, stream)
 

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote
 from defusedxml import ElementTree
 from moto.s3.models import FakeKey
 
+from local_sagemaker.asgi import Request
 from local_sagemaker.records import Records
 from local_sagemaker.services import aws_services, s3_documents
 from local_sagemaker.services.buckets import Buckets
@@ -38,12 +39,12 @@ class StoredObject:
     etag: str  # entity tag, without quotes
 
 
-def brings_object(method: str, path: str, query: str, headers: Mapping[str, str]) -> bool:
+def brings_object(request: Request) -> bool:
     """Return whether the body of a request to S3 is that of an object or of a part."""
-    names = parse_qs(query, keep_blank_values=True).keys() - {"x-id"}
-    _, _, key = path.lstrip("/").partition("/")
+    names = parse_qs(request.query, keep_blank_values=True).keys() - {"x-id"}
+    _, _, key = request.path.lstrip("/").partition("/")
     whole = names in (set(), {"uploadId", "partNumber"})
-    return method == "PUT" and key != "" and whole and "x-amz-copy-source" not in headers
+    return request.method == "PUT" and key != "" and whole and "x-amz-copy-source" not in request.headers
 
 
 class Objects:
@@ -73,37 +74,27 @@ class Objects:
                 if not upload.is_kept:
                     upload.path.unlink(missing_ok=True)
 
-    def after_request(
-        self,
-        method: str,
-        path: str,
-        query: str,
-        body: bytes,
-        *,
-        headers: dict[str, str],
-        region: str,
-        upload: Upload | None = None,
-    ) -> None:
+    def after_request(self, request: Request, *, region: str, upload: Upload | None = None) -> None:
         """Write down what a successful S3 request changed; an upload is where its body is, if that was given to moto.
 
         Raises:
             OSError: If it cannot be written; moto then has again what is on disk.
             sqlite3.Error: Likewise.
         """
-        bucket, _, key = unquote(path.lstrip("/")).partition("/")
-        names = parse_qs(query, keep_blank_values=True)
+        bucket, _, key = unquote(request.path.lstrip("/")).partition("/")
+        names = parse_qs(request.query, keep_blank_values=True)
         if key:
             if upload:
                 upload.is_kept = True
             self._keep(bucket, key)
             if "uploads" in names or "uploadId" in names:
                 self._keep_uploads(bucket, key, names.get("uploadId", []))
-        elif method == "POST" and "delete" in names:
-            for element in ElementTree.fromstring(body).iter():
+        elif request.method == "POST" and "delete" in names:
+            for element in ElementTree.fromstring(request.body).iter():
                 if element.tag.rpartition("}")[2] == "Key" and element.text:
                     self._keep(bucket, element.text)
         elif bucket:
-            self._buckets.keep(bucket, method, query, body, headers=headers, region=region)
+            self._buckets.keep(bucket, request, region=region)
 
     def undo(self, path: str) -> None:
         """Have moto forget what a request for an object that it refused has changed nevertheless."""

@@ -14,11 +14,7 @@ SOURCE_CHANNELS = ("code", "sm_drivers")
 
 
 def check(channel: dict[str, Any], job_mode: str) -> None:
-    """Refuse a channel that cannot be provided here, in the input mode of its job.
-
-    Raises:
-        ServiceError: ``ValidationException`` that names what is not supported.
-    """
+    """Refuse a channel that cannot be provided here, in the input mode of its job, by what is not supported."""
     name = channel["ChannelName"]
     source = channel["DataSource"].get("S3DataSource")
     if source is None:

