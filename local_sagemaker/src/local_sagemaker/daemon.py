@@ -152,13 +152,10 @@ def _processor_seconds(pid: int) -> float:
     return 0.0
 
 
-def stop(home: Path | None = None, *, seconds: float | None = None) -> bool:
-    """Stop the server; return whether one was running.
-
-    It has so many seconds, by default those of the settings, to end its jobs and containers before it is killed.
-    """
+def stop(home: Path | None = None) -> bool:
+    """Stop the server, which has the time of the settings before it is killed; return whether one was running."""
     settings = _settings(home)
-    home, seconds = settings.home, seconds or settings.stop_seconds
+    home, seconds = settings.home, settings.stop_seconds
     running = status(home)
     if running is None:
         return False
@@ -239,11 +236,7 @@ def serve(home: Path | None = None, *, port: int = 0) -> None:
 
 
 def prepare_home(home: Path) -> None:
-    """Create the home folder, for its owner only, with the SDK's settings in it.
-
-    Raises:
-        DaemonError: If it holds something else already, or cannot be written.
-    """
+    """Create the home folder, for its owner only, with the SDK's settings in it; the errors are those of ``start``."""
     _check_ours(home)
     with _readable_and_writable(home):
         home.mkdir(parents=True, exist_ok=True, mode=0o700)

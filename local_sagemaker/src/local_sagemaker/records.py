@@ -23,12 +23,8 @@ class Records:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the database, creating it if needed.
-
-        Raises:
-            HomeVersionError: If the database belongs to another schema version.
-        """
-        self._lock = threading.Lock()
+        """Open the database, or create it; a ``HomeVersionError`` tells that it belongs to another schema version."""
+        self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
@@ -64,17 +60,11 @@ class Records:
     ) -> dict[str, Any] | None:
         """Change some fields of a record that has the values of ``when``, and return it; None if there is none."""
         with self._lock:
-            row = self._connection.execute(
-                "SELECT document FROM records WHERE kind = ? AND name = ?", (kind, name)
-            ).fetchone()
-            if row is None:
-                return None
-            document: dict[str, Any] = json.loads(row[0], object_hook=_decode)
-            if when and any(document.get(field) != value for field, value in when.items()):
+            document = self.get(kind, name)
+            if document is None or any(document.get(field) != value for field, value in (when or {}).items()):
                 return None
             document |= changes
-            text = json.dumps(document, default=_encode)
-            self._connection.execute("REPLACE INTO records VALUES (?, ?, ?)", (kind, name, text))
+            self.put(kind, name, document)
         return document
 
     def delete(self, kind: str, name: str) -> bool:

@@ -13,11 +13,7 @@ _S3_URLS = (
 
 
 def parse(uri: str) -> tuple[str, str]:
-    """Split ``s3://bucket/key``, or an ``https`` URL of S3, into bucket and key.
-
-    Raises:
-        ValueError: If it is no S3 URI.
-    """
+    """Split ``s3://bucket/key``, or an ``https`` URL of S3, into bucket and key; anything else is a ``ValueError``."""
     for expression in (_S3_URI, *_S3_URLS):
         if match := expression.fullmatch(uri):
             bucket, key = match.groups()

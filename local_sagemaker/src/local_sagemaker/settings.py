@@ -241,11 +241,7 @@ class Settings:
         return Path(folder if is_plain else "/tmp", f"lsm-{home}")
 
     def make_temporary(self) -> None:
-        """Make that folder, if it is not there or no longer: some systems tidy up.
-
-        Raises:
-            OSError: If it cannot be made, or is another user's.
-        """
+        """Make that folder if it is not there: some systems tidy up. An ``OSError`` tells that it is another user's."""
         self.temporary.mkdir(mode=0o700, exist_ok=True)
         status = self.temporary.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():

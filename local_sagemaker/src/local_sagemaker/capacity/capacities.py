@@ -36,7 +36,7 @@ class Capacity:
     """What a model needs, and how many copies of it an instance holds at one time."""
 
     model: str  # the archive or folder as it was named
-    measured: dict[str, Any]  # the `Footprint`, as a document
+    measured: dict[str, Any]  # what `footprints` measured
     unpack_seconds: float  # unpacking the archive, or copying the folder, median
     forecast_bytes: int  # what a model counts while it is being loaded: its weights' files
     unpacked_bytes: int  # what the archive unpacks to

@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import tensorflow as tf
 from local_sagemaker import memory
 from local_sagemaker.container.invocations import Answer
 from local_sagemaker.container.loaded_models import LoadedModels
-from local_sagemaker.container.servables import Servable
 from local_sagemaker.engines.rehearsals import make_up_inputs
 from local_sagemaker.memory import Usage
 
@@ -31,31 +29,14 @@ _WARM_CALLS = 50
 _WARM_SECONDS = 2.0  # of all calls of a signature; a slow model is called less often, but three times at least
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What was measured; sizes are in bytes, times in seconds."""
-
-    engine: str
-    reason: str  # why the model shares no graph, or empty
-    has_handler: bool  # whether an `inference.py` was loaded with it
-    weight_bytes: int
-    counted_bytes: int  # what a copy counts against the limit of an instance
-    container: Usage  # before the first copy
-    first: Usage  # of the first copy, with the graph that the others may share
-    further: Usage  # of each further copy, median
-    left: Usage  # by all copies together after they were unloaded, what they share with later ones included
-    first_load: float
-    further_load: float  # median
-    prepared_load: float  # of a copy that was loaded before, while another was in memory, median
-    calls: dict[str, float | None]  # median of warm calls by signature; None where it refuses a made-up instance
-
-
 class LoadError(RuntimeError):
     """The container does not load the model; the message tells why."""
 
 
-async def measure(copies: list[Path]) -> Footprint:
+async def measure(copies: list[Path]) -> dict[str, Any]:
     """Load at least two copies, given by their base paths, one after the other, call each, and unload them.
+
+    Sizes are in bytes, times in seconds.
 
     Raises:
         LoadError: If the model cannot be loaded.
@@ -75,21 +56,34 @@ async def measure(copies: list[Path]) -> Footprint:
         for number, folder in list(enumerate(copies))[1:]:
             _check(await models.unload(str(number)))
             again.append(await _load(models, str(number), folder))
-        described = _describe(servable, has_handler=(copies[0] / "code" / "inference.py").is_file())
-        del servable
+        engine = servable.engine
+        document = {
+            "engine": engine.name,
+            "reason": engine.reason,  # why the model shares no graph, or empty
+            "has_handler": (copies[0] / "code" / "inference.py").is_file(),  # which was loaded with it
+            "weight_bytes": engine.weight_bytes,
+            "counted_bytes": engine.footprint,  # what a copy counts against the limit of an instance
+        }
+        del servable, engine
         for number in range(len(copies)):
             _check(await models.unload(str(number)))
         further = [after - before for before, after in itertools.pairwise(used[1:])]
-        return Footprint(
-            **described,
-            container=container,
-            first=used[1] - container,
-            further=Usage(_typical(each.anonymous for each in further), _typical(each.mapped for each in further)),
-            left=_usage() - container,
-            first_load=seconds[0],
-            further_load=statistics.median(seconds[1:]),
-            prepared_load=statistics.median(again),
-            calls=calls,
+        return (
+            document
+            | {
+                "container": container,  # before the first copy
+                "first": used[1] - container,  # with the graph that the others may share
+                "further": Usage(
+                    _typical(each.anonymous for each in further), _typical(each.mapped for each in further)
+                ),
+                "left": _usage() - container,  # after all were unloaded, what they share with later ones included
+                "first_load": seconds[0],
+                "further_load": statistics.median(seconds[1:]),
+                "prepared_load": statistics.median(
+                    again
+                ),  # of a copy that was loaded before, while another was in memory
+                "calls": calls,  # median of warm calls by signature; None where it refuses a made-up instance
+            }
         )
     finally:
         await models.close()
@@ -113,7 +107,7 @@ def main() -> None:
     """Measure the copies that the command line names, and write the result as JSON."""
     result, *copies = map(Path, sys.argv[1:])
     try:
-        document: dict[str, Any] = asdict(asyncio.run(measure(copies)))
+        document = asyncio.run(measure(copies))
     except LoadError as error:
         document = {"error": str(error)}
     result.write_bytes(orjson.dumps(document))
@@ -153,16 +147,6 @@ async def _median(models: LoadedModels, name: str, body: bytes, *, calls: int) -
         if time.perf_counter() > until and len(seconds) >= min(calls, 3):
             break
     return statistics.median(seconds)
-
-
-def _describe(servable: Servable, *, has_handler: bool) -> dict[str, Any]:
-    return {
-        "engine": servable.engine.name,
-        "reason": servable.engine.reason,
-        "has_handler": has_handler,
-        "weight_bytes": servable.engine.weight_bytes,
-        "counted_bytes": servable.engine.footprint,
-    }
 
 
 def _usage() -> Usage:

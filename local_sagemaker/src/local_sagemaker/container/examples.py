@@ -69,11 +69,7 @@ def check_signature(signature: Signature, method: str) -> None:
 
 
 def write_results(outputs: Arrays, method: str, count: int) -> bytes:
-    """Write the answer: for each example its classes with their scores, or its value.
-
-    Raises:
-        RequestError: If an output has not a row for each example.
-    """
+    """Write for each example its classes with their scores, or its value; other outputs are a ``RequestError``."""
     results = _classes(outputs, count) if method == "classify" else _values(outputs[_VALUES], count)
     return orjson.dumps({"results": results}, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -140,11 +140,7 @@ def answer(handler: Handler, header: dict[str, Any], body: bytes) -> tuple[dict[
 
 
 def read_frame(stream: Any) -> tuple[dict[str, Any], bytes]:
-    """Read one message.
-
-    Raises:
-        EOFError: If the container closed the connection.
-    """
+    """Read one message; an ``EOFError`` tells that the container closed the connection."""
     prefix = stream.read(FRAME.size)
     if len(prefix) < FRAME.size:
         raise EOFError

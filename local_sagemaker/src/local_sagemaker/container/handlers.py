@@ -72,11 +72,7 @@ class Handler:
         return self._running.process.pid if self._running else None
 
     async def start(self) -> None:
-        """Start the process and wait until it has imported the script.
-
-        Raises:
-            HandlerError: If the script cannot be imported, or lacks its functions.
-        """
+        """Start the process and wait until it has imported the script; a ``HandlerError`` tells why it cannot."""
         await self._ensure_running()
 
     async def call(self, context: dict[str, Any], body: bytes) -> tuple[str, bytes]:

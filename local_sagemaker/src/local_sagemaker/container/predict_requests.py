@@ -39,11 +39,7 @@ def read_quickly(body: bytes) -> dict[str, Any] | None:
 
 
 def read_exactly(body: bytes) -> dict[str, Any]:
-    """Read the JSON object of a request value by value.
-
-    Raises:
-        RequestError: If the body is no JSON object.
-    """
+    """Read the JSON object of a request value by value; a ``RequestError`` tells that the body is none."""
     if not body:
         raise RequestError("JSON Parse error: The document is empty")
     try:
@@ -58,7 +54,7 @@ def read_exactly(body: bytes) -> dict[str, Any]:
 
 
 def read_signature_name(document: Mapping[str, Any]) -> str:
-    """Return the name of the signature that a request is for, empty for the default one; refuse what is no text."""
+    """Return the name of the signature that a request is for, empty for the default; no text is a ``RequestError``."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise RequestError(

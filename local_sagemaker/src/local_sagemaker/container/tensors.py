@@ -215,11 +215,7 @@ def _leaf(value: Any, dtype: tf.DType) -> Any:
 
 
 def decode(value: dict[str, Any]) -> bytes:
-    """Return the bytes of ``{"b64": …}``.
-
-    Raises:
-        RequestError: If it is of another form, or no base64.
-    """
+    """Return the bytes of ``{"b64": …}``; a ``RequestError`` tells that it is of another form, or no base64."""
     if not is_binary(value):
         raise RequestError(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     text = value["b64"]

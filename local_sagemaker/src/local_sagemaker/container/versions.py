@@ -33,11 +33,7 @@ def versions(base_path: Path, name: str) -> dict[int, Path]:
 
 
 def models(folder: Path) -> dict[str, dict[int, Path]]:
-    """Return all models of an archive, wherever they lie in it, by the names of their base paths.
-
-    Raises:
-        BasePathError: If there is none.
-    """
+    """Return the models of an archive, wherever they lie, by the names of their base paths, or a ``BasePathError``."""
     found: dict[str, dict[int, Path]] = {}
     for path in _saved_models(folder):
         if _is_version(path.name):

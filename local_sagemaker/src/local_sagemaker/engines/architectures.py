@@ -53,11 +53,7 @@ class Architecture:
         )
 
     def call(self, inputs: Arrays, weights: Sequence[np.ndarray]) -> Arrays:
-        """Return the outputs by name; the weights are in the order of those of the pure graph.
-
-        Raises:
-            tf.errors.OpError: If the model fails, or does not take inputs of these shapes.
-        """
+        """Return the outputs by name, as ``GraphCall`` does; the weights are in the order of the pure graph's."""
         return self._call(inputs, weights)
 
     def close(self) -> None:

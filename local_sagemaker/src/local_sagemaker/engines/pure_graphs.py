@@ -50,11 +50,7 @@ class PureGraph:
 
 
 def purify(meta_graph: meta_graph_pb2.MetaGraphDef, signature_name: str) -> PureGraph:
-    """Write a signature as a pure graph.
-
-    Raises:
-        ImpureGraphError: If that cannot be.
-    """
+    """Write a signature as a pure graph; an ``ImpureGraphError`` tells why that cannot be."""
     signature = meta_graph.signature_def[signature_name]
     if signature.defaults:
         raise ImpureGraphError("An input has a default value.")

@@ -36,11 +36,7 @@ class SavedGraph:
 
     @cached_property
     def pure_graphs(self) -> dict[str, PureGraph]:
-        """The pure graph of every signature.
-
-        Raises:
-            ImpureGraphError: If one of them has none, or the model wants to be initialized.
-        """
+        """The pure graph of every signature; an ``ImpureGraphError`` if one has none, or the model is initialized."""
         if not _is_free_of_initialization(self._meta_graph):
             raise ImpureGraphError("The model has an initialization of its own.")
         names = sorted(self._meta_graph.signature_def.keys() - NO_SIGNATURES)

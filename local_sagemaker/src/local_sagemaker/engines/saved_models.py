@@ -50,11 +50,7 @@ class SavedModel:
         return sum(self._sizes.values())
 
     def read(self, weight: Weight) -> np.ndarray:
-        """Return a weight's value.
-
-        Raises:
-            ImpureGraphError: If it is a variable that is not restored, or not as one piece.
-        """
+        """Return a weight's value; an ``ImpureGraphError`` tells that a variable is not restored as one piece."""
         if weight.is_constant:
             return np.asarray(tf.make_ndarray(self.graph.nodes[weight.node].attr["value"].tensor))
         key = self.graph.checkpoint_keys.get(weight.node)

@@ -85,11 +85,7 @@ class Payload:
         return str(self._checksums["content-md5"].hexdigest())
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        Raises:
-            ServiceError: If the chunks are malformed.
-        """
+        """Take the next bytes; chunks that are malformed are a ``ServiceError``."""
         self._sent.update(data)
         (self._chunks.feed if self._chunks else self._take)(data)
 

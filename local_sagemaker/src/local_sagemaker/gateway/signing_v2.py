@@ -22,11 +22,7 @@ class _Signer(HmacV1QueryAuth):
 
 
 def verify(request: Request, credentials: Credentials) -> None:
-    """Verify the presigned URL of a request.
-
-    Raises:
-        ServiceError: Status 403, if the URL is wrongly signed, expired or altered.
-    """
+    """Verify the presigned URL of a request; the errors are those of ``signing.check_head``."""
     pairs = parse_qsl(request.query, keep_blank_values=True)
     parameters = dict(pairs)
     # What this signature does not cover must not be there: it could have been added on the way.

@@ -89,11 +89,7 @@ class ContainerProcess:
         return ["--socket", str(self.socket), *(text for name, value in limits.items() for text in (name, str(value)))]
 
     async def start(self) -> None:
-        """Start the process and wait until it answers.
-
-        Raises:
-            RuntimeError: If it does not come up in time.
-        """
+        """Start the process and wait until it answers; a ``RuntimeError`` tells that it does not come up in time."""
         self._settings.make_temporary()
         self._process = await self._spare.take(self.options(), environment=self._environment, folder=self._folder)
         if self._process is None:

@@ -57,11 +57,7 @@ class Fleet:
         await stop_instances(instances, drain=drain, keep_disks=keep_disks)
 
     def choose(self, target_variant: str) -> Variant:
-        """Return the variant that a call is for: the named one, else one by weight.
-
-        Raises:
-            ServiceError: ``ValidationError`` if there is none of that name.
-        """
+        """Return the variant that a call is for: the named one, which must be there, else one by weight."""
         if not target_variant and len(self.variants) == 1:
             return self.variants[0]
         if not target_variant:

@@ -152,7 +152,7 @@ class Instance:
     def _clear(self) -> None:
         """Make the folder; what a container of an earlier server left there goes, but for the models."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for path in set(self._folder.iterdir()) - self.models.folders:
+        for path in set(self._folder.iterdir()) - set(self._folder.glob("models*")):  # the disk and its inventory
             delete(path)
 
     async def _until_ready(self) -> None:

@@ -31,11 +31,6 @@ class Inventory:
         self._disk = disk
         self._folder = disk.with_name(f"{disk.name}-inventory")
 
-    @property
-    def folders(self) -> set[Path]:
-        """The disk, and where the entries are."""
-        return {self._disk, self._folder}
-
     def has(self, model: Model) -> bool:
         """Return whether a model is entered."""
         return self._path(model.source.model_name).exists()
@@ -57,7 +52,7 @@ class Inventory:
         """Return the models on the disk that S3 still has, the one that was entered first in front; delete all else."""
         models = {model.source.model_name: model for model in self._read(objects)}
         kept = {model.folder for model in models.values()} | {self._path(name) for name in models}
-        for folder in self.folders:
+        for folder in (self._disk, self._folder):
             for path in set(folder.iterdir() if folder.is_dir() else ()) - kept:
                 delete(path)
         return list(models.values())

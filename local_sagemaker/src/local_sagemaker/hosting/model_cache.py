@@ -73,11 +73,6 @@ class ModelCache:
         self._loaded.clear()
 
     @property
-    def folders(self) -> set[Path]:
-        """The folders that outlast a restart of the server."""
-        return self._disk.folders
-
-    @property
     def loaded_count(self) -> int:
         """Number of loaded models."""
         return len(self._loaded)

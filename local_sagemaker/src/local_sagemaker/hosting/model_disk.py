@@ -45,11 +45,6 @@ class ModelDisk:
         self._make_room = make_room
         self._threads: set[asyncio.Future[Any]] = set()
 
-    @property
-    def folders(self) -> set[Path]:
-        """The folders that outlast a restart of the server."""
-        return self._inventory.folders
-
     async def restore(self) -> list[Model]:
         """Return the models that an earlier server left whole, the oldest first, and delete everything else."""
         models = await self._in_thread(self._inventory.restore, self._objects)

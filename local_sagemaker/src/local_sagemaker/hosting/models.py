@@ -50,11 +50,7 @@ class Model:
     loading: asyncio.Task[None] | None = field(default=None, repr=False)  # under way, or waiting for its turn
 
     def move(self, state: State) -> None:
-        """Take a step.
-
-        Raises:
-            ValueError: If it is none from where the model is.
-        """
+        """Take a step; a ``ValueError`` tells that it is none from where the model is."""
         if abs(state.value - self.state.value) != 1:
             raise ValueError(f"A model that is {self.state.name} cannot become {state.name}.")
         self.state = state

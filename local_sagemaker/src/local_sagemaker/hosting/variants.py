@@ -64,11 +64,7 @@ class Variant:
         self._left: list[str] = []  # instances of an earlier server, whose disks are there
 
     def source(self, target_model: str) -> ModelSource:
-        """Return the archive a call is for.
-
-        Raises:
-            ServiceError: If the target model does not fit the variant.
-        """
+        """Return the archive a call is for; a ``ServiceError`` tells that the target model does not fit the variant."""
         endpoint = self._host.endpoint
         if not self.multi_model:
             if target_model:

@@ -58,11 +58,7 @@ def download(channel: dict[str, Any], opt_ml: OptMl, objects: Objects, *, index:
 
 
 def restore(uri: str, folder: Path, objects: Objects) -> None:
-    """Copy the S3 objects below a folder's address into a folder; there may be none.
-
-    Raises:
-        InputError: If a key would leave the folder, or overwrite a file there.
-    """
+    """Copy the S3 objects below a folder's address, if any, into a folder; the errors are those of ``download``."""
     for relative, stored in _objects(uri.rstrip("/") + "/", objects):
         _copy(stored, folder, relative)
 

@@ -30,7 +30,7 @@ class Checkpoints:
         self._uri = config["S3Uri"]
         self._bucket, prefix = s3_addresses.parse(self._uri)
         self._prefix = prefix.rstrip("/")
-        self._folders = [instance.folder(config.get("LocalPath", DEFAULT_PATH)) for instance in instances]
+        self._folders = [Path(instance.localize(config.get("LocalPath", DEFAULT_PATH))) for instance in instances]
         self._objects = objects
         self._seconds = seconds
         self._known: dict[Path, tuple[int, int]] = {}
@@ -38,11 +38,7 @@ class Checkpoints:
         self._thread = threading.Thread(target=self._run, daemon=True, name="checkpoints")
 
     def start(self) -> None:
-        """Give every instance what lies in S3, and begin to watch.
-
-        Raises:
-            InputError: If the bucket does not exist, or a key would leave the folder.
-        """
+        """Give every instance what lies in S3, and begin to watch; an ``InputError`` tells what cannot be there."""
         if not self._objects.has_bucket(self._bucket):
             raise InputError(f"ClientError: The bucket {self._bucket!r} of the checkpoints does not exist.")
         for folder in self._folders:

@@ -9,7 +9,6 @@ import json
 import os
 import shlex
 import shutil
-from pathlib import Path
 from typing import Any
 
 from local_sagemaker import archives, s3_addresses
@@ -17,7 +16,6 @@ from local_sagemaker.errors import validation
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings, region_of
 from local_sagemaker.training import mpi
-from local_sagemaker.training.mpi import Ranks
 from local_sagemaker.training.opt_ml import CONTAINER_PATH, InputError, OptMl
 
 _PROGRAM, _SOURCE = "sagemaker_program", "sagemaker_submit_directory"
@@ -53,15 +51,11 @@ class EntryPoint:
         """Read the job's record."""
         self._job = job
         self._entry = job["AlgorithmSpecification"].get("ContainerEntrypoint")
-        self._parameters = _parsed(job.get("HyperParameters", {}))
+        self.parameters = _parsed(job.get("HyperParameters", {}))
 
     def prepare(self, instance: OptMl, objects: Objects, settings: Settings) -> None:
-        """Put the source of a script below ``/opt/ml/code``.
-
-        Raises:
-            InputError: If the archive is not there or must not be unpacked.
-        """
-        source = "" if self._entry else str(self._parameters[_SOURCE])
+        """Put the source of a script below ``/opt/ml/code``; an ``InputError`` tells what is wrong with its archive."""
+        source = "" if self._entry else str(self.parameters[_SOURCE])
         if not source.startswith("s3://"):
             return
         stored = objects.get(*s3_addresses.parse(source))
@@ -81,16 +75,12 @@ class EntryPoint:
             if path.is_file():
                 instance.localize_file(path)
 
-    def read_ranks(self, instances: list[OptMl], folder: Path) -> Ranks | None:
-        """Return the ranks of a job with MPI; see :func:`mpi.read`."""
-        return mpi.read(self._parameters, instances, folder)
-
     def command(self, instance: OptMl) -> list[str]:
         """Return the program and arguments for one instance."""
         if self._entry:
             arguments = self._job["AlgorithmSpecification"].get("ContainerArguments", [])
             return [instance.localize(part) for part in [*self._entry, *arguments]]
-        driver = ["python", str(mpi.DRIVER)] if self._parameters.get(mpi.ENABLED) else []
+        driver = ["python", str(mpi.DRIVER)] if self.parameters.get(mpi.ENABLED) else []
         return ["/bin/sh", "-c", _INSTALL_AND_RUN, "sh", *driver, *self._script(instance)]
 
     def variables(self, instance: OptMl, host: str, hosts: list[str]) -> dict[str, str]:
@@ -110,9 +100,9 @@ class EntryPoint:
             "network_interface_name": "lo",
             "current_instance_type": config["resourceconfig"]["current_instance_type"],
             "hps": given,
-            "user_entry_point": self._parameters[_PROGRAM],
-            "module_name": str(self._parameters[_PROGRAM]).removesuffix(".py"),
-            "module_dir": self._parameters[_SOURCE],
+            "user_entry_point": self.parameters[_PROGRAM],
+            "module_name": str(self.parameters[_PROGRAM]).removesuffix(".py"),
+            "module_dir": self.parameters[_SOURCE],
             "framework_params": {},
             "resource_config": config["resourceconfig"],
             "input_data_config": config["inputdataconfig"],
@@ -123,7 +113,7 @@ class EntryPoint:
             "output_data_dir": instance.output_data,
             "output_intermediate_dir": instance.root / "output/intermediate",
             "model_dir": instance.model,
-            "log_level": self._parameters.get("sagemaker_container_log_level", 20),
+            "log_level": self.parameters.get("sagemaker_container_log_level", 20),
             "num_cpus": os.cpu_count() or 1,
             "num_gpus": 0,
             "user_args": arguments,
@@ -148,7 +138,7 @@ class EntryPoint:
         return f'ExecuteUserScriptError:\nExitCode {code}\nErrorMessage "{last_line}"\nCommand "{command}"'
 
     def _script(self, instance: OptMl) -> list[str]:
-        program = str(self._parameters[_PROGRAM])
+        program = str(self.parameters[_PROGRAM])
         runner = ["python", program] if program.endswith(".py") else ["/bin/bash", program]
         return runner + _arguments(self._given(instance))
 
@@ -158,7 +148,7 @@ class EntryPoint:
         return {name: value for name, value in _parsed(localized).items() if not name.startswith(_PREFIX)}
 
     def _region(self) -> str:
-        return str(self._parameters.get("sagemaker_region") or region_of(self._job["TrainingJobArn"]))
+        return str(self.parameters.get("sagemaker_region") or region_of(self._job["TrainingJobArn"]))
 
 
 def _parsed(parameters: dict[str, str]) -> dict[str, Any]:

@@ -41,10 +41,6 @@ class OptMl:
         """The working folder of the job."""
         return self.root / "code"
 
-    def folder(self, path: str) -> Path:
-        """Return where a path below ``/opt/ml`` lies here."""
-        return Path(self.localize(path))
-
     def localize(self, text: str) -> str:
         """Replace ``/opt/ml`` in a text by the private folder."""
         return text.replace(CONTAINER_PATH, str(self.root))

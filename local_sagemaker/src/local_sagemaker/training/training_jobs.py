@@ -21,11 +21,10 @@ from local_sagemaker.services import cloudwatch
 from local_sagemaker.services.log_store import LogStream, sync_logs
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings, region_of
-from local_sagemaker.training import artifacts, channels, job_environments
+from local_sagemaker.training import artifacts, channels, job_environments, mpi
 from local_sagemaker.training.checkpoints import Checkpoints
 from local_sagemaker.training.entry_points import EntryPoint
 from local_sagemaker.training.job_status import KIND, JobStatus
-from local_sagemaker.training.mpi import Ranks
 from local_sagemaker.training.opt_ml import InputError, OptMl
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -96,7 +95,7 @@ class _Run(threading.Thread):
         self._hosts = [f"algo-{number}" for number in range(1, count + 1)]
         self._instances = [OptMl(self._link / host / "opt" / "ml") for host in self._hosts]
         self._processes: list[Process] = []
-        self._ranks: Ranks | None = None
+        self._ranks: mpi.Ranks | None = None
         self._last_lines = dict.fromkeys(self._hosts, "")
         self._stop_reason: str | None = None
         self._aborted = False
@@ -182,7 +181,7 @@ class _Run(threading.Thread):
             for channel in self._job.get("InputDataConfig", []):
                 channels.download(channel, instance, self._objects, index=index, count=len(self._hosts))
             self._entry_point.prepare(instance, self._objects, self._settings)
-        self._ranks = self._entry_point.read_ranks(self._instances, self._link)
+        self._ranks = mpi.read(self._entry_point.parameters, self._instances, self._link)
         if self._ranks:
             self._ranks.start()
 
