@@ -10,7 +10,6 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,14 @@ USUAL_CASES = [case for case in CASES if case != "growth"]  # which takes an hou
 OUTPUT = Path(__file__).resolve().parents[1] / "runs" / "benchmarks"
 
 
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="how often each server is measured (default: 7)")
     parser.add_argument("--cases", nargs="+", choices=CASES, help="what is measured (default: all but growth)")
     parser.add_argument("--peers", nargs="*", choices=PEERS, help="the others (default: all)")
     parser.add_argument("--quick", action="store_true", help="a look at in-process and container alone: proves nothing")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 7)
     options.cases = options.cases or (QUICK_CASES if options.quick else USUAL_CASES)
     if options.peers is None:
@@ -77,9 +76,9 @@ def check_equal_outputs(bench: Bench) -> None:
                 np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=f"{name} answers differently.")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Measure, write the results, print the tables."""
-    options = parse_args(arguments)
+    options = parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the servers are stopped
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=OUTPUT, prefix=".serving-") as folder, ExitStack() as stack:

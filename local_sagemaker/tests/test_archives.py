@@ -120,7 +120,7 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "checksum"])
 def test_a_damaged_archive_is_refused(tmp_path, damage):
     import random
 
@@ -129,7 +129,7 @@ def test_a_damaged_archive_is_refused(tmp_path, damage):
     if damage == "truncated":
         del content[len(content) // 2 :]
     else:
-        content[len(content) // 2] ^= 0xFF
+        content[-6 if damage == "checksum" else len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(ArchiveError):
         unpack(path, tmp_path / "model", **LIMITS)

@@ -43,7 +43,7 @@ def test_a_folder_imports_only_what_is_below_it(folder):
 
 
 @pytest.mark.parametrize(
-    "module", ["archives", "asgi", "checksums", "errors", "gzip_streams", "memory", "processes", "records", "settings"]
+    "module", ["archives", "asgi", "checksums", "errors", "memory", "processes", "records", "settings"]
 )
 def test_what_serves_all_folders_imports_none_of_them(module):
     assert not set(imported(PACKAGE / f"{module}.py")) & set(MAY_IMPORT)

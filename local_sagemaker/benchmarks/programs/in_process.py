@@ -34,8 +34,8 @@ def unload(name: str) -> dict[str, Any]:
 
 
 def call(name: str, request: str, calls: int, with_json: bool) -> dict[str, Any]:
-    """Time calls of a model with a file that holds a request of TensorFlow Serving; each call may include its JSON."""
-    body, seconds = Path(request).read_bytes(), []
+    """Time calls of a model with a request of TensorFlow Serving; each call may include its JSON."""
+    body, seconds = request.encode(), []
     decoded = decode(name, body)
     for _ in range(calls):
         started = time.perf_counter()

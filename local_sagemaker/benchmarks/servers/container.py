@@ -23,8 +23,7 @@ class Container(HttpServer):
 
     def load(self, model: str, folder: Path) -> None:
         """Load a model, and wait until it has the engine that it keeps, which the first of its architecture has not."""
-        body = json.dumps({"model_name": model, "url": str(folder)}).encode()
-        self.connection.exchange(http_request("POST", "/models", body))
+        self.post("/models", {"model_name": model, "url": str(folder)})
         while (log := self.log.read_text()).count(" is being built.") > log.count(" stays with "):
             time.sleep(0.05)
 

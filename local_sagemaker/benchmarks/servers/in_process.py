@@ -45,20 +45,17 @@ class InProcess(Server):
 
     def time_calls(self, model: str, example: Example, *, calls: int, with_json: bool = False) -> list[float]:
         """Return the duration of each of so many calls, without or with JSON on both sides, in seconds."""
-        return self._call(model, example, calls, with_json)["seconds"]
+        request = example.rest().decode()
+        return self._ask("call", name=model, request=request, calls=calls, with_json=with_json)["seconds"]
 
     def probabilities(self, model: str, example: Example) -> list[float]:
         """Return what a model answers."""
-        return self._call(model, example, 0, False)["probabilities"]
+        request = example.rest().decode()
+        return self._ask("call", name=model, request=request, calls=0, with_json=False)["probabilities"]
 
     def processes(self) -> list[psutil.Process]:
         """Return the one process."""
         return [psutil.Process(self._process.pid)]
-
-    def _call(self, model: str, example: Example, calls: int, with_json: bool) -> dict[str, Any]:
-        request = self.workplace / "request.json"
-        request.write_bytes(example.rest())
-        return self._ask("call", name=model, request=str(request), calls=calls, with_json=with_json)
 
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         self._process.stdin.write(json.dumps({"command": command} | arguments) + "\n")

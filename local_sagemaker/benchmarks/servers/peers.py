@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -39,9 +39,15 @@ class Peer(HttpServer):
         self._programs, self.versions = _prepare(self.requirements, package=self.package)
         self.repository = self.workplace / "models"
         self.repository.mkdir()
+        self.temporary = tempfile.mkdtemp(prefix="peer-")  # for sockets, whose paths must be short
         super().start()
 
-    def environment(self) -> Mapping[str, str]:
+    def stop(self) -> None:
+        """End it and delete its files."""
+        super().stop()
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def environment(self) -> dict[str, str]:
         """Find programs in its environment first, and the small programs of this benchmark as modules."""
         path = f"{self._programs}:/usr/bin:/bin"
         return {"PATH": path, "PYTHONPATH": str(PROGRAMS), "VIRTUAL_ENV": str(self._programs.parent)}
@@ -66,29 +72,26 @@ class BentoML(Peer):
     settings = "one service with typed NumPy arguments, one worker, which holds the models by name"
     requirements = ("bentoml",)
     package = "bentoml"
+    ready = "/readyz"
 
     def command(self) -> list[str]:
         """Serve the service."""
         command = [self.program("bentoml"), "serve", "bentoml_service:SavedModels", "--host", "127.0.0.1"]
         return [*command, "--port", str(self.port), "--working-dir", str(PROGRAMS)]
 
-    def environment(self) -> Mapping[str, str]:
+    def environment(self) -> dict[str, str]:
         """Keep its files in the workplace and send no usage statistics."""
         own = {"BENTOML_HOME": str(self.workplace), "BENTOML_DO_NOT_TRACK": "True", "REPOSITORY": str(self.repository)}
-        return dict(super().environment()) | own
-
-    def ready(self) -> str:
-        """Return its readiness."""
-        return "/readyz"
+        return super().environment() | own
 
     def load(self, model: str, folder: Path) -> None:
         """Load a model through the service's own method."""
         self.add(model, folder)
-        self.connection.exchange(http_request("POST", "/load", json.dumps({"model": model}).encode()))
+        self.post("/load", {"model": model})
 
     def unload(self, model: str) -> None:
         """Forget a model through the service's own method."""
-        self.connection.exchange(http_request("POST", "/unload", json.dumps({"model": model}).encode()))
+        self.post("/unload", {"model": model})
 
     def request(self, model: str, example: Example) -> bytes:
         """Ask the method that fits the example."""
@@ -107,6 +110,7 @@ class MLServer(Peer):
     settings = "custom inference runtime, V2 protocol; parallel_workers 0: inference in the server's own process, not 1"
     requirements = ("mlserver",)
     package = "mlserver"
+    ready = "/v2/health/live"
 
     def command(self) -> list[str]:
         """Serve the repository."""
@@ -115,10 +119,6 @@ class MLServer(Peer):
         (self.repository / "settings.json").write_text(json.dumps(settings))
         return [self.program("mlserver"), "start", str(self.repository)]
 
-    def ready(self) -> str:
-        """Return the readiness of the V2 protocol."""
-        return "/v2/health/live"
-
     def load(self, model: str, folder: Path) -> None:
         """Describe a model in the repository and load it."""
         place = self.repository / model
@@ -126,11 +126,11 @@ class MLServer(Peer):
         parameters = {"uri": str(folder.resolve() / "1")}
         settings = {"name": model, "implementation": "mlserver_runtime.SavedModel", "parameters": parameters}
         (place / "model-settings.json").write_text(json.dumps(settings))
-        self.connection.exchange(http_request("POST", f"/v2/repository/models/{model}/load"))
+        self.post(f"/v2/repository/models/{model}/load", {})
 
     def unload(self, model: str) -> None:
         """Unload a model."""
-        self.connection.exchange(http_request("POST", f"/v2/repository/models/{model}/unload"))
+        self.post(f"/v2/repository/models/{model}/unload", {})
         shutil.rmtree(self.repository / model)
 
     def request(self, model: str, example: Example) -> bytes:
@@ -178,17 +178,11 @@ class MultiModelServer(Peer):
         command = [self.program("multi-model-server"), "--start", "--foreground", "--mms-config", str(configuration)]
         return [*command, "--model-store", str(self.repository)]
 
-    def environment(self) -> Mapping[str, str]:
+    def environment(self) -> dict[str, str]:
         """Find Java, and keep the sockets of the workers, whose paths must be short, apart."""
-        own = dict(super().environment())
+        own = super().environment()
         java = str(Path(shutil.which("java")).parent)
-        self._temporary = tempfile.mkdtemp(prefix="mms-")
-        return own | {"PATH": f"{own['PATH']}:{java}", "TEMP": self._temporary, "TMPDIR": self._temporary}
-
-    def stop(self) -> None:
-        """End it and delete its files."""
-        super().stop()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        return own | {"PATH": f"{own['PATH']}:{java}", "TEMP": self.temporary, "TMPDIR": self.temporary}
 
     def load(self, model: str, folder: Path) -> None:
         """Put a model with its handler into the store and register it."""
@@ -222,29 +216,20 @@ class RayServe(Peer):
     settings = "one replica, @serve.multiplexed; CPU and memory are of proxy, replica and Ray's own; niceness 0, not 15"
     requirements = ("ray[serve]",)
     package = "ray"
+    ready = "/-/healthz"
 
     def command(self) -> list[str]:
-        """Run the application; Ray's sockets need a short path."""
-        self._temporary = tempfile.mkdtemp(prefix="ray-")
+        """Run the application."""
         program = [self.program("python"), str(PROGRAMS / "ray_application.py"), "--port", str(self.port)]
-        return [*program, "--repository", str(self.repository), "--temporary-folder", self._temporary]
+        return [*program, "--repository", str(self.repository), "--temporary-folder", self.temporary]
 
-    def environment(self) -> Mapping[str, str]:
+    def environment(self) -> dict[str, str]:
         """Give its workers the priority of the other servers, and send no usage statistics.
 
         Ray's default niceness, 15, makes a busy machine end its proxy before that has started.
         """
         own = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-        return dict(super().environment()) | own
-
-    def ready(self) -> str:
-        """Return the health of the proxy."""
-        return "/-/healthz"
-
-    def stop(self) -> None:
-        """End it and delete its files."""
-        super().stop()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        return super().environment() | own
 
     def load(self, model: str, folder: Path) -> None:
         """Make a model known; its first call loads it."""

@@ -5,14 +5,14 @@ models by name, which it loads from unpacked model folders.
 """
 
 import contextlib
+import json
 import os
 import random
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -73,15 +73,11 @@ class HttpServer(Server):
     `read_probabilities`, which takes the body of an answer.
     """
 
-    port: int
+    ready = "/ping"  # the path that answers once it can be asked
 
-    def environment(self) -> Mapping[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return what its environment has beside this process's."""
         return {}
-
-    def ready(self) -> str:
-        """Return the path that answers once it can be asked."""
-        return "/ping"
 
     def start(self) -> None:
         """Start the process and wait until it answers; a RuntimeError has the end of its log."""
@@ -89,7 +85,7 @@ class HttpServer(Server):
         self._connection: Connection | None = None
         self.log = self.workplace / "log.txt"
         with self.log.open("wb") as output:
-            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(self.environment())
+            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | self.environment()
             told = {"environment": environment, "folder": self.workplace, "output": output.fileno()}
             self._process = Process(self.command(), **told)
         deadline = time.monotonic() + START_SECONDS
@@ -119,6 +115,10 @@ class HttpServer(Server):
         """Return what a model answers."""
         return self.read_probabilities(self.connection.exchange(self.request(model, example)))
 
+    def post(self, path: str, document: dict[str, Any]) -> None:
+        """Ask for something beside predictions."""
+        self.connection.exchange(http_request("POST", path, json.dumps(document).encode()))
+
     def processes(self) -> list[psutil.Process]:
         """Return all processes below the one that keeps them."""
         try:
@@ -135,7 +135,7 @@ class HttpServer(Server):
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError, AnswerError), contextlib.closing(Connection(self.port)) as connection:
-            connection.exchange(http_request("GET", self.ready()))
+            connection.exchange(http_request("GET", self.ready))
             return True
         return False
 

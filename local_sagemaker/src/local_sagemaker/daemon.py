@@ -19,7 +19,6 @@ from typing import IO, Any
 
 import psutil
 
-from local_sagemaker.clients import client_environment
 from local_sagemaker.gateway import signing
 from local_sagemaker.settings import ACCOUNT_ID, DEFAULT_REGION, HOST, ROLE_ARN, Settings, default_home
 
@@ -72,7 +71,7 @@ def status(home: Path | None = None) -> Status | None:
         return None
     if not _is_locked(home):
         return None
-    environment = client_environment(signing.load_credentials(home), port)
+    environment = signing.client_environment(signing.load_credentials(home), port)
     region = {"AWS_REGION": DEFAULT_REGION, "AWS_DEFAULT_REGION": DEFAULT_REGION}
     sdk = {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(home / _SDK_SETTINGS)}
     return Status(pid, port, home, environment | region | sdk)

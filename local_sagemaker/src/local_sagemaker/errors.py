@@ -1,14 +1,18 @@
 """Errors as AWS sends them: a code, a status and a message."""
 
 import contextlib
+import json
 import logging
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+from xml.sax.saxutils import escape
 
 from local_sagemaker.settings import ACCOUNT_ID, arn
 
 logger = logging.getLogger(__name__)
+_SERVICE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
 STORAGE_ERRORS = (OSError, sqlite3.Error)  # such as those of a full disk
 
 
@@ -31,6 +35,22 @@ class ServiceError(Exception):
         self.message = message
         self.status = status
         self.fields = fields
+
+
+def document(error: ServiceError, headers: Mapping[str, str]) -> tuple[str, bytes]:
+    """Return the content type and the body that tell a client of an error, in the form of the service that it called.
+
+    The signed scope names the service. Requests without it are to S3, by the old signature or a presigned URL.
+    """
+    signed = _SERVICE.search(headers.get("authorization", ""))
+    code, message = error.code, escape(error.message)
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        body = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        return "text/xml", f"<ErrorResponse>{body}</ErrorResponse>".encode()
+    if signed is None or signed[1] == "s3":
+        return "application/xml", f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    fields = {"__type": code, "message": error.message, "Message": error.message, **error.fields}
+    return "application/x-amz-json-1.1", json.dumps(fields).encode()
 
 
 def validation(message: str) -> ServiceError:

@@ -20,11 +20,11 @@ from urllib.parse import parse_qs, unquote
 
 from moto import __version__ as MOTO
 
+from local_sagemaker import errors
 from local_sagemaker.actions import Actions, accepted_fields
 from local_sagemaker.asgi import Request, body_parts, read_body, send_response
-from local_sagemaker.clients import client_environment
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.gateway import error_documents, payloads, signing
+from local_sagemaker.gateway import payloads, signing
 from local_sagemaker.hosting.container_process import Call
 from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.records import Records
@@ -70,7 +70,7 @@ class Server:
         self._logs = LogStore(
             settings.logs, self._journal, max_bytes=settings.max_log_bytes, max_seconds=settings.log_max_seconds
         )
-        job_environment = client_environment(self._credentials, port)
+        job_environment = signing.client_environment(self._credentials, port)
         self._training_jobs = TrainingJobs(settings, self._records, self._objects, job_environment)
         self._endpoints = Endpoints(settings, self._records, self._objects, Metrics())
         self._actions = Actions(self._records, self._training_jobs, self._endpoints)
@@ -315,7 +315,7 @@ def _unexpected(error: Exception, request: Request, home: Path) -> ServiceError:
 
 
 async def _send_error(send: Send, error: ServiceError, headers: Mapping[str, str]) -> None:
-    content_type, body = error_documents.write(error, headers)
+    content_type, body = errors.document(error, headers)
     answer = [(b"content-type", content_type.encode()), (b"x-amzn-errortype", error.code.encode())]
     await send_response(send, error.status, answer, body)
 

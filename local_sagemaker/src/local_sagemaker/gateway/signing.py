@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from local_sagemaker.asgi import Request
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing_v2
-from local_sagemaker.settings import DEFAULT_REGION, MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGNED_SECONDS
+from local_sagemaker.settings import DEFAULT_REGION, HOST, MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGNED_SECONDS
 
 _CLOCK_SKEW = timedelta(seconds=MAX_CLOCK_SKEW_SECONDS)
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
@@ -76,6 +76,19 @@ def load_credentials(home: Path) -> Credentials:
         temporary.replace(path)
     stored = json.loads(path.read_text())
     return Credentials(stored["access_key"], stored["secret_key"])
+
+
+def client_environment(credentials: Credentials, port: int) -> dict[str, str]:
+    """Return the variables that point boto3, the SDK and the AWS CLI at the server."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # A proxy that the machine may have configured cannot reach this machine's own address.
+        "NO_PROXY": f"{HOST},localhost",
+        "no_proxy": f"{HOST},localhost",
+    }
 
 
 def check_head(request: Request, credentials: Credentials) -> tuple[Scope, Callable[[str], None]]:
