@@ -46,10 +46,7 @@ class Process:
         )
 
     def lines(self, *, most_bytes: int) -> Iterator[bytes]:
-        """Yield the lines of the output until the command has ended, even if somebody still holds the output then.
-
-        A longer line comes in parts of so many bytes.
-        """
+        """Yield the lines of the output until the command ends, even if others hold it then; longer ones in parts."""
         output = self._popen.stdout
         assert output is not None
         reading, rest = select.poll(), b""

@@ -67,10 +67,7 @@ def _path(name: str) -> Path | None:
 
 
 def shares_architectures() -> bool:
-    """Return whether models of one architecture may share a graph; ``LOCAL_SAGEMAKER_ENGINE=own`` says no.
-
-    Each model then gets a graph of its own from ``tf.saved_model.load``.
-    """
+    """Return whether models of one architecture may share a graph: not with ``LOCAL_SAGEMAKER_ENGINE=own``."""
     return _is_first("ENGINE", "shared", "own")
 
 

@@ -28,7 +28,7 @@ def variant(tmp_path, monkeypatch):
         "ModelCacheSetting": "Enabled",
         "Environment": {},
     }
-    return Variant(plan, host)
+    return Variant(plan, host, on_loss=None)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,7 @@ def page(
 ) -> tuple[list[dict[str, Any]], str]:
     """Return the page of all documents of a kind that a List request asks for, and the token of the next one, if any.
 
-    ``name`` and ``status`` are the members with the name and the status of a resource.
-
-    Raises:
-        ServiceError: ``ValidationException`` for a token that no page gave.
+    ``name`` and ``status`` are the members with the name and the status. A token that no page gave is refused.
     """
     found = [document for document in documents if _matches(document, request, name, status)]
     order = request.get("SortBy", "CreationTime")

@@ -92,15 +92,12 @@ class Resources:
         Raises:
             ServiceError: ``ValidationException`` for more than 50 tags, or if there is no such resource.
         """
-        self._require(resource)
-        merged = _merged(self.tags(resource), tags, resource)
-        self.put_tags(resource, merged)
-        return merged
-
-    def _require(self, resource: str) -> None:
         known = (document.get(f"{member}Arn") for kind, member in _MEMBERS.items() for document in self._here(kind))
         if resource not in known:
             raise validation(f'Could not find resource "{resource}".')
+        merged = _merged(self.tags(resource), tags, resource)
+        self.put_tags(resource, merged)
+        return merged
 
     def put_tags(self, resource: str, tags: list[dict[str, str]]) -> None:
         """Replace the tags of a resource."""

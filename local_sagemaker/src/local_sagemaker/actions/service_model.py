@@ -93,10 +93,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 
 
 def shape_response(name: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the members of a document that the operation's output shape has, ready for JSON.
-
-    Times become seconds since the epoch, as in the JSON protocol; absent and None members are left out.
-    """
+    """Return what the operation's output shape has of a document, for JSON: times in seconds, no absent members."""
     shape = operation(name).output_shape
     return _shaped(document, shape) if shape else {}
 

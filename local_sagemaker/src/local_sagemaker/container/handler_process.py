@@ -166,10 +166,7 @@ def serve(connection: socket.socket, handler: Handler) -> None:
 
 
 def main() -> int:
-    """Serve one ``inference.py`` over a number of connections to the container's socket.
-
-    Its one argument is a JSON object.
-    """
+    """Serve one ``inference.py`` over some connections to the container's socket; the one argument is a JSON object."""
     arguments = json.loads(sys.argv[1])
     path, script, count = arguments["socket"], Path(arguments["script"]), arguments["connections"]
     sys.path = [*arguments["first_folders"], *sys.path, *arguments["last_folders"]]

@@ -12,10 +12,7 @@ _EXACT_PLACES = 9  # further than so many, rapidjson does not look which of seve
 
 
 def quote(value: Any) -> str:
-    """Return a value as text: indented, but for lists of what is no object.
-
-    A number that JSON does not know ends the text.
-    """
+    """Return a value as text, indented but for lists of what is no object; a number that JSON lacks ends the text."""
     parts = []
     for part in _write(value, "\n"):
         if part is None:

@@ -19,10 +19,7 @@ def check_descriptors() -> None:
 
 
 class MemoryBudget:
-    """Bytes that models may take, and those that each takes, by name.
-
-    A model counts from the moment when its load begins until its memory is free again.
-    """
+    """Bytes that models may take, and those that each takes from the start of its load until its memory is free."""
 
     def __init__(self, limit: int) -> None:
         """Create a budget of so many bytes."""

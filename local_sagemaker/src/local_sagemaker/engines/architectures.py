@@ -109,10 +109,7 @@ class Architectures:
         return key in self._entries
 
     def take(self, key: str, build: Callable[[], Architecture]) -> Architecture:
-        """Return an architecture for one more model, which gives it back with ``release``; build it if there is none.
-
-        A build that fails leaves nothing behind.
-        """
+        """Return an architecture for one more model, which gives it back with ``release``; if need be, build it."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             entry.models += 1

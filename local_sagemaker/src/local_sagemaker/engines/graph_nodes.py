@@ -10,10 +10,7 @@ class CycleError(ValueError):
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Split a reference to a tensor into the node's name and the rest.
-
-    The rest is empty or ``:1`` in a graph, and ``:output:0`` in the body of a function.
-    """
+    """Split a reference to a tensor into the node's name and the rest: empty, ``:1``, in a function ``:output:0``."""
     name, colon, output = reference.partition(":")
     return name, colon + output
 

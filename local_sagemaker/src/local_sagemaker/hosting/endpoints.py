@@ -71,10 +71,7 @@ class Endpoints:
         self._change(name, self._update(name))
 
     def rescale(self, name: str, previous: list[dict[str, Any]]) -> None:
-        """Give the variants of an endpoint the weights and instance counts of its record, in the background.
-
-        If that fails, it has its previous plan again.
-        """
+        """Give the variants the weights and counts of the record in the background; if that fails, the former ones."""
         self._change(name, self._rescale(name, previous))
 
     def delete(self, name: str) -> None:

@@ -4,10 +4,10 @@ import asyncio
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from local_sagemaker.errors import invocation
-from local_sagemaker.hosting.instances import Instance
 from local_sagemaker.hosting.variants import Host, Variant, stop_instances
 
 
@@ -20,9 +20,8 @@ class Fleet:
         ``on_loss`` is called with the fleet and the reason when a variant has lost all its instances.
         """
         self.host = host
-        self.variants = [Variant(plan, host) for plan in plans]
+        self.variants = [Variant(plan, host, on_loss=partial(on_loss, self)) for plan in plans]
         self._counts = {plan["VariantName"]: plan["DesiredInstanceCount"] for plan in plans}
-        self._on_loss = on_loss
 
     def adopt(self) -> None:
         """Let the instances have the disks that an earlier server left, and delete those that have no use."""
@@ -44,8 +43,7 @@ class Fleet:
             Exception: If a new instance does not come up; the others serve on.
         """
         results = await asyncio.gather(
-            *(variant.scale(counts[variant.name], on_loss=self._lose) for variant in self.variants),
-            return_exceptions=True,
+            *(variant.scale(counts[variant.name]) for variant in self.variants), return_exceptions=True
         )
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
@@ -67,10 +65,3 @@ class Fleet:
             if variant.name == target_variant:
                 return variant
         raise invocation(f"Endpoint {self.host.endpoint} has no production variant {target_variant!r}.")
-
-    def _lose(self, variant: Variant, instance: Instance) -> None:
-        if instance in variant.instances:
-            variant.instances.remove(instance)
-        if not variant.instances:
-            reason = f"The container of the production variant {variant.name} ended and did not start again."
-            self._on_loss(self, reason)

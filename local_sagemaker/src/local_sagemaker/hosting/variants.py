@@ -46,8 +46,11 @@ class Host:
 class Variant:
     """A production variant and its instances."""
 
-    def __init__(self, plan: dict[str, Any], host: Host) -> None:
-        """Describe a variant by the plan of the endpoint's record; ``scale`` gives it instances."""
+    def __init__(self, plan: dict[str, Any], host: Host, *, on_loss: Callable[[str], None]) -> None:
+        """Describe a variant by the plan of the endpoint's record; ``scale`` gives it instances.
+
+        ``on_loss`` is called with the reason when it has lost all of them.
+        """
         self.name: str = plan["VariantName"]
         self.weight: float = plan["DesiredWeight"]
         self.multi_model = plan["Mode"] == "MultiModel"
@@ -61,6 +64,7 @@ class Variant:
         self._environment: dict[str, str] = plan["Environment"]
         self._settings = host.settings.limited_by(self._environment)
         self._host = host
+        self._on_loss = on_loss
         self._left: list[str] = []  # instances of an earlier server, whose disks are there
 
     def source(self, target_model: str) -> ModelSource:
@@ -103,20 +107,15 @@ class Variant:
         return min(others, key=lambda each: (each.models.loaded_count, each.in_flight, each.last_call))
 
     def adopt(self, count: int) -> None:
-        """Let the first instances, so many at most, have the names and disks of those that an earlier server left.
-
-        The other disks are deleted.
-        """
+        """Let so many instances have the names and disks that an earlier server left, and delete the other disks."""
         folder = self._host.folder / self.name
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         self._left = names[:count]
         for name in names[count:]:
             shutil.rmtree(folder / name, ignore_errors=True)
 
-    async def scale(self, count: int, *, on_loss: Callable[["Variant", Instance], None]) -> None:
+    async def scale(self, count: int) -> None:
         """Start or end instances until there are so many; calls are answered meanwhile.
-
-        ``on_loss`` is called if an instance is lost later.
 
         Raises:
             Exception: If one does not come up, or cannot load the model of an ordinary endpoint; none is added then.
@@ -126,7 +125,7 @@ class Variant:
         new = [self._new_instance() for _ in range(count - len(self.instances))]
 
         async def start(instance: Instance) -> None:
-            await instance.start(on_loss=lambda lost: on_loss(self, lost))
+            await instance.start(on_loss=self._lose)
             if not self.multi_model:
                 await instance.load(self.source(""))
 
@@ -140,6 +139,12 @@ class Variant:
             await stop_instances(new, drain=False, keep_disks=isinstance(error, asyncio.CancelledError))
             raise
         self.instances += new
+
+    def _lose(self, instance: Instance) -> None:
+        if instance in self.instances:
+            self.instances.remove(instance)
+        if not self.instances:
+            self._on_loss(f"The container of the production variant {self.name} ended and did not start again.")
 
     def record_usage(self) -> None:
         """Publish the utilization of all instances."""

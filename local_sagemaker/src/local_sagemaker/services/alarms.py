@@ -70,10 +70,7 @@ def seconds(queries: list[dict[str, Any]]) -> int:
 
 
 def evaluate(alarm: Any, values: dict[datetime, float], period: int, start: datetime, end: datetime) -> None:
-    """Give one of moto's alarms the state that follows from the values, each by the start of its period in seconds.
-
-    The range of time is that from the start of the first period looked at to the end of the last.
-    """
+    """Give one of moto's alarms the state of values in a range of time, each by the start of its period in seconds."""
     compare, words = _COMPARISONS[alarm.comparison_operator]
     needed, missing = alarm.datapoints_to_alarm or alarm.evaluation_periods, alarm.treat_missing_data or "missing"
     points = [(at, value, compare(value, alarm.threshold)) for at, value in sorted(values.items())]
