@@ -6,7 +6,6 @@ glibc keeps what is freed, in an arena for each of its threads, for later. Model
 import contextlib
 import ctypes
 import gc
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +37,7 @@ def usage() -> Usage:
     return Usage(anonymous, own.mapped)
 
 
-def _find_trim() -> Callable[[int], int] | None:
-    return getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-
-
-_trim = _find_trim()
+_trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
 
 
 def return_freed() -> None:

@@ -25,6 +25,7 @@ from local_sagemaker.actions import Actions, accepted_fields
 from local_sagemaker.asgi import Request, body_parts, read_body, send_response
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import payloads, signing
+from local_sagemaker.gateway.transcript import Transcript
 from local_sagemaker.hosting.container_process import Call
 from local_sagemaker.hosting.endpoints import Endpoints
 from local_sagemaker.records import Records
@@ -74,7 +75,7 @@ class Server:
         self._training_jobs = TrainingJobs(settings, self._records, self._objects, job_environment)
         self._endpoints = Endpoints(settings, self._records, self._objects, Metrics())
         self._actions = Actions(self._records, self._training_jobs, self._endpoints)
-        self._transcript = _open_transcript(settings)
+        self._transcript = Transcript(settings.transcript) if settings.transcript else None
         self._waiting_bytes = 0  # of the bodies that are being taken
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -275,14 +276,6 @@ def _without_signature(request: Request) -> Request:
     query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
     query, given = payloads.split_headers(query)
     return dataclasses.replace(request, query=query, headers={**request.headers, **given})
-
-
-def _open_transcript(settings: Settings) -> Any:
-    if settings.transcript is None:
-        return None
-    from local_sagemaker.gateway.transcript import Transcript  # only here: most servers keep none
-
-    return Transcript(settings.transcript)
 
 
 def _check_headers(names: list[str]) -> None:

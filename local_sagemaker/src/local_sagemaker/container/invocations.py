@@ -51,9 +51,9 @@ def http_error(status: int, accept: str, description: bytes | None = None) -> An
     return Answer(status, b"")
 
 
-def indented_error(message: str) -> bytes:
-    """Return the body of an error of TensorFlow Serving."""
-    return json.dumps({"error": _clean(message)}, indent=4, ensure_ascii=False).encode()
+def serving_error(status: int, message: str) -> Answer:
+    """Return an error as TensorFlow Serving writes it."""
+    return Answer(status, json.dumps({"error": _clean(message)}, indent=4, ensure_ascii=False).encode())
 
 
 def check_model_name(name: Any) -> None:

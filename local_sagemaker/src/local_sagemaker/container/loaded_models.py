@@ -36,7 +36,7 @@ from local_sagemaker.container.invocations import (
     check_model_name,
     error_answer,
     http_error,
-    indented_error,
+    serving_error,
 )
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.loader import Loader
@@ -234,16 +234,16 @@ class LoadedModels:
             async with asyncio.timeout(self._invocation_seconds):
                 return Answer(200, await loaded.answer(method, body))
         except RequestError as error:
-            return _serving_error(error.status, str(error))
+            return serving_error(error.status, str(error))
         except UnloadedError:
             if found.get(number, loaded) is not loaded:  # another has taken its place
                 return await self.predict(name, version, method, body, model=model)
             return _not_loaded(name)
         except TimeoutError:
-            return _serving_error(504, f"Model {name} did not answer within {self._invocation_seconds:g} seconds.")
+            return serving_error(504, f"Model {name} did not answer within {self._invocation_seconds:g} seconds.")
         except Exception as error:
             logger.exception("prediction of %s failed", name)
-            return _serving_error(500, f"{type(error).__name__}: {error}")
+            return serving_error(500, f"{type(error).__name__}: {error}")
 
     async def settle(self) -> None:
         """Wait until every model has the engine that it keeps."""
@@ -300,7 +300,7 @@ class LoadedModels:
         found = bundle.models[model] if bundle else {}
         chosen = {number: each for number, each in found.items() if version is None or number == int(version)}
         if not chosen:
-            return _serving_error(404, f"Could not find any versions of model {model}")
+            return serving_error(404, f"Could not find any versions of model {model}")
         return Answer(200, f"{json.dumps(_status({model: chosen}), indent=1)}\n".encode())
 
     def _with_handler(self, model: str) -> Bundle | None:
@@ -428,10 +428,6 @@ def _status(models: dict[str, dict[int, LoadedModel]]) -> dict[str, Any]:
 def _describe(engine: Engine) -> str:
     why = f": {engine.reason}" if engine.reason else ""
     return f"{engine.footprint} bytes of memory, {engine.name}{why}"
-
-
-def _serving_error(status: int, message: str) -> Answer:
-    return Answer(status, indented_error(message))
 
 
 def _not_loaded(name: str, *, stop: str = ".") -> Answer:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from local_sagemaker.container.invocations import Answer, indented_error
+from local_sagemaker.container.invocations import Answer, serving_error
 from local_sagemaker.settings import HOST, max_handler_bytes
 
 _PREDICT = re.compile(r"v1/models/([^/:]+)(?:/versions/(\d+))?:(classify|regress|predict)")
@@ -68,7 +68,7 @@ class ServingApi:
             answer = await self._route(request)
         except web.HTTPRequestEntityTooLarge:
             limit = f"The request body is larger than the limit of {max_handler_bytes():,} bytes."
-            answer = Answer(413, indented_error(limit))
+            answer = serving_error(413, limit)
         response = web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
         if answer.status in (403, 413):
             response.force_close()  # what is left of its body is not waited for
@@ -77,7 +77,7 @@ class ServingApi:
     async def _route(self, request: web.Request) -> Answer:
         secret, _, path = request.path[1:].partition("/")
         if not hmac.compare_digest(secret.encode(), self._secret.encode()):
-            return Answer(403, indented_error("This address is not a model's. Use context.rest_uri."))
+            return serving_error(403, "This address is not a model's. Use context.rest_uri.")
         if (request.content_length or 0) > max_handler_bytes():
             raise web.HTTPRequestEntityTooLarge(max_handler_bytes())
         if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
@@ -85,4 +85,4 @@ class ServingApi:
             return await self._predict(name, version, method, await request.read())
         if request.method == "GET" and (match := _STATUS.fullmatch(path)):
             return self._describe(match[1], match[2])
-        return Answer(400, indented_error(f"Malformed request: {request.method} /{path}"))
+        return serving_error(400, f"Malformed request: {request.method} /{path}")

@@ -7,11 +7,9 @@ are never copied.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import node_def_pb2
 
 from local_sagemaker import memory
 from local_sagemaker.engines.graph_calls import GraphCall
@@ -30,7 +28,8 @@ class Architecture:
         self.all_cores = all_cores
         self.inputs = pure_graph.inputs
         self.outputs = pure_graph.outputs
-        self._weights = [_Form.of(node) for node in pure_graph.graph.node if node.name.startswith("weight_")]
+        weights = [node.attr for node in pure_graph.graph.node if node.name.startswith("weight_")]
+        self._weights = [tf.TensorSpec(attr["shape"].shape, attr["dtype"].type) for attr in weights]
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(pure_graph.graph, name="")
@@ -49,7 +48,8 @@ class Architecture:
     def accepts(self, weights: Sequence[np.ndarray]) -> bool:
         """Tell whether these can be the weights of a model of this architecture."""
         return len(weights) == len(self._weights) and all(
-            form.fits(weight) for form, weight in zip(self._weights, weights, strict=True)
+            weight.dtype == wanted.dtype.as_numpy_dtype and wanted.shape.is_compatible_with(weight.shape)
+            for wanted, weight in zip(self._weights, weights, strict=True)
         )
 
     def call(self, inputs: Arrays, weights: Sequence[np.ndarray]) -> Arrays:
@@ -62,27 +62,6 @@ class Architecture:
         self._session = None
         del self._call
         memory.return_circles()
-
-
-class _Form(NamedTuple):
-    """What a weight must be; every load asks this of all weights, so nothing here is TensorFlow's."""
-
-    dtype: np.dtype
-    sizes: list[int | None] | None  # None are those that may be any, and a shape of which nothing is known
-
-    @classmethod
-    def of(cls, node: node_def_pb2.NodeDef) -> "_Form":
-        dtype, shape = tf.as_dtype(node.attr["dtype"].type), tf.TensorShape(node.attr["shape"].shape)
-        sizes = None if shape.rank is None else shape.as_list()
-        return cls(np.dtype(object if dtype == tf.string else dtype.as_numpy_dtype), sizes)
-
-    def fits(self, weight: np.ndarray) -> bool:
-        if self.dtype != weight.dtype:
-            return False
-        return self.sizes is None or (
-            len(self.sizes) == weight.ndim
-            and all(wanted in (None, size) for wanted, size in zip(self.sizes, weight.shape, strict=True))
-        )
 
 
 @dataclass
