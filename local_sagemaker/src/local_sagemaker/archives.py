@@ -9,7 +9,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from zlib_ng import gzip_ng, zlib_ng
 
@@ -148,7 +148,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, linked: 
     target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
-def _open_tar(stream: BinaryIO) -> tarfile.TarFile:
+def _open_tar(stream: gzip_ng.GzipNGFile) -> tarfile.TarFile:
     sizes: dict[str, Any] = {"bufsize": _CHUNK_BYTES, "copybufsize": _CHUNK_BYTES}
     return tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, **sizes)
 
