@@ -16,10 +16,10 @@ WALLS: list[Color] = [
 ]  # fmt: skip
 
 
-def _gradient(size: int, top: Color, bottom: Color) -> Image.Image:
+def _gradient(size: int, top: Color, bottom: Color) -> Canvas:
     ramp = np.linspace(0, 1, size)[:, None, None]
     pixels = (1 - ramp) * np.asarray(top) + ramp * np.asarray(bottom)
-    return Image.fromarray(np.broadcast_to(pixels, (size, size, 3)).astype(np.uint8))
+    return Canvas(Image.fromarray(np.broadcast_to(pixels, (size, size, 3)).astype(np.uint8)))
 
 
 def _speckle(canvas: Canvas, rng: np.random.Generator, color: Color, *, top: float, count: int) -> None:
@@ -29,11 +29,10 @@ def _speckle(canvas: Canvas, rng: np.random.Generator, color: Color, *, top: flo
         canvas.ellipse((x, y), (length, height), vary(color, rng, spread=16))
 
 
-def sky(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
+def sky(rng: np.random.Generator, size: int) -> tuple[Canvas, Color]:
     """Paint a sky, sometimes with clouds or a strip of land."""
     color = pick(SKIES, rng)
-    image = _gradient(size, color, shade(color, rng.uniform(0.9, 1.5)))
-    canvas = Canvas(image)
+    canvas = _gradient(size, color, shade(color, rng.uniform(0.9, 1.5)))
     for _ in range(rng.integers(0, 4)):
         x, y = rng.uniform(-1, 1, 2)
         for _ in range(4):
@@ -41,14 +40,13 @@ def sky(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
             canvas.ellipse(spot, (rng.uniform(0.1, 0.35), rng.uniform(0.05, 0.13)), shade(color, 1.5))
     if rng.random() < 0.35:
         canvas.box(-1, rng.uniform(0.6, 0.85), 1, 1, pick(GREENS + GROUNDS, rng))
-    return image, color
+    return canvas, color
 
 
-def _land(rng: np.random.Generator, size: int, grounds: list[Color]) -> tuple[Image.Image, Color]:
+def _land(rng: np.random.Generator, size: int, grounds: list[Color]) -> tuple[Canvas, Color]:
     """Paint ground below a horizon, with sky, trees or a wall behind it."""
     behind = pick(SKIES + GREENS + WALLS, rng)
-    image = _gradient(size, behind, shade(behind, rng.uniform(0.9, 1.3)))
-    canvas = Canvas(image)
+    canvas = _gradient(size, behind, shade(behind, rng.uniform(0.9, 1.3)))
     horizon = rng.uniform(-0.5, 0.45)
     if rng.random() < 0.5:
         trees = pick(GREENS, rng)
@@ -58,55 +56,52 @@ def _land(rng: np.random.Generator, size: int, grounds: list[Color]) -> tuple[Im
     canvas.box(-1, horizon, 1, 1, ground)
     _speckle(canvas, rng, ground, top=horizon + 0.05, count=8)
     red, green, blue = (int(value) for value in (np.asarray(behind) + ground) / 2)
-    return image, (red, green, blue) if horizon > -0.2 else ground
+    return canvas, (red, green, blue) if horizon > -0.2 else ground
 
 
-def meadow(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
+def meadow(rng: np.random.Generator, size: int) -> tuple[Canvas, Color]:
     """Paint grass, fields or snow."""
     return _land(rng, size, [*GREENS, *GREENS, (225, 230, 235)])
 
 
-def road(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
+def road(rng: np.random.Generator, size: int) -> tuple[Canvas, Color]:
     """Paint asphalt, gravel or sand, sometimes with grass."""
     return _land(rng, size, [*GROUNDS, *GROUNDS, *GREENS])
 
 
-def water(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
+def water(rng: np.random.Generator, size: int) -> tuple[Canvas, Color]:
     """Paint water below a sky or a coast."""
     color = pick(SKIES, rng)
-    image = _gradient(size, color, shade(color, rng.uniform(1.0, 1.4)))
-    canvas = Canvas(image)
+    canvas = _gradient(size, color, shade(color, rng.uniform(1.0, 1.4)))
     horizon = rng.uniform(-0.1, 0.4)
     if rng.random() < 0.4:
         canvas.box(-1, horizon - rng.uniform(0.1, 0.4), 1, horizon, pick(GREENS + GROUNDS, rng))
     sea = pick(WATERS, rng)
     canvas.box(-1, horizon, 1, 1, sea)
     _speckle(canvas, rng, shade(sea, 1.15), top=horizon + 0.05, count=10)
-    return image, color
+    return canvas, color
 
 
-def forest(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
+def forest(rng: np.random.Generator, size: int) -> tuple[Canvas, Color]:
     """Paint leaves, near and out of focus."""
     color = pick([*GREENS, (60, 60, 45), (130, 110, 85)], rng)
-    image = _gradient(size, shade(color, rng.uniform(0.9, 1.4)), color)
-    canvas = Canvas(image)
+    canvas = _gradient(size, shade(color, rng.uniform(0.9, 1.4)), color)
     for _ in range(14):
         spot = (float(rng.uniform(-1, 1)), float(rng.uniform(-1, 1)))
         canvas.ellipse(spot, (rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.3)), vary(color, rng, spread=12))
-    return image, color
+    return canvas, color
 
 
-def room(rng: np.random.Generator, size: int) -> tuple[Image.Image, Color]:
+def room(rng: np.random.Generator, size: int) -> tuple[Canvas, Color]:
     """Paint a wall, a floor and perhaps a cushion."""
     wall = pick(WALLS, rng)
-    image = _gradient(size, wall, shade(wall, rng.uniform(0.8, 1.1)))
-    canvas = Canvas(image)
+    canvas = _gradient(size, wall, shade(wall, rng.uniform(0.8, 1.1)))
     if rng.random() < 0.4:
         left = rng.uniform(-1, 0.4)
         canvas.box(left, -1, left + rng.uniform(0.3, 0.8), rng.uniform(-0.3, 0.4), pick(SKIES + WALLS, rng))
     if rng.random() < 0.7:
         canvas.box(-1, rng.uniform(0.2, 0.7), 1, 1, pick(GROUNDS + WALLS, rng))
-    return image, wall
+    return canvas, wall
 
 
-Background = Callable[[np.random.Generator, int], tuple[Image.Image, Color]]
+Background = Callable[[np.random.Generator, int], tuple[Canvas, Color]]

@@ -36,8 +36,7 @@ def draw_object(label: int, rng: np.random.Generator) -> np.ndarray:
     The same state of `rng` gives the same pixels.
     """
     draw, scenes, turn = list(SUBJECTS.values())[label]
-    image, behind = scenes[int(rng.integers(len(scenes)))](rng, SIZE * SCALE)
-    canvas = Canvas(image)
+    canvas, behind = scenes[int(rng.integers(len(scenes)))](rng, SIZE * SCALE)
     size = rng.uniform(0.68, 1.0)
     space = 1.06 - size
     canvas.place(
@@ -47,4 +46,4 @@ def draw_object(label: int, rng: np.random.Generator) -> np.ndarray:
         mirrored=bool(rng.random() < 0.5),
     )
     draw(canvas, rng, behind)
-    return photograph(image, rng, scale=SCALE, noise=7.5)
+    return photograph(canvas.image, rng, scale=SCALE, noise=7.5)
