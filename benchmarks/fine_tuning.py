@@ -108,11 +108,9 @@ class Laboratory:
     ) -> list[dict[str, Any]]:
         """Train with each seed on what `features` returned for the whole pool, with these settings, and on a split.
 
-        `served` are further features of the validation images, by name, to measure the accuracy on.
-
-        Returns:
-            For each seed `seed`, `epochs`, `accuracy`, `served` (accuracy by name), and `seconds`: those of the
-            processor for an epoch, without validation.
+        `served` are further features of the validation images, by name, to measure the accuracy on. Returns for each
+        seed `seed`, `epochs`, `accuracy`, `served` (accuracy by name), and `seconds`: those of the processor for an
+        epoch, without validation.
         """
         train, validation, _ = self.pool.splits[split]
         steps = steps_per_epoch(len(train), batch_size=DEFAULTS.batch_size)
@@ -135,9 +133,8 @@ class Laboratory:
     def compare_epochs(self, *, image_size: int, image_count: int, rounds: int) -> dict[str, Any]:
         """Run epochs with the frozen part recomputed and cached, in turn, on the same images with the same parts.
 
-        Returns:
-            `rounds`: for "recomputed" and "cached" lists of wall and processor seconds; `ratio`: the median over the
-            rounds of the first divided by the second, for both clocks.
+        Returns `rounds`: for "recomputed" and "cached" lists of wall and processor seconds; `ratio`: the median over
+        the rounds of the first divided by the second, for both clocks.
         """
         chosen = self.pool.splits["random"][0][:image_count]
         images, labels = self.pool.images[chosen], self.pool.labels[chosen]

