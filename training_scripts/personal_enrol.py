@@ -18,18 +18,10 @@ from shared.reporting import describe_provenance
 def create_arguments() -> argparse.ArgumentParser:
     """Name the folders and the hyperparameters, with their defaults."""
     parser = create_folder_parser("Make the personal model of a user who comes later.")
-    add_folder(
-        parser,
-        "--shared-dir",
-        variable="SM_CHANNEL_SHARED",
-        help="folder with shared.tar.gz, as personal_train.py leaves it",
-    )
-    parser.add_argument(
-        "--regularization-strength",
-        type=positive_float,
-        default=1.0,
-        help="how much of the shared head the personal one keeps; take what personal_train.py found best",
-    )
+    shared = "folder with shared.tar.gz, as personal_train.py leaves it"
+    add_folder(parser, "--shared-dir", variable="SM_CHANNEL_SHARED", help=shared)
+    strength = "how much of the shared head the personal one keeps; take what personal_train.py found best"
+    parser.add_argument("--regularization-strength", type=positive_float, default=1.0, help=strength)
     return parser
 
 
@@ -54,7 +46,6 @@ def main() -> None:
         history={},
         provenance=provenance,
         seconds={"features": time.perf_counter() - started},
-        with_shared=False,
     )
 
 

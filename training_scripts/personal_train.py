@@ -32,13 +32,8 @@ def create_arguments() -> argparse.ArgumentParser:
         label_smoothing=0.05,
     )
     add_vgg16_arguments(parser, image_size=48)
-    parser.add_argument(
-        "--frozen-blocks",
-        type=int,
-        choices=(1, 2, 3),
-        default=2,
-        help="blocks of VGG16 that are kept; two weigh 1 MB in every archive, three 7 MB",
-    )
+    frozen = "blocks of VGG16 that are kept; two weigh 1 MB in every archive, three 7 MB"
+    parser.add_argument("--frozen-blocks", type=int, choices=(1, 2, 3), default=2, help=frozen)
     parser.add_argument("--embedding-units", type=positive_int, default=64, help="numbers that a head reads")
     parser.add_argument("--dropout", type=fraction, default=0.3, help="share of units left out")
     return parser
@@ -95,15 +90,7 @@ def main() -> None:
     pixels = keras.Input(frozen.input_shape[1:], name="images")
     network = keras.Model(pixels, finished(frozen(pixels)), name="personal")
     make_personal_models(
-        network,
-        features,
-        splits,
-        users,
-        args,
-        history=history,
-        provenance=provenance,
-        seconds=seconds,
-        with_shared=True,
+        network, features, splits, users, args, history=history, provenance=provenance, seconds=seconds
     )
 
 

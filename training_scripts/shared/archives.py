@@ -50,9 +50,12 @@ def write_archives(
             Path(workplace, KERAS_FILE).unlink()
         # It names the checkpoint of the shared model, and none is better than a wrong one.
         (exported / "fingerprint.pb").unlink()
-        checkpoint = _Checkpoint(exported / "variables" / "variables", head)
+        checkpoint = str(exported / "variables" / "variables")
+        reader = tf.train.load_checkpoint(checkpoint)
+        tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        kernel, bias = (_find(tensors, weight) for weight in head.get_weights())
         for number, (name, weights) in enumerate(heads.items(), start=1):
-            checkpoint.write(weights)
+            _write_checkpoint(checkpoint, tensors | {kernel: weights[:-1], bias: weights[-1]})
             _name_user(exported, name)
             written.append(_pack(exported, folder / f"{name}.tar.gz"))
             if number % 20 == 0 or number == len(heads):
@@ -63,9 +66,7 @@ def write_archives(
 def read_shared(folder: Path) -> keras.Model:
     """Read the network out of ``shared.tar.gz`` in a folder, as `write_archives` left it.
 
-    Raises:
-        FileNotFoundError: There is no such archive.
-        ValueError: The archive is damaged or holds no network.
+    An archive that is missing is a FileNotFoundError, and one that is damaged or holds no network a ValueError.
     """
     path = folder / f"{SHARED}.tar.gz"
     if not path.is_file():
@@ -83,32 +84,21 @@ def read_shared(folder: Path) -> keras.Model:
         return keras.models.load_model(network, compile=False)
 
 
-class _Checkpoint:
-    """The variables of an exported model, written again and again with other weights of the head."""
+def _find(tensors: Mapping[str, np.ndarray], weight: np.ndarray) -> str:
+    """Return the name of a variable: Keras numbers them in an order of its own, so only its content tells."""
+    found = [name for name, value in tensors.items() if np.array_equal(value, weight)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} variables of the export hold the head's weights of shape {weight.shape}.")
+    return found[0]
 
-    def __init__(self, prefix: Path, head: keras.layers.Dense) -> None:
-        reader = tf.train.load_checkpoint(str(prefix))
-        self._prefix = str(prefix)
-        self._tensors: dict[str, np.ndarray] = {
-            name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-        }
-        self._kernel, self._bias = (self._find(weight) for weight in head.get_weights())
 
-    def write(self, weights: np.ndarray) -> None:
-        tensors = self._tensors | {self._kernel: weights[:-1], self._bias: weights[-1]}
-        tf.raw_ops.SaveV2(
-            prefix=self._prefix,
-            tensor_names=list(tensors),
-            shape_and_slices=[""] * len(tensors),
-            tensors=[tf.constant(value) for value in tensors.values()],
-        )
-
-    def _find(self, weight: np.ndarray) -> str:
-        # Keras numbers the variables of an export in an order of its own, so only its content tells which one this is.
-        found = [name for name, value in self._tensors.items() if np.array_equal(value, weight)]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} variables of the export hold the head's weights of shape {weight.shape}.")
-        return found[0]
+def _write_checkpoint(prefix: str, tensors: Mapping[str, np.ndarray]) -> None:
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=[tf.constant(value) for value in tensors.values()],
+    )
 
 
 def _name_user(exported: Path, name: str) -> None:

@@ -48,27 +48,16 @@ def create_parser(
     weight_decay: float = 0.0,
     label_smoothing: float = 0.0,
 ) -> argparse.ArgumentParser:
-    """Create a parser with the folders and the hyperparameters shared by all scripts that train, and their defaults.
-
-    The learning rate is the highest, reached after the warm-up. `weight_decay` is the share of each weight that a step
-    takes away, times the learning rate; `label_smoothing` the probability spread evenly over all classes.
-    """
+    """Create a parser with the folders and the hyperparameters shared by all scripts that train, and their defaults."""
     parser = create_folder_parser(description)
     parser.add_argument("--epochs", type=positive_int, default=epochs, help="passes over the training images")
     parser.add_argument("--batch-size", type=positive_int, default=batch_size, help="images per step")
-    parser.add_argument(
-        "--learning-rate",
-        type=positive_float,
-        default=learning_rate,
-        help="highest learning rate, reached after the warm-up",
-    )
-    parser.add_argument(
-        "--weight-decay",
-        type=fraction,
-        default=weight_decay,
-        help="share of each weight that a step takes away, times the learning rate",
-    )
-    parser.add_argument("--label-smoothing", type=fraction, default=label_smoothing, help="softens the one-hot labels")
+    highest = "highest learning rate, reached after the warm-up"
+    parser.add_argument("--learning-rate", type=positive_float, default=learning_rate, help=highest)
+    decay = "share of each weight that a step takes away, times the learning rate"
+    parser.add_argument("--weight-decay", type=fraction, default=weight_decay, help=decay)
+    smoothing = "probability that one-hot labels spread evenly over all classes"
+    parser.add_argument("--label-smoothing", type=fraction, default=label_smoothing, help=smoothing)
     parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, augmentation and dropout")
     parser.add_argument(
         "--checkpoint-dir",
@@ -88,26 +77,13 @@ def create_folder_parser(description: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.set_defaults(seed=0)  # for scripts that draw nothing at random
-    add_folder(
-        parser,
-        "--data-dir",
-        variable="SM_CHANNEL_TRAINING",
-        help="folder with train.npz, validation.npz, test.npz and dataset.json, as 01_prepare_data leaves it",
-    )
+    data = "folder with train.npz, validation.npz, test.npz and dataset.json, as 01_prepare_data leaves it"
+    add_folder(parser, "--data-dir", variable="SM_CHANNEL_TRAINING", help=data)
     add_folder(parser, "--model-dir", variable="SM_MODEL_DIR", help="folder that receives the exported model")
-    add_folder(
-        parser,
-        "--output-data-dir",
-        variable="SM_OUTPUT_DATA_DIR",
-        help="folder that receives history.json, evaluation.json, provenance.json and mistakes/",
-    )
-    parser.add_argument(
-        "--threads",
-        type=whole_number,
-        default=0,
-        help="threads that share an operation; 0 for as many as there are cores; each number of them rounds sums in "
-        "its own way",
-    )
+    reports = "folder that receives history.json, evaluation.json, provenance.json and mistakes/"
+    add_folder(parser, "--output-data-dir", variable="SM_OUTPUT_DATA_DIR", help=reports)
+    threads = "threads that share an operation; 0 for one a core; each number of them rounds sums in its own way"
+    parser.add_argument("--threads", type=whole_number, default=0, help=threads)
     return parser
 
 

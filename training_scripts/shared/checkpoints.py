@@ -45,13 +45,8 @@ class Checkpoint(keras.callbacks.Callback):
         """Fill a compiled model and the history from the checkpoint, if there is one.
 
         A damaged checkpoint is said and not used, for nobody may be there to remove it, and training from the start
-        leads to the same model.
-
-        Returns:
-            The epoch to go on with, from 0: ``initial_epoch`` of `fit`, and ``first_epoch`` of the batches.
-
-        Raises:
-            CheckpointError: The checkpoint is that of another training.
+        leads to the same model. That of another training is a CheckpointError. Returns the epoch to go on with, from 0:
+        ``initial_epoch`` of `fit`, and ``first_epoch`` of the batches.
         """
         if self._path is None:
             return 0
@@ -85,10 +80,9 @@ class Checkpoint(keras.callbacks.Callback):
         _write(self._path, arrays | {"record": np.array(json.dumps(record))})
 
     def _check(self, identity: dict[str, Any]) -> None:
-        names = [*self._identity, *(name for name in identity if name not in self._identity)]
         differences = [
             f"{name} is {identity.get(name)} there and {self._identity.get(name)} here"
-            for name in names
+            for name in self._identity | identity
             if identity.get(name) != self._identity.get(name)
         ]
         if differences:

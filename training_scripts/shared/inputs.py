@@ -66,9 +66,7 @@ class Splits:
 def load_splits(folder: Path) -> Splits:
     """Read ``train.npz``, ``validation.npz``, ``test.npz`` and ``dataset.json`` from a folder.
 
-    Raises:
-        FileNotFoundError: One of the files is missing.
-        ValueError: One of the files is damaged, or does not hold what its name promises.
+    A file that is missing is a FileNotFoundError, and one that does not hold what its name promises a ValueError.
     """
     description = _read_description(_existing(folder, "dataset.json"))
     splits = {name: _read_split(_existing(folder, f"{name}.npz"), description) for name in PARTS}
@@ -76,12 +74,7 @@ def load_splits(folder: Path) -> Splits:
 
 
 def load_users(folder: Path, splits: Splits) -> Users:
-    """Read from ``users.npz`` whose the images of the same folder are.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-        ValueError: The file is damaged, or does not fit the images.
-    """
+    """Read from ``users.npz`` whose the images of the same folder are; the errors are those of `load_splits`."""
     path = folder / "users.npz"
     if not path.is_file():
         raise FileNotFoundError(

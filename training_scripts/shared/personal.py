@@ -28,7 +28,6 @@ def make_personal_models(
     history: dict[str, list[float]],
     provenance: dict[str, Any],
     seconds: dict[str, float],
-    with_shared: bool,
 ) -> None:
     """Fit a head for each user, compare it with the shared one, and write reports and archives to the script's folders.
 
@@ -42,11 +41,11 @@ def make_personal_models(
         splits: All images.
         users: Whose they are.
         arguments: Those of the script, which name the folders.
-        strength: Regularization strength towards the shared head; by default the validation images choose.
+        strength: Regularization strength towards the shared head of an earlier training; without one the validation
+            images choose, and the shared model is written as well.
         history: Epochs of the shared network.
         provenance: What the models are made from.
         seconds: How long the steps before took; the reports get it with those of this one.
-        with_shared: Whether to write the shared model as well.
     """
     started = time.perf_counter()
     trained = network.get_layer(TRAINED)
@@ -74,7 +73,7 @@ def make_personal_models(
         heads=dict(zip(users.names, heads, strict=True)),
         class_names=splits.class_names,
         provenance={**provenance, "regularization_strength": strength},
-        with_shared=with_shared,
+        with_shared="strengths" in found,
     )
     took["archives"] = time.perf_counter() - started
     found |= {

@@ -140,7 +140,7 @@ def test_pairs_of_a_shared_and_a_personal_model_are_counted():
     assert found["only_personal_right"] == 2 and found["only_shared_right"] == 1
     assert found["difference"] == pytest.approx(1 / 5)
     # User 1 has no image.
-    assert found["user_count"] == 2 and found["gains"] == [1, 0]
+    assert found["gains"] == [1, 0]
 
 
 def test_the_interval_treats_a_user_as_one_case():
