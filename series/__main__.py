@@ -19,15 +19,13 @@ from series import assignment, kept_outputs, report, runner
 def select(only: Sequence[str]) -> list[str]:
     """Return the notebooks of the given numbers (`02`) or names, or all of them, in the order of the series.
 
-    Raises:
-        ValueError: One of them fits no notebook.
+    One that fits no notebook is a ValueError.
     """
     names = list(runner.find())
-    wanted = {name for item in only for name in names if item in (name, name[:2])}
     for item in only:
-        if not any(item in (name, name[:2]) for name in wanted):
+        if not any(item in (name, name[:2]) for name in names):
             raise ValueError(f"No notebook {item}. The series has {', '.join(names)}.")
-    return [name for name in names if name in wanted or not only]
+    return [name for name in names if not only or name in only or name[:2] in only]
 
 
 def _commands() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import yaml
@@ -13,33 +14,26 @@ from helpers import parameters
 def declared(notebook_path: Path) -> dict[str, object]:
     """Return the parameters that a notebook declares, with their default values.
 
-    Raises:
-        ValueError: The cell tagged `parameters` holds something else than assignments of literals.
+    If its cell tagged `parameters` holds something else than assignments of literals, this is a ValueError.
     """
-    notebook = nbformat.read(notebook_path, as_version=4)
+    cells = nbformat.read(notebook_path, as_version=4).cells
+    source = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    statements: list[Any] = ast.parse(source).body
     defaults: dict[str, object] = {}
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or "parameters" not in cell.metadata.get("tags", []):
-            continue
-        for statement in ast.parse(cell.source).body:
-            try:
-                (target,) = statement.targets
-                defaults[target.id] = ast.literal_eval(statement.value)
-            except (AttributeError, ValueError):
-                raise ValueError(
-                    f"The parameters cell of {notebook_path.name} holds `{ast.unparse(statement)}`. "
-                    "Only lines like `NAME = literal` belong there; derive values in a later cell."
-                ) from None
+    for statement in statements:
+        try:
+            (target,) = statement.targets
+            defaults[target.id] = ast.literal_eval(statement.value)
+        except (AttributeError, ValueError):
+            raise ValueError(
+                f"The parameters cell of {notebook_path.name} holds `{ast.unparse(statement)}`. "
+                "Only lines like `NAME = literal` belong there; derive values in a later cell."
+            ) from None
     return defaults
 
 
 def read_file(path: Path) -> dict[str, object]:
-    """Return the names and values of a YAML parameter file.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is not a YAML mapping of names to values.
-    """
+    """Return the names and values of a YAML parameter file; raise ValueError if it is no such mapping."""
     if not path.is_file():
         raise FileNotFoundError(f"No parameter file at {path}. The project's own are in notebooks/parameters/.")
     try:
@@ -62,10 +56,7 @@ def assign(
 
     `series` has the declared parameters of every notebook with their defaults. What is `given` in a file serves all of
     them, so its names may belong to any. `texts` are as typed on the command line: they win, and each must reach one of
-    the `selected` notebooks that will run, by default all.
-
-    Raises:
-        ValueError: No notebook declares a name, none of the selected does, or a value has the wrong type.
+    the `selected` notebooks that will run, by default all. Names and values that cannot be are one ValueError.
     """
     texts = texts or {}
     selected = list(series) if selected is None else selected

@@ -33,8 +33,7 @@ class Resource(NamedTuple):
 def find(connection: Connection) -> list[Resource]:
     """Return what is left below the prefix of a connection, in the order in which it has to be deleted.
 
-    Raises:
-        ValueError: If the prefix is empty: it would take the whole bucket for the series.
+    An empty prefix is a ValueError: it would take the whole bucket for the series.
     """
     if not connection.prefix:
         raise ValueError("An empty prefix means the whole bucket. Name the prefix of the series.")
@@ -181,9 +180,8 @@ def _agreed() -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 not deleted, 2 bad arguments."""
     parser = argparse.ArgumentParser(prog="python -m series.orphaned_resources", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "command", choices=("list", "delete"), help="show what is left; delete also asks and deletes it"
-    )
+    words = "show what is left; delete also asks and deletes it"
+    parser.add_argument("command", choices=("list", "delete"), help=words)
     parser.add_argument("--yes", action="store_true", help="delete without asking")
     parser.add_argument("--target", choices=session.TARGETS, default="local")
     parser.add_argument("--prefix", default="multi-model-endpoint", help="S3 key prefix of the series")
