@@ -17,8 +17,6 @@ from helpers.sources.provenance import Provenance
 SEED = 2021
 SPLITS = ("train", "validation", "test")
 RECORD = "dataset.json"
-CIFAR = "cifar"
-SIGN_LANGUAGE = "sign-language"
 _SAID = ("name", "title", "source", "is_real", "split", "seed")  # fields that `dataset.json` says as they are
 
 
@@ -58,7 +56,7 @@ class Dataset:
         """SHA-256 over all arrays, in hexadecimal: the same for the same images, labels and division."""
         digest = hashlib.sha256()
         for part in SPLITS:
-            for array in (getattr(self, part).images, getattr(self, part).labels):
+            for array in vars(getattr(self, part)).values():
                 digest.update(f"{part} {array.dtype.str} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -89,6 +87,11 @@ class Dataset:
         derived = {"image_size": self.image_size, "counts": self.counts, "fingerprint": self.fingerprint}
         return said | {"class_names": list(self.class_names)} | derived
 
+    @property
+    def arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        """The arrays of each file that a training job reads, by the file's name without `.npz`."""
+        return {part: vars(getattr(self, part)) for part in SPLITS}
+
 
 def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = None) -> Dataset:
     """Load CIFAR-10, or the generated sample that takes its place.
@@ -110,7 +113,7 @@ def load_cifar(source: str | Path = "auto", *, seed: int = SEED, limit: int | No
         FileNotFoundError: If the folder does not exist.
         ValueError: If an argument is not understood, or the folder or the archive is not of the expected form.
     """
-    return _assemble(provenance.cifar(source, seed=seed), CIFAR, split="random", seed=seed, limit=limit)
+    return _assemble(provenance.cifar(source, seed=seed), "cifar", split="random", seed=seed, limit=limit)
 
 
 def load_sign_language(
@@ -131,7 +134,7 @@ def load_sign_language(
     if split not in ("random", "by_student"):
         raise ValueError(f'The split is {split!r}; it must be "random" or "by_student".')
     found = provenance.sign_language(source, seed=seed, by_student=split == "by_student")
-    return _assemble(found, SIGN_LANGUAGE, split=split, seed=seed, limit=limit)
+    return _assemble(found, "sign-language", split=split, seed=seed, limit=limit)
 
 
 def load_folder(
@@ -139,21 +142,19 @@ def load_folder(
 ) -> Dataset:
     """Load images of your own, for a model beside those of the series.
 
+    The other arguments and the errors are those of `load_cifar`.
+
     Args:
         folder: Holds one folder of images per class, named after the class, or `train` and `test`, which hold one each.
         name: Slug of the model that they train.
         title: What a reader calls the images.
         size: Width and height of every image in pixels; those of another size are scaled.
         seed: Seed of the division.
-        limit: Most training images; the other parts shrink with it.
+        limit: Most training images.
 
     Returns:
         The images, classes in the order of their names: three quarters to train, a twelfth to validate, a sixth to
         test. Where `test` is a folder, it is the test images, and a tenth of `train` is for validation.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
-        ValueError: If the folder is not of that form, or a class has too few images to be divided.
     """
     found = provenance.own_folder(folder, title=title, size=size)
     return _assemble(found, name, split="random", seed=seed, limit=limit)
@@ -202,27 +203,21 @@ def save(dataset: Dataset, folder: str | Path) -> Path:
     record = folder / RECORD
     # The record comes last and goes first: where it is, the arrays beside it are complete.
     record.unlink(missing_ok=True)
-    for part in SPLITS:
-        split: Split = getattr(dataset, part)
-        np.savez(folder / f"{part}.npz", images=split.images, labels=split.labels)
+    for name, arrays in dataset.arrays.items():
+        np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
     record.write_text(json.dumps(dataset.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder
 
 
 def read(folder: str | Path) -> Dataset:
-    """Read a data set that `save` wrote.
-
-    Raises:
-        FileNotFoundError: If no data set is there.
-        ValueError: If a file is damaged or does not belong to the others.
-    """
+    """Read a data set that `save` wrote; raise ValueError if a file is damaged or does not belong to the others."""
     folder = Path(folder)
-    if not (folder / RECORD).exists():
-        raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         fields = {key: record[key] for key in _SAID}
-        fields |= {part: _read_split(folder / f"{part}.npz") for part in SPLITS}
+        for part in SPLITS:
+            with np.load(folder / f"{part}.npz", allow_pickle=False) as arrays:
+                fields[part] = Split(arrays["images"], arrays["labels"])
         dataset = Dataset(**fields, class_names=tuple(record["class_names"]))
         matches = dataset.fingerprint == record["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -230,8 +225,3 @@ def read(folder: str | Path) -> Dataset:
     if not matches:
         raise ValueError(f"The files in {folder} do not belong together. Run 01_prepare_data again.")
     return dataset
-
-
-def _read_split(file: Path) -> Split:
-    with np.load(file, allow_pickle=False) as arrays:
-        return Split(images=arrays["images"], labels=arrays["labels"])

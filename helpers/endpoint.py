@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError, WaiterError
 from helpers import s3
 from helpers.aws import invocation
 from helpers.aws.connection import Connection
-from helpers.aws.endpoint_metrics import EndpointMetrics
+from helpers.aws.endpoint_metrics import VARIANT, EndpointMetrics
 from helpers.aws.invocation import EndpointError, Predictions
 from helpers.display.progress import Step
 
@@ -49,10 +49,8 @@ class MultiModelEndpoint:
         Args:
             archive: `tar.gz` file, or the S3 URI of one.
             target_model: Name below the prefix, ending in `.tar.gz`. Use a new name for a new version: the endpoint
-                keeps what it loaded under the old one.
-
-        Raises:
-            EndpointError: If the name is taken, or one that no call could name.
+                keeps what it loaded under the old one. A name that is taken, or that no call could name, is an
+                EndpointError.
         """
         if not target_model.endswith(".tar.gz"):
             raise EndpointError(f"The target model {target_model!r} must end in .tar.gz.")
@@ -78,10 +76,7 @@ class MultiModelEndpoint:
         return next(name for name in versions if name not in published)
 
     def remove_model(self, target_model: str) -> None:
-        """Delete a published model; an instance that has loaded it serves it until it needs the room.
-
-        Stop calling it first, so that nobody finds it gone.
-        """
+        """Delete a published model that nobody calls anymore; instances that have loaded it keep it for a while."""
         s3.delete(self.connection, self.models_uri + target_model)
 
     def list_models(self) -> list[str]:
@@ -120,10 +115,7 @@ class MultiModelEndpoint:
         return invocation.read_answer(answer, target_model=target_model, seconds=time.perf_counter() - started)
 
     def time_first_call(self, images: np.ndarray | Sequence[bytes], *, target_model: str) -> float:
-        """Publish a copy of a model, return how long its first call took, in seconds, and delete the copy.
-
-        The name of the copy is new, so that this call has to load it, whoever called the model before.
-        """
+        """Return how long the first call of a model takes, in seconds: that of a copy, which is deleted afterwards."""
         copy = f"{target_model.removesuffix('.tar.gz')}-{uuid.uuid4().hex[:8]}.tar.gz"
         self.add_model(self.models_uri + target_model, target_model=copy)
         try:
@@ -137,25 +129,22 @@ class MultiModelEndpoint:
 
     def describe(self) -> dict[str, Any]:
         """Return what `DescribeEndpoint` says."""
-        described: dict[str, Any] = self.connection.boto.client("sagemaker").describe_endpoint(EndpointName=self.name)
-        return described
+        return dict(self.connection.boto.client("sagemaker").describe_endpoint(EndpointName=self.name))
 
     def describe_container(self) -> dict[str, Any]:
         """Return the container definition of the endpoint's model: image, mode and where the archives lie."""
         client = self.connection.boto.client("sagemaker")
         config = client.describe_endpoint_config(EndpointConfigName=self.describe()["EndpointConfigName"])
         model = config["ProductionVariants"][0]["ModelName"]  # of another name where others deployed it
-        container: dict[str, Any] = client.describe_model(ModelName=model)["PrimaryContainer"]
-        return container
+        return dict(client.describe_model(ModelName=model)["PrimaryContainer"])
 
     def delete(self) -> None:
         """Delete the endpoint, its configuration and its model, and wait until they are gone.
 
         What is gone already is passed over; the archives in S3 stay.
         """
-        with Step(
-            f"Endpoint {self.name}", if_stopped="Delete it again: it may still be there, and then it bills."
-        ) as step:
+        again = "Delete it again: it may still be there, and then it bills."
+        with Step(f"Endpoint {self.name}", if_stopped=again) as step:
             step.note = "Deleting"
             for remove in (delete_endpoint, delete_config, delete_model):
                 remove(self.connection, self.name)
@@ -180,7 +169,7 @@ def deploy(
     deployment fails or is interrupted, what it created is deleted again.
 
     Args:
-        connection: The session.
+        connection: To where it runs.
         name: Name of the endpoint, its configuration and its model.
         models_uri: S3 prefix of the model archives; may be empty at this time.
         instance_type: Such as `"ml.c5.xlarge"`.
@@ -204,46 +193,42 @@ def deploy(
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
     image = image or connection.image("inference", instance_type)
     undone = "What was created for it is deleted again, and nothing of it bills."
-    with Step(f"Endpoint {name}", if_stopped=undone) as step, contextlib.ExitStack() as undo:
+    with Step(f"Endpoint {name}", if_stopped=undone) as step:
         step.note, account = "Creating", connection.account
         session = {"session": connection.sagemaker.boto_session, "region": connection.region}
         # After the session, which imports the SDK and keeps it quiet.
         from sagemaker.core.resources import Endpoint, EndpointConfig, Model
         from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
 
-        undo.enter_context(_undone(partial(_delete_model_of, models_uri), connection, name, of="CreateModel"))
-        Model.create(
-            model_name=name,
-            primary_container=ContainerDefinition(
-                image=image, model_data_url=models_uri, mode="MultiModel", environment=dict(environment or {})
-            ),
-            execution_role_arn=connection.role_arn,
-            vpc_config=VpcConfig(**account.vpc) if account.vpc else None,
-            **session,
+        container = ContainerDefinition(
+            image=image, model_data_url=models_uri, mode="MultiModel", environment=dict(environment or {})
         )
-        undo.enter_context(_undone(delete_config, connection, name, of="CreateEndpointConfig"))
-        variant = ProductionVariant(
-            variant_name="AllTraffic",
-            model_name=name,
-            instance_type=instance_type,
-            initial_instance_count=initial_instance_count,
-        )
-        EndpointConfig.create(
-            endpoint_config_name=name, production_variants=[variant], kms_key_id=account.kms_key or None, **session
-        )
-        undo.enter_context(_undone(delete_endpoint, connection, name, of="CreateEndpoint"))
-        Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
-        undo.push(lambda error_type, *_: setattr(step, "note", "Deleting" if error_type else "InService"))
-        _wait(connection, "endpoint_in_service", name)
+        model = {"primary_container": container, "execution_role_arn": connection.role_arn}
+        model |= {"vpc_config": VpcConfig(**account.vpc)} if account.vpc else {}
+        capacity = {"instance_type": instance_type, "initial_instance_count": initial_instance_count}
+        variant = ProductionVariant(variant_name=VARIANT, model_name=name, **capacity)
+        config = {"production_variants": [variant], "kms_key_id": account.kms_key or None}
+        undo: list[tuple[str, Callable[[Connection, str], None]]] = []  # operations, and what undoes them
+        try:
+            undo.insert(0, ("CreateModel", partial(_delete_model_of, models_uri)))
+            Model.create(model_name=name, **model, **session)
+            undo.insert(0, ("CreateEndpointConfig", delete_config))
+            EndpointConfig.create(endpoint_config_name=name, **config, **session)
+            undo.insert(0, ("CreateEndpoint", delete_endpoint))
+            Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
+            _wait(connection, "endpoint_in_service", name)
+        except BaseException as error:
+            step.note = "Deleting"
+            for operation, delete in undo:
+                if getattr(error, "operation_name", None) != operation:  # which was refused
+                    delete(connection, name)
+            raise
+        step.note = "InService"
     return multi_model_endpoint
 
 
 def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelEndpoint:
-    """Return an endpoint that an earlier notebook deployed.
-
-    Raises:
-        EndpointError: If it is not in service, or serves other archives.
-    """
+    """Return an endpoint that is in service; raise EndpointError if there is none, or if it serves other archives."""
     status = find(connection, name)
     if status != "InService":
         state = f"is {status}" if status else "does not exist"
@@ -305,17 +290,6 @@ def _wait(connection: Connection, waiter: str, name: str) -> None:
     except WaiterError as error:
         reason = error.last_response.get("FailureReason", error)
         raise EndpointError(f"The endpoint {name} failed: {reason}") from error
-
-
-@contextlib.contextmanager
-def _undone(delete: Callable[[Connection, str], None], connection: Connection, name: str, *, of: str) -> Iterator[None]:
-    """Delete what the operation `of` created if the deployment ends in an error, unless it was refused itself."""
-    try:
-        yield
-    except BaseException as error:
-        if getattr(error, "operation_name", None) != of:
-            delete(connection, name)
-        raise
 
 
 def _delete_model_of(models_uri: str, connection: Connection, name: str) -> None:

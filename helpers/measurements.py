@@ -12,16 +12,11 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks" / "measurements"
 
 
 def load(name: str) -> dict[str, Any]:
-    """Read what a benchmark, such as "sign_language", has kept.
-
-    Raises:
-        FileNotFoundError: There is none of this name.
-    """
+    """Read what a benchmark, such as "sign_language", has kept; raise FileNotFoundError if there is none."""
     path = FOLDER / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"No {path.name} in {FOLDER}. Run python benchmarks/{name}.py --keep.")
-    measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return measured
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def describe(measured: Mapping[str, Any]) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.aws.connection import Connection
-from helpers.aws.endpoint_metrics import METRICS
+from helpers.aws.endpoint_metrics import VARIANT, address
 
-_VARIANT = "AllTraffic"
 # A new instance starts without models, so removing one takes more patience than adding one.
 _SECONDS_AFTER_ADDING, _SECONDS_AFTER_REMOVING = 60, 300
 # What tells that an endpoint is in trouble: metric, statistic, comparison, threshold, and in words.
@@ -24,10 +23,7 @@ ALARMS = {
 def scale(connection: Connection, endpoint_name: str, *, least: int, most: int, calls_per_minute: float) -> None:
     """Have the number of instances of an endpoint in service follow the traffic.
 
-    Each instance shall get `calls_per_minute`, well below what it can bear.
-
-    Raises:
-        ValueError: If `least` is above `most`, or there is no call to aim at.
+    Each instance shall get `calls_per_minute`, above 0 and well below what it can bear; else this is a ValueError.
     """
     if not 1 <= least <= most or calls_per_minute <= 0:
         raise ValueError(f"Scaling needs 1 ≤ least ≤ most and calls above 0, not {least}, {most}, {calls_per_minute}.")
@@ -63,16 +59,13 @@ def describe_scaling(connection: Connection, endpoint_name: str) -> dict[str, An
 
 def put_alarms(connection: Connection, endpoint_name: str) -> dict[str, str]:
     """Create the alarms of `ALARMS`; they notify nobody yet. Return what each tells, by its name."""
-    client, dimensions = connection.boto.client("cloudwatch"), {"EndpointName": endpoint_name, "VariantName": _VARIANT}
-    told = {}
+    client, told = connection.boto.client("cloudwatch"), {}
     for kind, (metric, statistic, comparison, threshold, words) in ALARMS.items():
         name = f"{endpoint_name}-{kind}"
         client.put_metric_alarm(
             AlarmName=name,
             AlarmDescription=f"{endpoint_name}: {words}.",
-            Namespace=METRICS[metric],
-            MetricName=metric,
-            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            **address(metric, endpoint_name),
             Statistic=statistic,
             Period=60,
             EvaluationPeriods=3,
@@ -108,10 +101,8 @@ def caller_policy(endpoint_arn: str, target_models: Sequence[str]) -> dict[str, 
     """Return the IAM policy of a caller who may call some models of an endpoint and no others.
 
     IAM compares the condition key `sagemaker:TargetModel` with the target model of each call (AWS's service
-    authorization reference of SageMaker). In a name, `*` stands for any text, as in "team-a/*".
-
-    Raises:
-        ValueError: If there is no name: a condition without a value is no condition.
+    authorization reference of SageMaker). In a name, `*` stands for any text, as in "team-a/*". No name at all is a
+    ValueError, for a condition without a value is no condition.
     """
     if not target_models or not all(target_models):
         raise ValueError("Name at least one target model, such as 'team-a/*'.")
@@ -128,7 +119,7 @@ def caller_policy(endpoint_arn: str, target_models: Sequence[str]) -> dict[str, 
 def _target(endpoint_name: str) -> dict[str, str]:
     return {
         "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{endpoint_name}/variant/{_VARIANT}",
+        "ResourceId": f"endpoint/{endpoint_name}/variant/{VARIANT}",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }
 

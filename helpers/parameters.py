@@ -37,10 +37,6 @@ def _one_of(*choices: str) -> Rule:
     return " or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices
 
 
-def _is_rate(value: object) -> bool:
-    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]  # one of the two
-
-
 _SOURCE = _text(r".*\S.*", 'a text such as "auto", or a path')
 _INSTANCE_TYPE = _text(r"ml\.[a-z0-9-]+\.[a-z0-9-]+", 'an instance type such as "ml.c5.xlarge"')
 _ENDPOINT = _text(
@@ -64,7 +60,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("ENDPOINT_NAME", "MANY_MODELS", "USERS_ENDPOINT_NAME"), _ENDPOINT),
     **dict.fromkeys(("WARM_CALLS", "MODELS"), _whole(1)),
     "MODELS_THAT_FIT": _whole(2),  # half of them get calls at first
-    "CALLS_PER_SECOND": ("a finite number above 0", _is_rate),
+    "CALLS_PER_SECOND": ("a finite number above 0", lambda value: type(value) in (int, float) and 0 < value < math.inf),  # type: ignore[operator]
     "CALLS": _whole(2),  # half as many go to few models first
     "USER_LIMIT": _or_none(_whole(2)),  # one joins late
 }
@@ -74,10 +70,8 @@ def check(namespace: Mapping[str, object]) -> None:
     """Refuse parameters in a notebook's `globals()` that are not what they should be, before anything starts.
 
     papermill injects whatever it reads, and only warns of a name that it does not know: `-p CLEAN_UP false` is a text,
-    which is true, and an unset shell variable is an empty text, which is false and leaves an endpoint running.
-
-    Raises:
-        ValueError: With a sentence for each fault.
+    which is true, and an unset shell variable is an empty text, which is false and leaves an endpoint running. The
+    ValueError has a sentence for each fault.
     """
     show_as_sentences()
     # papermill's own cell tells what it was given from what a user has defined beside the parameters.

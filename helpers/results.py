@@ -24,9 +24,7 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 def record(**values: object) -> None:
     """Show values as a table that tests and the report of a run can read; NumPy values become plain ones.
 
-    Raises:
-        ValueError: No value was given, or one is NaN or infinite.
-        TypeError: A value has no JSON form.
+    A value that is NaN or infinite is a ValueError, one without a JSON form a TypeError.
     """
     if not values:
         raise ValueError("Nothing to record. Name at least one value: results.record(test_accuracy=0.9).")
@@ -77,22 +75,11 @@ def accuracies(evaluations: Mapping[str, Mapping[str, Any]], *, heading: str) ->
     return Table(rows, heading=heading)
 
 
-def read(notebook_path: Path | str) -> dict[str, Value]:
-    """Return the values that an executed notebook recorded, by name; a name recorded twice keeps its last value.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The notebook recorded nothing.
-    """
-    path = Path(notebook_path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No notebook at {path}. Run the series first: python -m series run.")
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+def read(notebook: Path) -> dict[str, Value]:
+    """Return the values that an executed notebook recorded, by name; a name recorded twice keeps its last value."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
-    values = {name: value for data in outputs for name, value in data.get(MIME_TYPE, {}).items()}
-    if not values:
-        raise ValueError(f"{path.name} holds no recorded results. Execute it to the end of its Check section.")
-    return values
+    return {name: value for data in outputs for name, value in data.get(MIME_TYPE, {}).items()}
 
 
 def _plain(name: str, value: object) -> Value:

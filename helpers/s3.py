@@ -23,8 +23,8 @@ def upload(connection: Connection, path: Path, uri: str) -> str:
     name = uri.removeprefix(connection.base_uri)
     with Step(f"Upload of {name}", total=total, unit="B", if_stopped=stays) as step:
         for file, key in zip(files, keys, strict=True):
-            encryption = connection.account.object_encryption
-            _object(connection, key).upload_file(str(file), ExtraArgs=encryption, Callback=step.advance)
+            options = {"ExtraArgs": connection.account.object_encryption, "Callback": step.advance}
+            _object(connection, key).upload_file(str(file), **options)
     return uri
 
 
@@ -39,8 +39,7 @@ def download(connection: Connection, uri: str, path: Path) -> Path:
 
 def read(connection: Connection, uri: str) -> bytes:
     """Return the bytes of one object."""
-    content: bytes = _object(connection, uri).get()["Body"].read()
-    return content
+    return bytes(_object(connection, uri).get()["Body"].read())
 
 
 def copy(connection: Connection, source: str, target: str) -> str:
@@ -63,11 +62,7 @@ def exists(connection: Connection, uri: str) -> bool:
 
 
 def require(connection: Connection, uri: str, *, what: str, notebook: str) -> str:
-    """Return the URI of an object that an earlier notebook made; `what` it is, such as `"model"`, is for the message.
-
-    Raises:
-        MissingInputError: If it does not exist.
-    """
+    """Return the URI of what an earlier notebook made; raise MissingInputError, with `what` it is, if it is missing."""
     if not exists(connection, uri):
         raise MissingInputError(f"No {what} at {uri}. Run {notebook} first.")
     return uri
@@ -86,11 +81,7 @@ def list_names(connection: Connection, uri: str) -> list[str]:
 
 
 def delete(connection: Connection, uri: str) -> int:
-    """Delete every object below an S3 URI and return how many there were.
-
-    Raises:
-        ValueError: If the URI names a whole bucket.
-    """
+    """Delete every object below an S3 URI and return how many there were; a whole bucket is a ValueError."""
     bucket, prefix = split_uri(uri)
     if not prefix.strip("/"):
         raise ValueError(f"{uri} is a whole bucket. Name a prefix below it to delete.")

@@ -56,15 +56,13 @@ def connect(
 def running(target: str) -> Iterator[None]:
     """Keep the target running for a block: start the emulator if needed, and stop it then."""
     _check_target(target)
-    if target == "aws":
-        yield
-        return
-    started_here = local_sagemaker.status() is None
-    local_sagemaker.start()
+    starts = target == "local" and local_sagemaker.status() is None
+    if starts:
+        local_sagemaker.start()
     try:
         yield
     finally:
-        if started_here:
+        if starts:
             local_sagemaker.stop()
 
 

@@ -64,7 +64,7 @@ def train(
     Interrupting the wait stops the job.
 
     Args:
-        connection: The session.
+        connection: To where it runs.
         slug: Model slug; the job's name starts with it.
         entry_script: Script in `training_scripts/`.
         channels: S3 URI by channel name.
@@ -81,7 +81,6 @@ def train(
 
     Raises:
         TrainingError: If the job fails or is stopped.
-        ValueError: If spot instances are to be used without a checkpoint.
     """
     if use_spot and not checkpoint:
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
@@ -137,25 +136,21 @@ def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str
 def publish_all(connection: Connection, result: TrainingResult, *, models_uri: str) -> dict[str, int]:
     """Publish each archive in a job's `model.tar.gz` below an S3 prefix, and return the bytes of each by name.
 
-    What is there under another name stays.
-
-    Raises:
-        TrainingError: If the job left no archive.
+    What is there under another name stays. A job without archives is a TrainingError.
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = s3.download(connection, result.model_uri, Path(folder, "model.tar.gz"))
         unpacked = Path(folder, "archives")
         unpacked.mkdir()
         with tarfile.open(bundle) as archive:
-            members = [member for member in archive if member.isfile() and member.name.endswith(".tar.gz")]
-            if not members:
-                raise TrainingError(f"{result.model_uri} holds no archives. Publish a single model with publish.")
-            for member in members:
-                content = archive.extractfile(member)
-                assert content is not None
-                (unpacked / Path(member.name).name).write_bytes(content.read())
+            for member in archive:
+                if member.name.endswith(".tar.gz") and (content := archive.extractfile(member)):
+                    (unpacked / Path(member.name).name).write_bytes(content.read())
+        sizes = {path.name: path.stat().st_size for path in sorted(unpacked.iterdir())}
+        if not sizes:
+            raise TrainingError(f"{result.model_uri} holds no archives. Publish a single model with publish.")
         s3.upload(connection, unpacked, models_uri)
-    return {Path(member.name).name: member.size for member in members}
+    return sizes
 
 
 def script_source(entry_script: str) -> str:

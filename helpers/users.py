@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,8 +11,6 @@ from helpers.datasets import SEED, SPLITS, Dataset, Split
 from helpers.sources import provenance, sample
 from helpers.sources.pools import DIGITS, Pool
 
-NAME = "personal"
-INDICES = "users.npz"
 # A hundred generated users, and one who comes later.
 _COUNT, _PER_USER = 101, 30
 # Validation and test images of each user; the others are for training. A student has ten images in all.
@@ -35,16 +32,12 @@ class UserDataset(Dataset):
     indices: dict[str, np.ndarray]
 
     @property
-    def record(self) -> dict[str, Any]:
-        """What `dataset.json` says, as plain values."""
-        return super().record | {"user_count": len(self.users)}
+    def arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        """The arrays of each file; `users.npz` says whose the images are."""
+        return super().arrays | {"users": {"names": np.array(self.users), **self.indices}}
 
     def images_of(self, user: str, part: str) -> Split:
-        """Return one user's images of a part, "train", "validation" or "test", in the order of the digits.
-
-        Raises:
-            ValueError: There is no such user.
-        """
+        """Return one user's images of a part in the order of the digits; raise ValueError if there is no such user."""
         if user not in self.users:
             raise ValueError(f"There is no {user}. The users are {self.users[0]} to {self.users[-1]}.")
         split: Split = getattr(self, part)
@@ -99,7 +92,7 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
     places = {part: np.nonzero(parts == index) for index, part in enumerate(SPLITS)}
     splits = datasets.take(found.images, *(numbers[where] for where in places.values()))
     return UserDataset(
-        name=NAME,
+        name="personal",
         title=found.title,
         source=found.source,
         is_real=found.is_real,
@@ -110,13 +103,6 @@ def load(source: str | Path = "auto", *, seed: int = SEED, limit: int | None = N
         indices={part: where[0] for part, where in places.items()},
         **dict(zip(SPLITS, splits, strict=True)),
     )
-
-
-def save(users: UserDataset, folder: str | Path) -> Path:
-    """Write the images as `datasets.save` does, and `users.npz` beside them, which says whose they are."""
-    datasets.save(users, folder)
-    np.savez(Path(folder) / INDICES, names=np.array(users.users), **users.indices)  # type: ignore[arg-type]  # no part is called allow_pickle
-    return Path(folder)
 
 
 def _complete(pool: Pool) -> np.ndarray:

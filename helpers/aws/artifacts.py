@@ -9,7 +9,7 @@ import json
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,9 @@ class Mistakes:
 def read_output(archive: bytes) -> dict[str, Any]:
     """Read the reports and, by split, the mistakes from the content of `output.tar.gz`.
 
-    Raises:
-        ArtifactError: A file is missing, too large, or not what its name promises.
+    A file that is missing, too large, or not what its name promises is an ArtifactError.
     """
-    limits = {f"{name}.json": LARGEST_JSON for name in _REPORTS}
-    files = _read(archive, limits | {f"mistakes/{split}.npz": LARGEST_MISTAKES for split in _SPLITS})
+    files = _read(archive, [f"{name}.json" for name in _REPORTS] + [f"mistakes/{split}.npz" for split in _SPLITS])
     left: dict[str, Any] = {name: _document(files, f"{name}.json") for name in _REPORTS}
     return left | {"mistakes": {split: _mistakes(files, split, left["evaluation"]) for split in _SPLITS}}
 
@@ -60,10 +58,9 @@ def read_output(archive: bytes) -> dict[str, Any]:
 def read_card(archive: bytes) -> dict[str, Any]:
     """Read the card from the content of a model's archive: ``class_names``, ``image_size`` and ``provenance``.
 
-    Raises:
-        ArtifactError: There is none, or none that can be read.
+    It is an ArtifactError if there is none, or none that can be read.
     """
-    card = _document(_read(archive, {CARD: LARGEST_JSON}), CARD)
+    card = _document(_read(archive, [CARD]), CARD)
     try:
         describe(card["provenance"])
     except _DAMAGE as error:
@@ -76,23 +73,24 @@ def describe(provenance: Mapping[str, Any]) -> str:
     return f"{provenance['data']['source']} Weights: {provenance['weights']['description']}"
 
 
-def _read(archive: bytes, limits: Mapping[str, int]) -> dict[str, bytes]:
-    """Return the content of files in an archive, by name, each of at most its limit in bytes."""
+def _read(archive: bytes, names: Collection[str]) -> dict[str, bytes]:
+    """Return the content of files in an archive, by name."""
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
             for member in files:
                 name = member.name.removeprefix("./")
-                if name in limits:
-                    content = files.extractfile(member) if member.isfile() and member.size <= limits[name] else None
+                if name in names:
+                    limit = LARGEST_JSON if name.endswith(".json") else LARGEST_MISTAKES
+                    content = files.extractfile(member) if member.isfile() and member.size <= limit else None
                     if content is None:
-                        raise ValueError(f"{name} is no file of at most {limits[name] // MIB} MiB.")
+                        raise ValueError(f"{name} is no file of at most {limit // MIB} MiB.")
                     found[name] = content.read()
-                if len(found) == len(limits):
+                if len(found) == len(names):
                     return found
     except _DAMAGE as error:
         raise ArtifactError(f"The archive cannot be read: {error}") from error
-    missing = ", ".join(name for name in limits if name not in found)
+    missing = ", ".join(name for name in names if name not in found)
     raise ArtifactError(f"The archive lacks {missing}. The scripts in training_scripts/ show how to write it.")
 
 
@@ -110,17 +108,12 @@ def _mistakes(files: Mapping[str, bytes], split: str, evaluation: dict[str, Any]
     name = f"mistakes/{split}.npz"
     try:
         part = evaluation[split]
-        arrays = _arrays(files[name])
-        return Mistakes(**arrays, count=int(part["mistake_count"]), image_count=int(part["count"]))
+        with zipfile.ZipFile(io.BytesIO(files[name])) as archive:
+            # Compressed arrays can be far larger than their file.
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_MISTAKES:
+            raise ValueError(f"{size / MIB:,.0f} MiB of arrays, where {LARGEST_MISTAKES // MIB} are the limit")
+        with np.load(io.BytesIO(files[name]), allow_pickle=False) as arrays:
+            return Mistakes(**arrays, count=int(part["mistake_count"]), image_count=int(part["count"]))
     except _DAMAGE as error:
         raise ArtifactError(f"{name} or its part of evaluation.json cannot be read: {error!r}") from error
-
-
-def _arrays(content: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # Compressed arrays can be far larger than their file.
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > LARGEST_MISTAKES:
-        raise ValueError(f"{size / MIB:,.0f} MiB of arrays, where {LARGEST_MISTAKES // MIB} are the limit")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in ("images", "indices", "labels", "predictions", "probabilities")}

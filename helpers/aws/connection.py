@@ -60,8 +60,7 @@ class Account:
 def read_account(settings: Mapping[str, Any]) -> Account:
     """Return the account that the notebooks' parameter `ACCOUNT` describes; None stands for a default.
 
-    Raises:
-        ValueError: If there is no such setting, or its value cannot be what it should be.
+    A setting that there is not, or a value that it cannot have, is a ValueError.
     """
     names = [field.name for field in fields(Account)]
     for name in settings:
@@ -69,10 +68,9 @@ def read_account(settings: Mapping[str, Any]) -> Account:
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"It takes {', '.join(names)}."
             raise ValueError(f"ACCOUNT takes no setting {name!r}. {hint}")
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    for name, value in given.items():
-        given[name] = tuple(value) if isinstance(value, list) else value
-    return Account(**given)
+    given = {name: value for name, value in settings.items() if value is not None}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return Account(**values)
 
 
 @dataclass(frozen=True)
@@ -143,15 +141,8 @@ class Connection:
         _ = self.sagemaker  # which imports the SDK quietly
         from sagemaker.core import image_uris
 
-        address: str = image_uris.retrieve(
-            "tensorflow",
-            self.region,
-            version=_TENSORFLOW[scope],
-            py_version="py312",
-            instance_type=instance_type,
-            image_scope=scope,
-        )
-        return address
+        options = {"version": _TENSORFLOW[scope], "py_version": "py312", "image_scope": scope}
+        return str(image_uris.retrieve("tensorflow", self.region, instance_type=instance_type, **options))
 
 
 def sdk_session(boto: Any, bucket: str | None) -> Any:

@@ -20,7 +20,15 @@ METRICS = {
     "Invocation5XXErrors": "AWS/SageMaker",
     "LoadedModelCount": "/aws/sagemaker/Endpoints",
 }
+VARIANT = "AllTraffic"
 _LATE = 600  # seconds to wait for what has been called already
+
+
+def address(name: str, endpoint_name: str) -> dict[str, Any]:
+    """Return where CloudWatch keeps one of `METRICS`, as its operations take it."""
+    dimensions = {"EndpointName": endpoint_name, "VariantName": VARIANT}
+    pairs = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+    return {"Namespace": METRICS[name], "MetricName": name, "Dimensions": pairs}
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,8 @@ class EndpointMetrics:
     ) -> dict[str, float]:
         """Return SampleCount, Average, Minimum, Maximum and Sum of one of `METRICS`; times are in microseconds.
 
-        The answer is empty if there is no data. It is about what came after `since`, or in the last minutes.
-
-        Raises:
-            EndpointError: If so many samples do not arrive within ten minutes.
+        The answer is empty if there is no data. It is about what came after `since`, or in the last minutes. It is an
+        EndpointError if so many samples do not arrive within ten minutes.
         """
         since, deadline = since or datetime.now(UTC) - timedelta(minutes=minutes), time.monotonic() + _LATE
         while (count := _sum(points := self._data_points(name, since), "SampleCount")) < samples:
@@ -67,26 +73,18 @@ class EndpointMetrics:
         return rows
 
     def loaded_models(self, *, since: datetime) -> int:
-        """Return the most models that one instance had loaded since a moment, once CloudWatch has that number.
-
-        Raises:
-            EndpointError: If it does not arrive within ten minutes.
-        """
+        """Return the most models that one instance had loaded since a moment, once CloudWatch has that number."""
         return int(self.total("LoadedModelCount", since=since, samples=1)["Maximum"])
 
     def _data_points(self, name: str, since: datetime) -> list[dict[str, Any]]:
-        dimensions = {"EndpointName": self.endpoint_name, "VariantName": "AllTraffic"}
         answer = self.connection.boto.client("cloudwatch").get_metric_statistics(
-            Namespace=METRICS[name],
-            MetricName=name,
-            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            **address(name, self.endpoint_name),
             StartTime=since,
             EndTime=datetime.now(UTC) + timedelta(minutes=1),
             Period=60,
             Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
         )
-        data_points: list[dict[str, Any]] = answer["Datapoints"]
-        return data_points
+        return list(answer["Datapoints"])
 
 
 def _sum(points: list[dict[str, Any]], statistic: str) -> float:

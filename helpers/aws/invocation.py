@@ -38,8 +38,7 @@ class Predictions:
 def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
     """Return the JSON body that asks about images: pixels 0-255, (N, height, width, 3), or JPEG or PNG files.
 
-    Raises:
-        ValueError: If it is neither, is empty, or exceeds the 6 MiB that one call may carry.
+    What is neither, is empty, or exceeds the 6 MiB that one call may carry is a ValueError.
     """
     if isinstance(images, np.ndarray):
         if images.ndim != 4 or images.shape[-1] != 3 or images.size == 0:
@@ -96,20 +95,10 @@ def _smaller(images: np.ndarray | Sequence[bytes]) -> str:
 
 
 def invoke(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) -> bytes:
-    """Call a model and return its answer, as JSON.
+    """Call a model with what `request_body` made, wait for it if it is still loading, and return its answer, as JSON.
 
-    A model that is still loading is waited for, up to six minutes: after one minute SageMaker answers 429,
-    `ModelNotReadyException`, which boto3's default retry mode does not repeat.
-
-    Args:
-        runtime: boto3 client of `sagemaker-runtime`. Its `invoke_endpoint` and not the SDK's `Endpoint.invoke`, which
-            takes seconds to import and milliseconds a call, and cannot be told how often to repeat it.
-        endpoint_name: Name of the endpoint.
-        body: As `request_body` makes it.
-        target_model: Name of the archive.
-
-    Raises:
-        ClientError: If the call fails.
+    This takes boto3's `invoke_endpoint` and not the SDK's `Endpoint.invoke`, which takes seconds to import and
+    milliseconds a call, and cannot be told how often to repeat it. A call that fails is a ClientError.
     """
     deadline = time.monotonic() + _LOADING_SECONDS
     while True:
@@ -117,8 +106,7 @@ def invoke(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) 
             answer = runtime.invoke_endpoint(
                 EndpointName=endpoint_name, ContentType="application/json", Body=body, TargetModel=target_model
             )
-            content: bytes = answer["Body"].read()
-            return content
+            return bytes(answer["Body"].read())
         except runtime.exceptions.ModelNotReadyException:
             if time.monotonic() > deadline:
                 raise
@@ -126,11 +114,7 @@ def invoke(runtime: Any, endpoint_name: str, body: bytes, *, target_model: str) 
 
 
 def read_answer(content: bytes, *, target_model: str, seconds: float) -> Predictions:
-    """Read what `invoke` returned.
-
-    Raises:
-        EndpointError: If the model answers in another form than those of the series.
-    """
+    """Read what `invoke` returned; raise EndpointError if it has another form than the answers of the series."""
     try:
         rows = json.loads(content)["predictions"]
         probabilities = np.array([row["probabilities"] for row in rows])

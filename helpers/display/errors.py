@@ -1,6 +1,7 @@
 """How a notebook shows an error that is a sentence: the sentence, and not the traceback of the code that says it."""
 
 import dis
+import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,11 +35,9 @@ def _show(
 def _is_explained(error: BaseException, trace: TracebackType) -> bool:
     """Return whether a helper was interrupted, or raised the error by a statement of its own."""
     inside, last = [], trace
-    while True:
-        inside.append(Path(last.tb_frame.f_code.co_filename).is_relative_to(_HELPERS))
-        if last.tb_next is None:
-            break
-        last = last.tb_next
+    for frame, _ in traceback.walk_tb(trace):
+        inside.append(Path(frame.f_code.co_filename).is_relative_to(_HELPERS))
+        last = last.tb_next or last
     if isinstance(error, KeyboardInterrupt):
         return any(inside)
     return inside[-1] and dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"

@@ -10,7 +10,6 @@ import shutil
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,21 +29,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-@dataclass
 class Step:
-    """A context around something that takes long."""
+    """A context around something that takes long.
 
-    name: str  # what it does, for people
-    total: int | None = field(default=None, kw_only=True)  # how much there is to do, or None if nobody knows
-    unit: str = field(default="", kw_only=True)  # what is counted; `"B"` are bytes
-    # A sentence for who interrupts it: what becomes of what it started, and what still bills
-    if_stopped: str = field(default="", kw_only=True)
-    done: int = field(default=0, init=False)  # how much is done
-    # What it does at the moment, and at the end what came out; it ends the line that stays
-    note: str = field(default="", init=False)
+    `name` says what it does, and `note` what it does at the moment, and at the end what came out. `done` is how much is
+    done of the `total`, None if nobody knows that, and `unit` what is counted; `"B"` are bytes. `if_stopped` is a
+    sentence for who interrupts it: what becomes of what it started, and what still bills.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, *, total: int | None = None, unit: str = "", if_stopped: str = "") -> None:
         """Show nothing yet; the step begins with its block."""
+        self.name, self.total, self.unit, self.if_stopped = name, total, unit, if_stopped
+        self.done, self.note = 0, ""
         self._stream, self._lines = sys.stderr, list[str]()
         self._kernel = hasattr(get_ipython(), "kernel")
         self._output: Any = None  # of the notebook, once something is shown
@@ -83,13 +79,12 @@ class Step:
         self._ended.set()
         self._clock.join()
         took = duration(time.monotonic() - self._began)
-        amount = self._amount(self.done) if self.done else ""
         if kind and issubclass(kind, KeyboardInterrupt):
             self._show(f"Interrupted after {took}: {self.name}. {self.if_stopped}".strip(), last=True)
-        elif self._output is not None and kind is None:
-            self._show(f"{self.name}: {', '.join(filter(None, [amount, took, self.note]))}", last=True)
         elif self._output is not None:
-            self._show(f"Failed after {took}: {self.name}", last=True)
+            amount = self._amount(self.done) if self.done else ""
+            ended = f"{self.name}: {', '.join(filter(None, [amount, took, self.note]))}"
+            self._show(f"Failed after {took}: {self.name}" if kind else ended, last=True)
 
     def _tick(self) -> None:
         wait = _SHORT
@@ -131,15 +126,14 @@ class Step:
                 self._output = display(data, raw=True, display_id=True)
             else:
                 self._output.update(data, raw=True)
-        elif self._stream.isatty():
+            return
+        self._output = self._stream
+        if self._stream.isatty():
             width = shutil.get_terminal_size().columns - 1
             shown = line if last else line[:width]  # what stays may wrap: it tells what still bills
             print(f"\r{shown:{width}}", end="\n" if last else "", file=self._stream, flush=True)
-            self._output = self._stream
         elif last:
             print(line, file=self._stream, flush=True)
-        else:
-            self._output = self._stream
 
     def _html(self, line: str) -> str:
         # As long as nobody knows how much there is, it is empty: an animation would start anew with every look.

@@ -1,7 +1,7 @@
 """Downloads: reach a public address quickly or say why not, fetch within limits, unpack safely."""
 
-import shutil
 import stat
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -23,11 +23,7 @@ _SECONDS_BETWEEN_BYTES = 30.0
 
 
 def check_reachable(url: str, *, seconds: float = _SECONDS_TO_CONNECT) -> None:
-    """Find out in bounded time whether an address answers at all; proxies are used as the environment says.
-
-    Raises:
-        ConnectionError: If it does not answer, with the reason.
-    """
+    """Raise ConnectionError with the reason if an address does not answer; proxies are used as the environment says."""
     failure: list[str] = []
 
     def knock() -> None:
@@ -71,15 +67,8 @@ class _Bar(Step):
 def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) -> Path:
     """Download a file unless it is there already; it appears only once it is complete.
 
-    Args:
-        url: Where it is.
-        file: Where it goes.
-        limit: Largest size accepted, in bytes.
-        known_hash: `"md5:…"` or `"sha256:…"`, where one is published.
-
-    Raises:
-        ConnectionError: If the address does not answer, stops in the middle, or sends more than `limit` or
-            another file than that of the hash.
+    An address that does not answer, stops in the middle, or sends more than `limit` bytes or another file than that of
+    the `known_hash`, `"md5:…"` or `"sha256:…"`, is a ConnectionError.
     """
 
     def download(url: str, target: Any, _: Any) -> None:
@@ -97,22 +86,13 @@ def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) ->
 
 
 def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most: int) -> Path:
-    """Unpack the image files in the folders of one folder of a ZIP archive that is not trusted.
+    """Unpack the image files in the folders of `inside`, a folder of a ZIP archive that is not trusted.
 
-    Args:
-        archive: The ZIP file.
-        folder: Where the images go; it appears only once all are there.
-        inside: Name of a folder in the archive; what lies elsewhere is left out.
-        limit: Most bytes unpacked in all.
-        most: Most files unpacked.
-
-    Raises:
-        ValueError: If the archive is damaged, has no such folder, or would unpack to more than the limits.
+    They go to `folder`, which appears only once all are there. An archive that is damaged, has no such folder, or would
+    unpack to more than `limit` bytes or `most` files is a ValueError.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
     try:
-        with zipfile.ZipFile(archive) as source:
+        with zipfile.ZipFile(archive) as source, tempfile.TemporaryDirectory(dir=folder.parent) as beside:
             members = _members(source, inside)
             if not members:
                 raise ValueError(f"it has no folder {inside} with images")
@@ -122,13 +102,12 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
             if sum(member.file_size for member in members.values()) > limit:
                 raise ValueError("it unpacks to more than expected")
             for name, member in members.items():
-                (part / name).parent.mkdir(parents=True, exist_ok=True)
-                (part / name).write_bytes(source.read(member))
-        part.replace(folder)
+                path = Path(beside, "complete", name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(source.read(member))
+            Path(beside, "complete").replace(folder)
     except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{archive} cannot be unpacked: {error}. Run again to download it anew.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 

@@ -42,8 +42,8 @@ def cifar(source: str | Path, *, seed: int) -> Provenance:
     """Find the images for the CIFAR-10 classes, not yet read; arguments and errors as of `datasets.load_cifar`."""
 
     def folder(path: Path) -> Provenance:
-        text = f'Images of the CIFAR-10 classes, read from the folder "{path.name}".'
-        return _from_folder(path, CIFAR_CLASSES, title="CIFAR-10", source=text, size=CIFAR_SIZE)
+        what = "Images of the CIFAR-10 classes"
+        return _from_folder(path, CIFAR_CLASSES, title="CIFAR-10", what=what, size=CIFAR_SIZE)
 
     def drawn() -> Provenance:
         text = "Generated sample: CIFAR-like pictures drawn by this project, not CIFAR-10."
@@ -58,12 +58,11 @@ def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Provena
 
     Arguments and errors are those of `datasets.load_sign_language`.
     """
+    name = "Sign Language Digits"
 
     def folder(path: Path) -> Provenance:
-        text = f'Sign language digits, read from the folder "{path.name}".'
-        found = _from_folder(
-            path, DIGITS, title="Sign Language Digits", source=text, size=DIGIT_SIZE, by_student=by_student
-        )
+        said = {"title": name, "what": "Sign language digits"}
+        found = _from_folder(path, DIGITS, **said, size=DIGIT_SIZE, by_student=by_student)
         return replace(found, shares=(_HANDS_SHARES[0], 0.0 if found.test else _HANDS_SHARES[1]))
 
     def download() -> Provenance:
@@ -75,18 +74,14 @@ def sign_language(source: str | Path, *, seed: int, by_student: bool) -> Provena
         pool = sample.hands(_HANDS, seed=seed)
         return Provenance("Hand signs (generated)", text, False, DIGITS, pool, None, _HANDS_SHARES)
 
-    return _find(
-        source, "SIGN_LANGUAGE_SOURCE", name="Sign Language Digits", download=download, drawn=drawn, folder=folder
-    )
+    return _find(source, "SIGN_LANGUAGE_SOURCE", name=name, download=download, drawn=drawn, folder=folder)
 
 
 def own_folder(path: str | Path, *, title: str, size: int) -> Provenance:
     """Find the images and the classes of a folder of the user's; arguments and errors as of `datasets.load_folder`."""
     root = folders.find_root(Path(path).expanduser())
     class_names = folders.class_names(root / "train" if _sets_test_apart(root) else root)
-    return _from_folder(
-        root, class_names, title=title, source=f'{title}, read from the folder "{root.name}".', size=size
-    )
+    return _from_folder(root, class_names, title=title, what=title, size=size)
 
 
 def _find(
@@ -159,7 +154,7 @@ def _fetch_sign_language() -> Path:
 
 
 def _from_folder(
-    folder: Path, class_names: tuple[str, ...], *, title: str, source: str, size: int, by_student: bool = False
+    folder: Path, class_names: tuple[str, ...], *, title: str, what: str, size: int, by_student: bool = False
 ) -> Provenance:
     """Offer the images of a folder; `train` and `test` in it set the test images apart."""
     apart = _sets_test_apart(folder)
@@ -176,6 +171,7 @@ def _from_folder(
 
     images, test = (pool(folder / "train"), pool(folder / "test")) if apart else (pool(folder), None)
     shares = _SHARES_BESIDE_TEST if apart else _SHARES
+    source = f'{what}, read from the folder "{folder.name}".'
     return Provenance(title, source, True, class_names, images, test, shares)
 
 

