@@ -20,7 +20,11 @@ class InstanceType:
 
 
 def load_prices(path: Path = PRICES) -> dict[str, InstanceType]:
-    """Read the table of prices: the instance types by name; raise ValueError if an entry lacks a value above zero."""
+    """Read the table of prices: the instance types by name.
+
+    Raises:
+        ValueError: If an entry lacks a value or has one that is not above zero.
+    """
     table = {}
     for name, entry in yaml.safe_load(path.read_text(encoding="utf-8"))["instances"].items():
         try:
@@ -37,7 +41,11 @@ def load_prices(path: Path = PRICES) -> dict[str, InstanceType]:
 
 
 def per_hour(prices: Mapping[str, InstanceType], name: str) -> float:
-    """Return what one instance of a type costs in dollars an hour; raise ValueError if the table lacks the type."""
+    """Return what one instance of a type costs in dollars an hour, called or not.
+
+    Raises:
+        ValueError: If the table lacks the type.
+    """
     if name not in prices:
         raise ValueError(f"No price of {name}. Add it to {PRICES.name}, which has {', '.join(prices)}.")
     return prices[name].dollars_per_hour

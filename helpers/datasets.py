@@ -142,19 +142,21 @@ def load_folder(
 ) -> Dataset:
     """Load images of your own, for a model beside those of the series.
 
-    The other arguments and the errors are those of `load_cifar`.
-
     Args:
         folder: Holds one folder of images per class, named after the class, or `train` and `test`, which hold one each.
         name: Slug of the model that they train.
         title: What a reader calls the images.
         size: Width and height of every image in pixels; those of another size are scaled.
         seed: Seed of the division.
-        limit: Most training images.
+        limit: Most training images; the other parts shrink with it.
 
     Returns:
         The images, classes in the order of their names: three quarters to train, a twelfth to validate, a sixth to
         test. Where `test` is a folder, it is the test images, and a tenth of `train` is for validation.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the folder is not of that form, or a class has too few images to be divided.
     """
     found = provenance.own_folder(folder, title=title, size=size)
     return _assemble(found, name, split="random", seed=seed, limit=limit)
@@ -210,8 +212,15 @@ def save(dataset: Dataset, folder: str | Path) -> Path:
 
 
 def read(folder: str | Path) -> Dataset:
-    """Read a data set that `save` wrote; raise ValueError if a file is damaged or does not belong to the others."""
+    """Read a data set that `save` wrote.
+
+    Raises:
+        FileNotFoundError: If no data set is there.
+        ValueError: If a file is damaged or does not belong to the others.
+    """
     folder = Path(folder)
+    if not (folder / RECORD).exists():
+        raise FileNotFoundError(f"No data set in {folder}. Run 01_prepare_data first.")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         fields = {key: record[key] for key in _SAID}

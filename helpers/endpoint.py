@@ -49,8 +49,10 @@ class MultiModelEndpoint:
         Args:
             archive: `tar.gz` file, or the S3 URI of one.
             target_model: Name below the prefix, ending in `.tar.gz`. Use a new name for a new version: the endpoint
-                keeps what it loaded under the old one. A name that is taken, or that no call could name, is an
-                EndpointError.
+                keeps what it loaded under the old one.
+
+        Raises:
+            EndpointError: If the name is taken, or one that no call could name.
         """
         if not target_model.endswith(".tar.gz"):
             raise EndpointError(f"The target model {target_model!r} must end in .tar.gz.")
@@ -169,7 +171,7 @@ def deploy(
     deployment fails or is interrupted, what it created is deleted again.
 
     Args:
-        connection: To where it runs.
+        connection: The session.
         name: Name of the endpoint, its configuration and its model.
         models_uri: S3 prefix of the model archives; may be empty at this time.
         instance_type: Such as `"ml.c5.xlarge"`.
@@ -193,42 +195,46 @@ def deploy(
         raise EndpointError(f"The endpoint {name} exists and is {status}. Wait, delete it, or choose another name.")
     image = image or connection.image("inference", instance_type)
     undone = "What was created for it is deleted again, and nothing of it bills."
-    with Step(f"Endpoint {name}", if_stopped=undone) as step:
+    with Step(f"Endpoint {name}", if_stopped=undone) as step, contextlib.ExitStack() as undo:
         step.note, account = "Creating", connection.account
         session = {"session": connection.sagemaker.boto_session, "region": connection.region}
         # After the session, which imports the SDK and keeps it quiet.
         from sagemaker.core.resources import Endpoint, EndpointConfig, Model
         from sagemaker.core.shapes import ContainerDefinition, ProductionVariant, VpcConfig
 
-        container = ContainerDefinition(
-            image=image, model_data_url=models_uri, mode="MultiModel", environment=dict(environment or {})
+        undo.enter_context(_undone(partial(_delete_model_of, models_uri), connection, name, of="CreateModel"))
+        Model.create(
+            model_name=name,
+            primary_container=ContainerDefinition(
+                image=image, model_data_url=models_uri, mode="MultiModel", environment=dict(environment or {})
+            ),
+            execution_role_arn=connection.role_arn,
+            vpc_config=VpcConfig(**account.vpc) if account.vpc else None,
+            **session,
         )
-        model = {"primary_container": container, "execution_role_arn": connection.role_arn}
-        model |= {"vpc_config": VpcConfig(**account.vpc)} if account.vpc else {}
-        capacity = {"instance_type": instance_type, "initial_instance_count": initial_instance_count}
-        variant = ProductionVariant(variant_name=VARIANT, model_name=name, **capacity)
-        config = {"production_variants": [variant], "kms_key_id": account.kms_key or None}
-        undo: list[tuple[str, Callable[[Connection, str], None]]] = []  # operations, and what undoes them
-        try:
-            undo.insert(0, ("CreateModel", partial(_delete_model_of, models_uri)))
-            Model.create(model_name=name, **model, **session)
-            undo.insert(0, ("CreateEndpointConfig", delete_config))
-            EndpointConfig.create(endpoint_config_name=name, **config, **session)
-            undo.insert(0, ("CreateEndpoint", delete_endpoint))
-            Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
-            _wait(connection, "endpoint_in_service", name)
-        except BaseException as error:
-            step.note = "Deleting"
-            for operation, delete in undo:
-                if getattr(error, "operation_name", None) != operation:  # which was refused
-                    delete(connection, name)
-            raise
-        step.note = "InService"
+        undo.enter_context(_undone(delete_config, connection, name, of="CreateEndpointConfig"))
+        variant = ProductionVariant(
+            variant_name=VARIANT,
+            model_name=name,
+            instance_type=instance_type,
+            initial_instance_count=initial_instance_count,
+        )
+        EndpointConfig.create(
+            endpoint_config_name=name, production_variants=[variant], kms_key_id=account.kms_key or None, **session
+        )
+        undo.enter_context(_undone(delete_endpoint, connection, name, of="CreateEndpoint"))
+        Endpoint.create(endpoint_name=name, endpoint_config_name=name, **session)
+        undo.push(lambda error_type, *_: setattr(step, "note", "Deleting" if error_type else "InService"))
+        _wait(connection, "endpoint_in_service", name)
     return multi_model_endpoint
 
 
 def attach(connection: Connection, name: str, *, models_uri: str) -> MultiModelEndpoint:
-    """Return an endpoint that is in service; raise EndpointError if there is none, or if it serves other archives."""
+    """Return an endpoint that an earlier notebook deployed.
+
+    Raises:
+        EndpointError: If it is not in service, or serves other archives.
+    """
     status = find(connection, name)
     if status != "InService":
         state = f"is {status}" if status else "does not exist"
@@ -290,6 +296,17 @@ def _wait(connection: Connection, waiter: str, name: str) -> None:
     except WaiterError as error:
         reason = error.last_response.get("FailureReason", error)
         raise EndpointError(f"The endpoint {name} failed: {reason}") from error
+
+
+@contextlib.contextmanager
+def _undone(delete: Callable[[Connection, str], None], connection: Connection, name: str, *, of: str) -> Iterator[None]:
+    """Delete what the operation `of` created if the deployment ends in an error, unless it was refused itself."""
+    try:
+        yield
+    except BaseException as error:
+        if getattr(error, "operation_name", None) != of:
+            delete(connection, name)
+        raise
 
 
 def _delete_model_of(models_uri: str, connection: Connection, name: str) -> None:

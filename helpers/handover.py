@@ -64,6 +64,10 @@ def require_weights(connection: Connection) -> str:
 
 
 def get_model_source(connection: Connection, slug: str, *, notebook: str) -> str:
-    """Say which data and which weights a published model comes from; raise ArtifactError if its archive does not."""
+    """Return sentences that say which data and which weights a published model comes from, for figures.
+
+    Raises:
+        ArtifactError: If its archive does not say.
+    """
     archive = s3.read(connection, endpoint.require_model(connection, slug, notebook=notebook))
     return artifacts.describe(artifacts.read_card(archive)["provenance"])

@@ -12,7 +12,11 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks" / "measurements"
 
 
 def load(name: str) -> dict[str, Any]:
-    """Read what a benchmark, such as "sign_language", has kept; raise FileNotFoundError if there is none."""
+    """Read what a benchmark, such as "sign_language", has kept.
+
+    Raises:
+        FileNotFoundError: There is none of this name.
+    """
     path = FOLDER / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"No {path.name} in {FOLDER}. Run python benchmarks/{name}.py --keep.")

@@ -23,7 +23,10 @@ ALARMS = {
 def scale(connection: Connection, endpoint_name: str, *, least: int, most: int, calls_per_minute: float) -> None:
     """Have the number of instances of an endpoint in service follow the traffic.
 
-    Each instance shall get `calls_per_minute`, above 0 and well below what it can bear; else this is a ValueError.
+    Each instance shall get `calls_per_minute`, well below what it can bear.
+
+    Raises:
+        ValueError: If `least` is above `most`, or there is no call to aim at.
     """
     if not 1 <= least <= most or calls_per_minute <= 0:
         raise ValueError(f"Scaling needs 1 ≤ least ≤ most and calls above 0, not {least}, {most}, {calls_per_minute}.")
@@ -101,8 +104,10 @@ def caller_policy(endpoint_arn: str, target_models: Sequence[str]) -> dict[str, 
     """Return the IAM policy of a caller who may call some models of an endpoint and no others.
 
     IAM compares the condition key `sagemaker:TargetModel` with the target model of each call (AWS's service
-    authorization reference of SageMaker). In a name, `*` stands for any text, as in "team-a/*". No name at all is a
-    ValueError, for a condition without a value is no condition.
+    authorization reference of SageMaker). In a name, `*` stands for any text, as in "team-a/*".
+
+    Raises:
+        ValueError: If there is no name: a condition without a value is no condition.
     """
     if not target_models or not all(target_models):
         raise ValueError("Name at least one target model, such as 'team-a/*'.")

@@ -70,8 +70,10 @@ def check(namespace: Mapping[str, object]) -> None:
     """Refuse parameters in a notebook's `globals()` that are not what they should be, before anything starts.
 
     papermill injects whatever it reads, and only warns of a name that it does not know: `-p CLEAN_UP false` is a text,
-    which is true, and an unset shell variable is an empty text, which is false and leaves an endpoint running. The
-    ValueError has a sentence for each fault.
+    which is true, and an unset shell variable is an empty text, which is false and leaves an endpoint running.
+
+    Raises:
+        ValueError: With a sentence for each fault.
     """
     show_as_sentences()
     # papermill's own cell tells what it was given from what a user has defined beside the parameters.

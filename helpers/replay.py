@@ -31,8 +31,10 @@ def run(
     """Make the calls of a trace at their times, whether or not earlier ones have been answered.
 
     That is an *open loop*: a client that waited for each answer would call less often just when the endpoint is slow,
-    and hide it. The numbers of the trace stand for `target_models`; each call asks about the same images. The first
-    call that fails is the last one: its ClientError comes once those under way have ended.
+    and hide it. The numbers of the trace stand for `target_models`; each call asks about the same images.
+
+    Raises:
+        ClientError: If a call fails; those under way are waited for, and no further one is made.
     """
     body, seconds = invocation.request_body(images), np.empty(len(trace))
     failures: list[Exception] = []

@@ -24,7 +24,9 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 def record(**values: object) -> None:
     """Show values as a table that tests and the report of a run can read; NumPy values become plain ones.
 
-    A value that is NaN or infinite is a ValueError, one without a JSON form a TypeError.
+    Raises:
+        ValueError: No value was given, or one is NaN or infinite.
+        TypeError: A value has no JSON form.
     """
     if not values:
         raise ValueError("Nothing to record. Name at least one value: results.record(test_accuracy=0.9).")

@@ -62,7 +62,11 @@ def exists(connection: Connection, uri: str) -> bool:
 
 
 def require(connection: Connection, uri: str, *, what: str, notebook: str) -> str:
-    """Return the URI of what an earlier notebook made; raise MissingInputError, with `what` it is, if it is missing."""
+    """Return the URI of an object that an earlier notebook made; `what` it is, such as `"model"`, is for the message.
+
+    Raises:
+        MissingInputError: If it does not exist.
+    """
     if not exists(connection, uri):
         raise MissingInputError(f"No {what} at {uri}. Run {notebook} first.")
     return uri
@@ -81,7 +85,11 @@ def list_names(connection: Connection, uri: str) -> list[str]:
 
 
 def delete(connection: Connection, uri: str) -> int:
-    """Delete every object below an S3 URI and return how many there were; a whole bucket is a ValueError."""
+    """Delete every object below an S3 URI and return how many there were.
+
+    Raises:
+        ValueError: If the URI names a whole bucket.
+    """
     bucket, prefix = split_uri(uri)
     if not prefix.strip("/"):
         raise ValueError(f"{uri} is a whole bucket. Name a prefix below it to delete.")

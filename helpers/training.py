@@ -64,7 +64,7 @@ def train(
     Interrupting the wait stops the job.
 
     Args:
-        connection: To where it runs.
+        connection: The session.
         slug: Model slug; the job's name starts with it.
         entry_script: Script in `training_scripts/`.
         channels: S3 URI by channel name.
@@ -81,6 +81,7 @@ def train(
 
     Raises:
         TrainingError: If the job fails or is stopped.
+        ValueError: If spot instances are to be used without a checkpoint.
     """
     if use_spot and not checkpoint:
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
@@ -136,7 +137,10 @@ def publish(connection: Connection, result: TrainingResult, *, slug: str) -> str
 def publish_all(connection: Connection, result: TrainingResult, *, models_uri: str) -> dict[str, int]:
     """Publish each archive in a job's `model.tar.gz` below an S3 prefix, and return the bytes of each by name.
 
-    What is there under another name stays. A job without archives is a TrainingError.
+    What is there under another name stays.
+
+    Raises:
+        TrainingError: If the job left no archive.
     """
     with tempfile.TemporaryDirectory() as folder:
         bundle = s3.download(connection, result.model_uri, Path(folder, "model.tar.gz"))

@@ -37,7 +37,11 @@ class UserDataset(Dataset):
         return super().arrays | {"users": {"names": np.array(self.users), **self.indices}}
 
     def images_of(self, user: str, part: str) -> Split:
-        """Return one user's images of a part in the order of the digits; raise ValueError if there is no such user."""
+        """Return one user's images of a part, "train", "validation" or "test", in the order of the digits.
+
+        Raises:
+            ValueError: There is no such user.
+        """
         if user not in self.users:
             raise ValueError(f"There is no {user}. The users are {self.users[0]} to {self.users[-1]}.")
         split: Split = getattr(self, part)

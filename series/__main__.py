@@ -19,7 +19,8 @@ from series import assignment, kept_outputs, report, runner
 def select(only: Sequence[str]) -> list[str]:
     """Return the notebooks of the given numbers (`02`) or names, or all of them, in the order of the series.
 
-    One that fits no notebook is a ValueError.
+    Raises:
+        ValueError: One of them fits no notebook.
     """
     names = list(runner.find())
     for item in only:

@@ -14,7 +14,8 @@ from helpers import parameters
 def declared(notebook_path: Path) -> dict[str, object]:
     """Return the parameters that a notebook declares, with their default values.
 
-    If its cell tagged `parameters` holds something else than assignments of literals, this is a ValueError.
+    Raises:
+        ValueError: The cell tagged `parameters` holds something else than assignments of literals.
     """
     cells = nbformat.read(notebook_path, as_version=4).cells
     source = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
@@ -33,7 +34,12 @@ def declared(notebook_path: Path) -> dict[str, object]:
 
 
 def read_file(path: Path) -> dict[str, object]:
-    """Return the names and values of a YAML parameter file; raise ValueError if it is no such mapping."""
+    """Return the names and values of a YAML parameter file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a YAML mapping of names to values.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"No parameter file at {path}. The project's own are in notebooks/parameters/.")
     try:
@@ -56,7 +62,10 @@ def assign(
 
     `series` has the declared parameters of every notebook with their defaults. What is `given` in a file serves all of
     them, so its names may belong to any. `texts` are as typed on the command line: they win, and each must reach one of
-    the `selected` notebooks that will run, by default all. Names and values that cannot be are one ValueError.
+    the `selected` notebooks that will run, by default all.
+
+    Raises:
+        ValueError: No notebook declares a name, none of the selected does, or a value has the wrong type.
     """
     texts = texts or {}
     selected = list(series) if selected is None else selected

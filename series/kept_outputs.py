@@ -19,8 +19,11 @@ WIDTHS, LARGEST = (640, 480, 320), 60_000
 def refresh(notebook: Path, executed: Path) -> int:
     """Store the outputs of an executed copy in a notebook's cells that keep theirs, and clear all others.
 
-    The copy may have further cells, such as injected parameters. Returns the number of cells that now hold outputs. A
-    copy that is missing is a FileNotFoundError, and one of other cells, or without outputs to keep, a ValueError.
+    The copy may have further cells, such as injected parameters. Returns the number of cells that now hold outputs.
+
+    Raises:
+        FileNotFoundError: If there is no executed copy.
+        ValueError: If the copy was made from other cells, or a cell that keeps its output has none.
     """
     if not executed.is_file():
         raise FileNotFoundError(f"No {executed.name} in {executed.parent}. Run the series into that folder first.")
@@ -62,7 +65,10 @@ def _is_said(output: nbformat.NotebookNode) -> bool:
 def picture(notebook: Path) -> bytes | None:
     """Return the first picture kept in a notebook's cell tagged `picture`, as a PNG file of at most `LARGEST` bytes.
 
-    Without such a cell there is none. If it keeps no picture, or none that gets small enough, this is a ValueError.
+    Without such a cell there is none.
+
+    Raises:
+        ValueError: The cell keeps no picture, or one that does not get small enough.
     """
     cells = nbformat.read(notebook, as_version=4).cells
     cell = next((cell for cell in cells if PICTURE in cell.metadata.get("tags", [])), None)

@@ -33,7 +33,8 @@ class Resource(NamedTuple):
 def find(connection: Connection) -> list[Resource]:
     """Return what is left below the prefix of a connection, in the order in which it has to be deleted.
 
-    An empty prefix is a ValueError: it would take the whole bucket for the series.
+    Raises:
+        ValueError: If the prefix is empty: it would take the whole bucket for the series.
     """
     if not connection.prefix:
         raise ValueError("An empty prefix means the whole bucket. Name the prefix of the series.")

@@ -48,7 +48,8 @@ class Mistakes:
 def read_output(archive: bytes) -> dict[str, Any]:
     """Read the reports and, by split, the mistakes from the content of `output.tar.gz`.
 
-    A file that is missing, too large, or not what its name promises is an ArtifactError.
+    Raises:
+        ArtifactError: A file is missing, too large, or not what its name promises.
     """
     files = _read(archive, [f"{name}.json" for name in _REPORTS] + [f"mistakes/{split}.npz" for split in _SPLITS])
     left: dict[str, Any] = {name: _document(files, f"{name}.json") for name in _REPORTS}
@@ -58,7 +59,8 @@ def read_output(archive: bytes) -> dict[str, Any]:
 def read_card(archive: bytes) -> dict[str, Any]:
     """Read the card from the content of a model's archive: ``class_names``, ``image_size`` and ``provenance``.
 
-    It is an ArtifactError if there is none, or none that can be read.
+    Raises:
+        ArtifactError: There is none, or none that can be read.
     """
     card = _document(_read(archive, [CARD]), CARD)
     try:

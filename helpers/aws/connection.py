@@ -60,7 +60,8 @@ class Account:
 def read_account(settings: Mapping[str, Any]) -> Account:
     """Return the account that the notebooks' parameter `ACCOUNT` describes; None stands for a default.
 
-    A setting that there is not, or a value that it cannot have, is a ValueError.
+    Raises:
+        ValueError: If there is no such setting, or its value cannot be what it should be.
     """
     names = [field.name for field in fields(Account)]
     for name in settings:

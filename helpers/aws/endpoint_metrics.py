@@ -43,8 +43,10 @@ class EndpointMetrics:
     ) -> dict[str, float]:
         """Return SampleCount, Average, Minimum, Maximum and Sum of one of `METRICS`; times are in microseconds.
 
-        The answer is empty if there is no data. It is about what came after `since`, or in the last minutes. It is an
-        EndpointError if so many samples do not arrive within ten minutes.
+        The answer is empty if there is no data. It is about what came after `since`, or in the last minutes.
+
+        Raises:
+            EndpointError: If so many samples do not arrive within ten minutes.
         """
         since, deadline = since or datetime.now(UTC) - timedelta(minutes=minutes), time.monotonic() + _LATE
         while (count := _sum(points := self._data_points(name, since), "SampleCount")) < samples:
@@ -73,7 +75,11 @@ class EndpointMetrics:
         return rows
 
     def loaded_models(self, *, since: datetime) -> int:
-        """Return the most models that one instance had loaded since a moment, once CloudWatch has that number."""
+        """Return the most models that one instance had loaded since a moment, once CloudWatch has that number.
+
+        Raises:
+            EndpointError: If it does not arrive within ten minutes.
+        """
         return int(self.total("LoadedModelCount", since=since, samples=1)["Maximum"])
 
     def _data_points(self, name: str, since: datetime) -> list[dict[str, Any]]:

@@ -26,7 +26,10 @@ def divide(
     """Divide images by their classes, int (N,); validation and test hold equally many of each class.
 
     Their shares, 0-1, are measured on the smallest class, at least one image; a share for testing of 0 means none.
-    With `students`, int (N,), nobody is in two parts. Too few images of a class, or students, are a ValueError.
+    With `students`, int (N,), nobody is in two parts.
+
+    Raises:
+        ValueError: If there are too few images of a class, or too few students.
     """
     rng = np.random.default_rng(seed)
     smallest = int(np.bincount(labels).min())
@@ -74,9 +77,15 @@ def _ranks_by_student(
 def find_students(numbers: np.ndarray, digits: np.ndarray) -> np.ndarray:
     """Tell from the camera's picture numbers, int (N,), and the digits, which pictures show the same student.
 
-    Pictures are taken in order and each student counts up from 0, so a new student begins where the digit falls back.
-    Where it is unclear, two students are taken for one: that never puts one student on both sides of a split. Returns
-    the student on each picture, int64 (N,), counted from 0. Two pictures of one number are a ValueError.
+    Pictures are taken in order and each student counts up from 0, so a new student begins where the digit
+    falls back. Where it is unclear, two students are taken for one: that never puts one student on both
+    sides of a split.
+
+    Returns:
+        int64 (N,), the student on each picture, counted from 0 in order of the numbers.
+
+    Raises:
+        ValueError: If two pictures carry the same number, so that they have no order.
     """
     if len(np.unique(numbers)) != len(numbers):
         raise ValueError('Two images carry the same number, so their students are unknown. Use split="random".')
@@ -93,7 +102,10 @@ def limit_images(indices: Indices, labels: np.ndarray, test_labels: np.ndarray, 
     """Keep at most so many training images, equally many a class, and scale the other parts down with them.
 
     `train` and `validation` point into `labels`, `test` into `test_labels`, often the same array. At least one image of
-    each class stays in each part; a limit below the number of classes is a ValueError.
+    each class stays in each part.
+
+    Raises:
+        ValueError: If the limit is below the number of classes.
     """
     classes = len(np.unique(labels))
     if limit < classes:

@@ -23,7 +23,11 @@ _SECONDS_BETWEEN_BYTES = 30.0
 
 
 def check_reachable(url: str, *, seconds: float = _SECONDS_TO_CONNECT) -> None:
-    """Raise ConnectionError with the reason if an address does not answer; proxies are used as the environment says."""
+    """Find out in bounded time whether an address answers at all; proxies are used as the environment says.
+
+    Raises:
+        ConnectionError: If it does not answer, with the reason.
+    """
     failure: list[str] = []
 
     def knock() -> None:
@@ -67,8 +71,15 @@ class _Bar(Step):
 def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) -> Path:
     """Download a file unless it is there already; it appears only once it is complete.
 
-    An address that does not answer, stops in the middle, or sends more than `limit` bytes or another file than that of
-    the `known_hash`, `"md5:…"` or `"sha256:…"`, is a ConnectionError.
+    Args:
+        url: Where it is.
+        file: Where it goes.
+        limit: Largest size accepted, in bytes.
+        known_hash: `"md5:…"` or `"sha256:…"`, where one is published.
+
+    Raises:
+        ConnectionError: If the address does not answer, stops in the middle, or sends more than `limit` or
+            another file than that of the hash.
     """
 
     def download(url: str, target: Any, _: Any) -> None:
@@ -86,10 +97,17 @@ def fetch(url: str, file: Path, *, limit: int, known_hash: str | None = None) ->
 
 
 def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most: int) -> Path:
-    """Unpack the image files in the folders of `inside`, a folder of a ZIP archive that is not trusted.
+    """Unpack the image files in the folders of one folder of a ZIP archive that is not trusted.
 
-    They go to `folder`, which appears only once all are there. An archive that is damaged, has no such folder, or would
-    unpack to more than `limit` bytes or `most` files is a ValueError.
+    Args:
+        archive: The ZIP file.
+        folder: Where the images go; it appears only once all are there.
+        inside: Name of a folder in the archive; what lies elsewhere is left out.
+        limit: Most bytes unpacked in all.
+        most: Most files unpacked.
+
+    Raises:
+        ValueError: If the archive is damaged, has no such folder, or would unpack to more than the limits.
     """
     try:
         with zipfile.ZipFile(archive) as source, tempfile.TemporaryDirectory(dir=folder.parent) as beside:

@@ -18,7 +18,11 @@ _CLUTTER = {"thumbs.db", "desktop.ini"}
 
 
 def numbers(files: Sequence[Path]) -> np.ndarray:
-    """Take the numbers from the names of files: 4039 for `IMG_4039.JPG`, int64 (N,); raise ValueError without one."""
+    """Take the numbers from the names of files: 4039 for `IMG_4039.JPG`, int64 (N,).
+
+    Raises:
+        ValueError: If a name holds no number.
+    """
     found = [re.findall(r"\d+", file.stem) for file in files]
     for file, digits in zip(files, found, strict=True):
         if not digits:
@@ -30,7 +34,11 @@ def numbers(files: Sequence[Path]) -> np.ndarray:
 
 
 def read_images(files: Sequence[Path], indices: np.ndarray, *, size: int) -> np.ndarray:
-    """Read some of the files, int (M,), as `read_image` does: uint8 (M, size, size, 3)."""
+    """Read some of the files, int (M,), scaled to a width and height of `size` pixels: uint8 (M, size, size, 3).
+
+    Raises:
+        ValueError: If a file is not a readable image.
+    """
     pixels = np.empty((len(indices), size, size, 3), dtype=np.uint8)
     workers = min(8, os.cpu_count() or 1)
     with Step("Reading", total=len(indices), unit="images") as step, ThreadPoolExecutor(workers) as pool:
@@ -46,9 +54,10 @@ def read_images(files: Sequence[Path], indices: np.ndarray, *, size: int) -> np.
 
 
 def read_image(path: Path, *, size: int) -> np.ndarray:
-    """Read one JPEG or PNG file, upright and scaled to a width and height of `size` pixels: uint8 (size, size, 3), RGB.
+    """Read one JPEG or PNG file, upright and scaled: uint8 (size, size, 3), RGB.
 
-    A file that is another one, broken, or has too many pixels is a ValueError.
+    Raises:
+        ValueError: If the file is another one, broken, or has too many pixels.
     """
     try:
         return np.asarray(image_files.read(path.read_bytes(), size=(size, size)))
@@ -63,7 +72,10 @@ def _class_folders(folder: Path) -> list[Path]:
 def find_root(folder: Path) -> Path:
     """Return the folder that holds the class folders: the one given, or the only folder in it (repeatedly).
 
-    It is an OSError if there is no such folder, and a ValueError if it holds no folders.
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        NotADirectoryError: If it is a file.
+        ValueError: If it holds no folders.
     """
     if not folder.exists():
         raise FileNotFoundError(f"No folder {folder}. Check the path.")
@@ -84,9 +96,10 @@ def class_names(folder: Path) -> tuple[str, ...]:
 
 
 def list_images(folder: Path, class_names: Sequence[str]) -> tuple[list[Path], np.ndarray]:
-    """Return the image files of class folders, and their labels, int64 (N,).
+    """Return the image files of class folders, and their labels, int64 (N,); the folder holds these folders only.
 
-    Folders that are missing, unexpected or empty, or hold something that is not an image, are a ValueError.
+    Raises:
+        ValueError: If class folders are missing, unexpected or empty, or hold something that is not an image.
     """
     found = {path.name for path in _class_folders(folder)}
     missing, unexpected = sorted(set(class_names) - found), sorted(found - set(class_names))

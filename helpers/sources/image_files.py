@@ -45,18 +45,29 @@ _TURNS = {
 
 
 def check_format(head: bytes) -> None:
-    """Raise ValueError, a clause without a subject, if a file is no JPEG or PNG by its first bytes."""
+    """Tell by its first bytes, whatever its name says, whether a file is a JPEG or a PNG.
+
+    Raises:
+        ValueError: If it is another one; a clause without a subject says which.
+    """
     if not head.startswith((JPEG, PNG)):
         known = (f"a {name} file" for name, position, magic in OTHER_FORMATS if head[position:].startswith(magic))
         raise ValueError(f"is {next(known, 'not an image')}; models read JPEG and PNG files")
 
 
 def read(file: bytes, *, size: tuple[int, int] | None = None, within: int | None = None) -> Image.Image:
-    """Decode a JPEG or PNG file and turn it upright as its EXIF data say, into an RGB image.
+    """Decode a JPEG or PNG file and turn it upright as its EXIF data say.
 
-    It is scaled to a width and height of `size` pixels, or until neither side exceeds `within`. Transparency is
-    dropped, and 16 bits a channel become 8. A file that is another one, broken, or has more than `MAX_PIXELS` is a
-    ValueError: a clause without a subject.
+    Args:
+        file: Its bytes.
+        size: Width and height of the result in pixels, to which it is scaled; by default its own.
+        within: Number of pixels that neither side of the result exceeds.
+
+    Returns:
+        An RGB image. Transparency is dropped, and 16 bits a channel become 8.
+
+    Raises:
+        ValueError: If it is another file, broken, or has more than `MAX_PIXELS`; a clause without a subject says so.
     """
     check_format(file)
     try:

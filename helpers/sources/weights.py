@@ -137,7 +137,11 @@ def read_base(file: Path) -> Arrays:
     """Read VGG16's convolutional base: 26 float32 arrays, named and shaped as `layer_shapes` says.
 
     The file is `.npz` as `weights.obtain` writes it, `.weights.h5` of Keras 3, or `.h5` of earlier versions; further
-    layers in it are ignored. One without these arrays, in these shapes, all numbers finite, is a ValueError.
+    layers in it are ignored.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not hold these arrays, in these shapes, all numbers finite.
     """
     if not file.is_file():
         raise FileNotFoundError(f"No file {file}. Check the path of the VGG16 weights.")

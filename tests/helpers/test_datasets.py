@@ -62,6 +62,11 @@ def test_stored_and_read_again(sample, tmp_path):
     assert np.array_equal(again.validation.images, sample.validation.images)
 
 
+def test_nothing_stored(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No data set in .*Run 01_prepare_data first"):
+        datasets.read(tmp_path)
+
+
 def test_a_damaged_file(sample, tmp_path):
     folder = datasets.save(sample, tmp_path)
     content = (folder / "test.npz").read_bytes()

@@ -66,7 +66,9 @@ def write_archives(
 def read_shared(folder: Path) -> keras.Model:
     """Read the network out of ``shared.tar.gz`` in a folder, as `write_archives` left it.
 
-    An archive that is missing is a FileNotFoundError, and one that is damaged or holds no network a ValueError.
+    Raises:
+        FileNotFoundError: There is no such archive.
+        ValueError: The archive is damaged or holds no network.
     """
     path = folder / f"{SHARED}.tar.gz"
     if not path.is_file():

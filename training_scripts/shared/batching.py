@@ -34,7 +34,7 @@ def training_batches(
         inputs: Array of shape (N, ...): images, or features computed from them; may be a memory map.
         labels: int64 array of shape (N,).
         class_count: Length of a one-hot label, C.
-        batch_size: Pairs in an optimizer step, over all ranks together; each must get as many.
+        batch_size: Pairs in an optimizer step, over all ranks together.
         seed: Decides the order and the augmentation.
         first_epoch: Epoch to begin with, from 0.
         epochs: Epoch to end before.
@@ -45,6 +45,9 @@ def training_batches(
     Returns:
         Data set of pairs: inputs (B, ...) in their own dtype, and float32 labels (B, C), where B is the batch
         size divided by the number of ranks.
+
+    Raises:
+        ValueError: The ranks cannot share a batch equally, or there are fewer images than one batch holds.
     """
     steps = steps_per_epoch(len(labels), batch_size=batch_size)
     if batch_size % rank_count:
@@ -68,7 +71,11 @@ def training_batches(
 
 
 def steps_per_epoch(count: int, *, batch_size: int) -> int:
-    """Return the number of whole batches in `count` images; raise ValueError if there is not one."""
+    """Return the number of whole batches in `count` images.
+
+    Raises:
+        ValueError: There is not one.
+    """
     if count < batch_size:
         raise ValueError(f"{count} training images are fewer than one batch of {batch_size}. Lower --batch-size.")
     return count // batch_size
@@ -79,8 +86,14 @@ def batches(
 ) -> tf.data.Dataset:
     """Deliver all inputs once, in their order; the last batch may be smaller.
 
-    The arguments are those of `training_batches`. Returns a data set of inputs (B, ...) in their own dtype, or, with
-    labels, of pairs of these and float32 labels (B, C).
+    Args:
+        inputs: Array of shape (N, ...): images, or features computed from them; may be a memory map.
+        labels: int64 array of shape (N,); None delivers inputs alone.
+        class_count: Length of a one-hot label, C.
+        batch_size: Inputs in a batch.
+
+    Returns:
+        Data set of inputs (B, ...) in their own dtype, or of pairs of these and float32 labels (B, C).
     """
     dataset = tf.data.Dataset.range(len(inputs)).batch(batch_size)
     return dataset.map(_lookup(inputs, labels, class_count)).prefetch(tf.data.AUTOTUNE)

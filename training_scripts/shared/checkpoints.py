@@ -45,8 +45,13 @@ class Checkpoint(keras.callbacks.Callback):
         """Fill a compiled model and the history from the checkpoint, if there is one.
 
         A damaged checkpoint is said and not used, for nobody may be there to remove it, and training from the start
-        leads to the same model. That of another training is a CheckpointError. Returns the epoch to go on with, from 0:
-        ``initial_epoch`` of `fit`, and ``first_epoch`` of the batches.
+        leads to the same model.
+
+        Returns:
+            The epoch to go on with, from 0: ``initial_epoch`` of `fit`, and ``first_epoch`` of the batches.
+
+        Raises:
+            CheckpointError: The checkpoint is that of another training.
         """
         if self._path is None:
             return 0

@@ -15,8 +15,10 @@ _BOOTSTRAP_ROUNDS = 10_000
 def evaluate(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Compare predictions, float32 probabilities (N, C), with the true labels, int64 (N,), at least one.
 
-    Returns ``count`` (N), ``mistake_count``, ``accuracy`` (0 to 1) and its 95 % ``accuracy_interval``,
-    ``negative_log_likelihood`` (mean, in nats, without label smoothing), and ``calibration``: `measure_calibration`.
+    Returns:
+        ``count`` (N), ``mistake_count``, ``accuracy`` (0 to 1) and its 95 % ``accuracy_interval``,
+        ``negative_log_likelihood`` (mean, in nats; label smoothing has no part in it), and ``calibration`` as
+        `measure_calibration` returns it.
     """
     right = probabilities.argmax(axis=1) == labels
     # Below this a probability of float32 is no longer told from zero, whose logarithm is infinite.
@@ -49,12 +51,14 @@ def measure_calibration(confidences: np.ndarray, right: np.ndarray) -> dict[str,
     """Compare how sure the model is, the probabilities (N,) of predicted classes, with what is right, bool (N,).
 
     Chuan Guo, Geoff Pleiss, Yu Sun and Kilian Q. Weinberger, "On Calibration of Modern Neural Networks" (2017). The
-    bins are of equal width, as there: bins of equal count would crowd above 0.99 in a good model.
+    bins are of equal width, as there: a bin means the same in every model, and its edges are round numbers. Bins
+    of equal count would crowd above 0.99 in a good model. A bin with few images shows it by its wide interval.
 
-    Returns ``expected_error``: the gap between confidence and accuracy, as a mean over the images (0 to 1);
-    ``expected_error_by_chance``: what a perfectly calibrated model shows on as many images, because few images in a bin
-    scatter; ``bins``: for each bin that has images, ``low`` (exclusive), ``high`` (inclusive), ``count``, mean
-    ``confidence``, ``accuracy`` and its 95 % ``accuracy_interval``.
+    Returns:
+        ``expected_error``: the gap between confidence and accuracy, as a mean over the images (0 to 1);
+        ``expected_error_by_chance``: what a perfectly calibrated model shows on as many images, because few images
+        in a bin scatter; ``bins``: for each bin that has images, ``low`` (exclusive), ``high`` (inclusive),
+        ``count``, mean ``confidence``, ``accuracy`` and its 95 % ``accuracy_interval``.
     """
     confidences = confidences.astype(np.float64)
     edges = np.linspace(0, 1, BIN_COUNT + 1)
@@ -84,12 +88,18 @@ def compare(labels: np.ndarray, users: np.ndarray, *, shared: np.ndarray, person
     """Say how much more often personal models are right than a shared one on the same images, and how sure that is.
 
     The interval is that of a bootstrap over users (Bradley Efron, "Bootstrap Methods: Another Look at the Jackknife",
-    1979): the images of one user are alike, so a user is drawn with all of them. Labels and users are int64 (N,), users
-    from 0; `shared` and `personal` are float32 probabilities (N, C), these of the model of each image's user.
+    1979): the images of one user are alike, so a user is drawn with all of them.
 
-    Returns ``difference`` of the accuracies (-1 to 1, above 0 if personal models are better) and its 95 %
-    ``difference_interval``; ``only_personal_right`` and ``only_shared_right``, counts of images; and ``gains``: for
-    each user with images, how many more of them the personal model labels rightly.
+    Args:
+        labels: int64 (N,), the true classes.
+        users: int64 (N,), the user of each image, from 0.
+        shared: float32 probabilities (N, C) that the shared model gives.
+        personal: The same of the model of each image's user.
+
+    Returns:
+        ``difference`` of the accuracies (-1 to 1, above 0 if personal models are better) and its 95 %
+        ``difference_interval``; ``only_personal_right`` and ``only_shared_right``, counts of images; ``user_count``;
+        and ``gains``: for each user with images, how many more of them the personal model labels rightly.
     """
     right = {name: found.argmax(axis=1) == labels for name, found in (("shared", shared), ("personal", personal))}
     amounts = np.bincount(users)
@@ -122,9 +132,11 @@ def most_confident_mistakes(
 ) -> dict[str, np.ndarray]:
     """Pick the images, at most `limit`, on which the model was wrong and most sure of it, the surest first.
 
-    The images are uint8 (N, H, W, 3), the labels int64 (N,), the probabilities float32 (N, C). Returns arrays of equal
-    length M, which is 0 for a model without mistakes: ``indices`` (the places in the split), ``images``, ``labels``
-    (true), ``predictions``, and ``probabilities`` (M, C).
+    The images are uint8 (N, H, W, 3), the labels int64 (N,), the probabilities float32 (N, C).
+
+    Returns:
+        Arrays of equal length M, which is 0 for a model without mistakes: ``indices`` (the places in the split),
+        ``images``, ``labels`` (true), ``predictions``, and ``probabilities`` (M, C).
     """
     predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)

@@ -16,10 +16,18 @@ def compute_features(
 
     The features are in a temporary file, of which the system keeps in free memory what it can. The file has no name, so
     it is gone with the process, however that ends. The progress lines, such as ``features 640/1712``, are a contract:
-    whoever follows the log shows them. On a CPU larger batches are no faster, and take more memory.
+    whoever follows the log shows them.
 
-    Each set, such as the images of a split, is uint8 (N, H, W, 3), and becomes a float32 memory map (N, h, w,
-    channels). It is an OSError if the disk has no room for them.
+    Args:
+        frozen: Model from pixels to features.
+        image_sets: uint8 (N, H, W, 3), such as the images of each split.
+        batch_size: Images per step. On a CPU larger batches are no faster, and take more memory.
+
+    Returns:
+        float32 memory maps (N, h, w, channels), one for each set.
+
+    Raises:
+        OSError: The disk has no room for them.
     """
     shapes = [(len(images), *frozen.output_shape[1:]) for images in image_sets]
     size = sum(4 * math.prod(shape) for shape in shapes)

@@ -84,9 +84,12 @@ def choose_strength(
 ) -> tuple[float, dict[str, list[Any]]]:
     """Find the regularization strength with which heads fitted to the training images do best on the validation images.
 
-    Both parts are what the head reads of the images, labels, and users, as for `fit_heads`. Returns the highest of the
-    strengths that do equally well, and lists of equal length: ``strength``, ``val_accuracy``, and by how much that
-    exceeds the shared head's accuracy: ``difference`` and its 95 % ``difference_interval``.
+    Both parts are what the head reads of the images, labels, and users, as for `fit_heads`.
+
+    Returns:
+        The strength, the highest of those that do equally well, and lists of equal length: ``strength``,
+        ``val_accuracy``, and by how much that exceeds the shared head's accuracy: ``difference`` and its 95 %
+        ``difference_interval``.
     """
     embedded, labels, users = validation
     shared = classify(embedded, np.zeros_like(users), start[None])

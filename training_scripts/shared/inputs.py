@@ -66,7 +66,9 @@ class Splits:
 def load_splits(folder: Path) -> Splits:
     """Read ``train.npz``, ``validation.npz``, ``test.npz`` and ``dataset.json`` from a folder.
 
-    A file that is missing is a FileNotFoundError, and one that does not hold what its name promises a ValueError.
+    Raises:
+        FileNotFoundError: One of the files is missing.
+        ValueError: One of the files is damaged, or does not hold what its name promises.
     """
     description = _read_description(_existing(folder, "dataset.json"))
     splits = {name: _read_split(_existing(folder, f"{name}.npz"), description) for name in PARTS}
@@ -74,7 +76,12 @@ def load_splits(folder: Path) -> Splits:
 
 
 def load_users(folder: Path, splits: Splits) -> Users:
-    """Read from ``users.npz`` whose the images of the same folder are; the errors are those of `load_splits`."""
+    """Read from ``users.npz`` whose the images of the same folder are.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: The file is damaged, or does not fit the images.
+    """
     path = folder / "users.npz"
     if not path.is_file():
         raise FileNotFoundError(

@@ -32,8 +32,13 @@ def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict
     """Build the convolutional base of VGG16 for images of `image_size` pixels, and fill it from ``vgg16_base.npz``.
 
     Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (arXiv:1409.1556).
-    A file that is missing is a FileNotFoundError, and one that is damaged or does not fit VGG16 a ValueError. Returns
-    the base without its classifier, and the content of ``weights.json``, which says where the weights come from.
+
+    Returns:
+        The base without its classifier, and the content of ``weights.json``, which says where the weights come from.
+
+    Raises:
+        FileNotFoundError: One of the two files is missing.
+        ValueError: An array is missing or does not fit VGG16, or a file is damaged.
     """
     arrays_path, record_path = folder / "vgg16_base.npz", folder / "weights.json"
     for path in (arrays_path, record_path):
@@ -58,8 +63,9 @@ def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict
 def build_frozen_part(base: keras.Model, *, input_size: int, last_layer: str) -> keras.Model:
     """Build the part of a pretrained base that stays as it is, up to the layer named `last_layer`.
 
-    It takes pixels 0 to 255, (N, H, W, 3), of `input_size`, and resizes them to what the base expects. It gives the
-    features that the trained part starts from, (N, h, w, channels).
+    Returns:
+        Model from pixels 0 to 255, (N, H, W, 3), of `input_size`, which are resized to what the base expects, to the
+        features that the trained part starts from, (N, h, w, channels).
     """
     blocks = keras.Model(base.input, base.get_layer(last_layer).output)
     pixels = keras.Input((input_size, input_size, 3), name="pixels")

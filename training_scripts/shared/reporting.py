@@ -42,7 +42,11 @@ class EpochReporter(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Print and keep the numbers of the epoch; raise ArithmeticError if a loss is no longer a finite number."""
+        """Print and keep the numbers of the epoch.
+
+        Raises:
+            ArithmeticError: A loss is no longer a finite number.
+        """
         values = {name: float(logs[name]) for name in METRICS}
         if not all(math.isfinite(value) for value in values.values()):
             raise ArithmeticError(
@@ -61,10 +65,14 @@ def describe_provenance(
 ) -> dict[str, Any]:
     """Say where the first weights come from, and collect what a model is made from, so that it can be made again.
 
-    The arguments are those of the script, after ``fitting.begin``. `weights` has ``provenance`` and ``description`` of
-    the first weights; None stands for random ones. Returns ``data`` (the content of ``dataset.json``), ``weights``,
-    ``seed``, ``threads`` that share an operation, ``ranks`` that train together, ``hyperparameters`` (the other
-    arguments), ``versions`` and ``processor``.
+    Args:
+        arguments: Those of the script, after ``fitting.begin``.
+        splits: The data set.
+        weights: Where the first weights come from, ``provenance`` and ``description``; None for random ones.
+
+    Returns:
+        ``data`` (the content of ``dataset.json``), ``weights``, ``seed``, ``threads`` that share an operation,
+        ``ranks`` that train together, ``hyperparameters`` (the other arguments), ``versions`` and ``processor``.
     """
     weights = weights or {"provenance": "none", "description": "trained from scratch"}
     print(f"weights: {weights['provenance']}: {weights['description']}", flush=True)
@@ -96,9 +104,18 @@ def write_reports(
 ) -> dict[str, Any]:
     """Write ``history.json``, ``evaluation.json``, ``provenance.json`` and the pictures of ``mistakes/``.
 
-    A training job packs the folder, created if missing, as ``output.tar.gz``. `history` is what `EpochReporter` kept,
-    `provenance` what `describe_provenance` collected; `probabilities` are those that the model gave the validation and
-    the test images, (N, C) each. Returns the content of ``evaluation.json``, which has the entries of `more`, too.
+    A training job packs the folder as ``output.tar.gz``.
+
+    Args:
+        folder: Where to; created if missing.
+        splits: The data set.
+        history: What `EpochReporter` kept.
+        probabilities: What the model gave the validation and the test images, (N, C) each.
+        provenance: What `describe_provenance` collected.
+        more: Further entries of ``evaluation.json``.
+
+    Returns:
+        The content of ``evaluation.json``.
     """
     evaluation = {"class_names": provenance["data"]["class_names"], **(more or {})}
     (folder / "mistakes").mkdir(parents=True, exist_ok=True)
