@@ -41,6 +41,12 @@ def invoke(runtime):
     return json.loads(invocation.invoke(runtime, "vision-models", b"{}", target_model="dense.tar.gz"))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float32", "float64"])
+def test_pixels_of_every_dtype_and_order_are_the_same_numbers_in_the_body(dtype):
+    pixels = np.arange(96).reshape(1, 4, 8, 3).astype(dtype)[:, :, ::2]
+    assert json.loads(invocation.request_body(pixels)) == {"instances": pixels.tolist()}
+
+
 def test_an_answer_becomes_labels_and_probabilities():
     content = b'{"predictions": [{"label": "dark", "probabilities": [0.75, 0.25]}]}'
     found = invocation.read_answer(content, target_model="dense.tar.gz", seconds=0.5)
