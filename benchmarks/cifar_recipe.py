@@ -24,8 +24,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "training_scripts")]
 
-# Learning rate, weight decay and label smoothing of the recipes without Muon.
-ADAMW = (3e-3, 1e-2, 0.0)
+# Batch size, learning rate, weight decay and label smoothing of the recipes without Muon.
+ADAMW = {"batch_size": 128, "learning_rate": 3e-3, "weight_decay": 1e-2, "label_smoothing": 0.0}
 
 
 @dataclass(frozen=True)
@@ -35,89 +35,65 @@ class Recipe:
     name: str
     kernel_size: int = 2
     filters: tuple[int, int, int] = (16, 32, 64)
-    dense_units: int = 500
-    dropout: float = 0.4
-    batch_size: int = 32
-    normalization: str = "none"  # or "before pooling", "after pooling"
-    warmup_and_cosine: bool = False
+    model_of_script: bool = False  # with batch normalization after pooling, in batches of 128
+    adamw: bool = False  # with the schedule of cifar_train.py, instead of Adam at a constant rate
     augmentation: bool = False
-    script: bool = False  # the model of cifar_train.py, called from there
-    muon: bool = False  # with the label smoothing of cifar_train.py
+    muon: bool = False  # with the batches and the label smoothing of cifar_train.py
 
 
 def list_recipes() -> list[Recipe]:
     """Return the recipes, each with one choice more than the one before."""
-    import cifar_train
-
-    defaults = cifar_train.create_arguments().parse_args([])
     recipes = [Recipe("original: 2×2 kernels, Adam, batches of 32")]
 
     def add(name: str, **changes: Any) -> None:
         recipes.append(replace(recipes[-1], name=name, **changes))
 
-    width = defaults.width
-    add("3×3 kernels", kernel_size=3)
-    add(f"{width}, {2 * width}, {4 * width} filters", filters=(width, 2 * width, 4 * width))
-    add("batches of 128", batch_size=128)
-    add("normalization before pooling", normalization="before pooling")
-    add("normalization after pooling", normalization="after pooling")
-    add("AdamW, warm-up and cosine", warmup_and_cosine=True)
+    add("3×3 kernels; 32, 64, 128 filters", kernel_size=3, filters=(32, 64, 128))
+    add("batch normalization, batches of 128", model_of_script=True)
+    add("AdamW, warm-up and cosine", adamw=True)
     add("mirrored and shifted images", augmentation=True)
-    add("the dense layer and dropout of cifar_train.py", script=True)
-    add("Muon, smoothed labels: cifar_train.py as it is", muon=True, batch_size=defaults.batch_size)
+    add("Muon, smoothed labels: cifar_train.py as it is", muon=True)
     return recipes
 
 
 def build_model(recipe: Recipe) -> Any:
-    """Build the network of a recipe that is not the script's own."""
+    """Build the network of a recipe."""
     import keras
     from keras import layers
 
-    pixels = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
-    for filters in recipe.filters:
-        x = layers.Conv2D(filters, recipe.kernel_size, padding="same", use_bias=recipe.normalization == "none")(x)
-        if recipe.normalization == "after pooling":
-            x = layers.MaxPooling2D()(x)
-        if recipe.normalization != "none":
-            x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.Activation("relu")(x)
-        if recipe.normalization != "after pooling":
-            x = layers.MaxPooling2D()(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(recipe.dense_units, activation="relu")(x)
-    x = layers.Dropout(recipe.dropout)(x)
-    return keras.Model(pixels, layers.Dense(10, activation="softmax")(x))
-
-
-def compile_recipe(recipe: Recipe, *, epochs: int, image_count: int) -> Any:
-    """Return the compiled model of a recipe, for so many epochs of so many images."""
-    import keras
-
     import cifar_train
-    from shared.fitting import compile_model
-    from shared.optimizers import Muon
 
-    defaults = cifar_train.create_arguments().parse_args([])
-    if recipe.script:
-        model = cifar_train.build_model(
+    if recipe.model_of_script:
+        defaults = cifar_train.create_arguments().parse_args([])
+        return cifar_train.build_model(
             image_size=32,
             class_count=10,
-            width=defaults.width,
+            width=recipe.filters[0],
             dense_units=defaults.dense_units,
             dropout=defaults.dropout,
         )
-    else:
-        model = build_model(recipe)
-    if recipe.warmup_and_cosine:
-        defaults.epochs = epochs
-        if not recipe.muon:
-            defaults.learning_rate, defaults.weight_decay, defaults.label_smoothing = ADAMW
-        optimizer = Muon if recipe.muon else keras.optimizers.AdamW
-        compile_model(model, defaults, image_count=image_count, optimizer=optimizer)
-    else:
-        model.compile(keras.optimizers.Adam(1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
-    return model
+    pixels = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    for filters in recipe.filters:
+        x = layers.Conv2D(filters, recipe.kernel_size, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(500, activation="relu")(x)
+    x = layers.Dropout(0.4)(x)
+    return keras.Model(pixels, layers.Dense(10, activation="softmax")(x))
+
+
+def choose_arguments(recipe: Recipe, *, epochs: int) -> argparse.Namespace:
+    """Return the arguments of `cifar_train.py` with which a recipe trains."""
+    import cifar_train
+
+    arguments = cifar_train.create_arguments().parse_args([])
+    arguments.epochs = epochs
+    if not recipe.muon:
+        vars(arguments).update(ADAMW)
+    if not recipe.model_of_script:
+        arguments.batch_size = 32
+    return arguments
 
 
 def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -> dict[str, Any]:
@@ -132,23 +108,30 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
 
     from shared.augmentation import mirror_and_shift
     from shared.batching import batches, steps_per_epoch, training_batches
+    from shared.fitting import compile_model
     from shared.inputs import load_splits
+    from shared.optimizers import Muon
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras.utils.set_random_seed(seed)
     splits = load_splits(data)
-    steps = steps_per_epoch(len(splits.train.labels), batch_size=recipe.batch_size)
-    augment = mirror_and_shift if recipe.augmentation else None
+    arguments = choose_arguments(recipe, epochs=epochs)
+    image_count = len(splits.train.labels)
     train_batches = training_batches(
-        splits.train.images, splits.train.labels, class_count=10, batch_size=recipe.batch_size, seed=seed,
-        epochs=epochs, augment=augment,
+        splits.train.images, splits.train.labels, class_count=10, batch_size=arguments.batch_size, seed=seed,
+        epochs=epochs, augment=mirror_and_shift if recipe.augmentation else None,
     )  # fmt: skip
     validation, test = (
         batches(split.images, split.labels, class_count=10, batch_size=500)
         for split in (splits.validation, splits.test)
     )
-    model = compile_recipe(recipe, epochs=epochs, image_count=len(splits.train.labels))
+    model = build_model(recipe)
+    if recipe.adamw:
+        optimizer = Muon if recipe.muon else keras.optimizers.AdamW
+        compile_model(model, arguments, image_count=image_count, optimizer=optimizer)
+    else:
+        model.compile(keras.optimizers.Adam(1e-3), loss="categorical_crossentropy", metrics=["accuracy"])
     clock = [time.process_time()]
 
     class Clock(keras.callbacks.Callback):
@@ -156,8 +139,8 @@ def train(recipe: Recipe, *, data: Path, epochs: int, seed: int, threads: int) -
             clock.append(time.process_time())
 
     history = model.fit(
-        train_batches, validation_data=validation, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
-        callbacks=[Clock()],
+        train_batches, validation_data=validation, epochs=epochs, shuffle=False, verbose=0, callbacks=[Clock()],
+        steps_per_epoch=steps_per_epoch(image_count, batch_size=arguments.batch_size),
     )  # fmt: skip
     return {
         "val_accuracy": [round(value, 4) for value in history.history["val_accuracy"]],
@@ -204,7 +187,7 @@ def main() -> None:
     """Run the benchmark, or one of its trainings."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", default="sample", help='"sample", or a folder with train/ and test/ (CIFAR-10)')
-    parser.add_argument("--epochs", type=int, default=6, help="passes over the images (default: 6)")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the images (default: 10)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings per recipe (default: 3)")
     parser.add_argument("--limit", type=int, help="at most so many training images")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of TensorFlow (default: all)")

@@ -41,7 +41,7 @@ def create_arguments() -> argparse.ArgumentParser:
         help="blocks of VGG16, counted from its end, that train with the new classifier; the others stay frozen",
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
-    parser.add_argument("--dropout", type=fraction, default=0.5, help="share of dense units left out")
+    parser.add_argument("--dropout", type=fraction, default=0.3, help="share of dense units left out")
     return parser
 
 

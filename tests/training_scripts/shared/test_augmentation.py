@@ -26,9 +26,9 @@ def test_about_half_of_the_images_are_mirrored_and_never_turned(changed):
     assert (changed[:, 11, 8, 1] > changed[:, 4, 8, 1]).all()  # never upside down
 
 
-def test_shifts_take_every_step_up_to_four_pixels_in_both_directions(changed):
+def test_shifts_take_every_step_up_to_two_pixels_in_both_directions(changed):
     vertical = {int(value) for value in (changed[:, 8, 8, 1].astype(int) - 80) // 10}
-    assert vertical == set(range(-4, 5))
+    assert vertical == set(range(-2, 3))
 
 
 def test_the_three_channels_move_together(changed):
