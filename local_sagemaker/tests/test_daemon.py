@@ -10,12 +10,10 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from botocore.exceptions import ClientError
-from clients import Service, eventually, family, gone, kill
+from clients import Service, eventually, family, gone
 
 from local_sagemaker import daemon
 from local_sagemaker.daemon import DaemonError
-from local_sagemaker.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -217,53 +215,6 @@ def test_a_start_may_take_long_if_it_makes_progress(home, monkeypatch):
     with pytest.raises(DaemonError, match="LOCAL_SAGEMAKER_START_SECONDS to more"):
         daemon.start(home)
     assert daemon.status(home) is None
-
-
-def test_a_killed_server_loses_nothing_and_leaves_nothing_running(home, model_archives, monkeypatch):
-    monkeypatch.setenv("LOCAL_SAGEMAKER_COLD_START_SECONDS", "0.001")
-    service = Service(daemon.start(home))
-    bucket = service.buckets.create()
-    service.s3.put_object(Bucket=bucket, Key="a b/ç", Body=b"content", ContentType="text/x", Metadata={"k": "v"})
-    head = service.s3.head_object(Bucket=bucket, Key="a b/ç")
-    service.s3.upload_file(str(model_archives["linear"]), bucket, "models/linear.tar.gz")
-    service.endpoints.create("lasting", f"s3://{bucket}/models/")
-    # This server's patience with a cold start is over at once: the first answer is "not ready", a later one the result.
-    with pytest.raises(ClientError) as failure:
-        service.endpoints.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
-    assert failure.value.response["Error"]["Code"] == "ModelNotReadyException"
-    assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
-
-    def answer():
-        try:
-            return service.endpoints.invoke("lasting", {"instances": [[1, 2]]}, target="linear.tar.gz")
-        except service.runtime.exceptions.ModelNotReadyException:
-            return None
-
-    assert eventually(answer) == {"predictions": [[10, 20]]}
-    job = service.jobs.request("echo started; sleep 600", bucket=bucket)
-    service.sagemaker.create_training_job(**job)
-    eventually(lambda: "started" in service.jobs.log(job["TrainingJobName"]))
-    (home / "objects" / "half-written").write_bytes(b"x")
-    assert len(kill(service.status)) >= 4  # a container, a job, and the keeper of each
-
-    service = Service(daemon.start(home))
-    again = service.s3.head_object(Bucket=bucket, Key="a b/ç")
-    for member in ("ETag", "ContentType", "Metadata", "ContentLength", "LastModified"):
-        assert again[member] == head[member], member
-    assert service.s3.get_object(Bucket=bucket, Key="a b/ç")["Body"].read() == b"content"
-    assert not (home / "objects" / "half-written").exists()
-    settings = Settings(home=home)
-    assert not settings.jobs.exists()
-    assert list(settings.temporary.glob("job-*")) == []
-    assert [item["ModelName"] for item in service.sagemaker.list_models()["Models"]] == ["lasting"]
-    assert eventually(answer) == {"predictions": [[10, 20]]}  # no call is refused while the container comes up
-    ended = service.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
-    assert ended["TrainingJobStatus"] == "Failed"
-    assert "The server ended while the job was running" in ended["FailureReason"]
-
-    running = family(service.status.pid)
-    daemon.stop(home)
-    eventually(lambda: all(gone(pid) for pid in running))
 
 
 def test_a_stopped_server_ends_its_jobs(home):

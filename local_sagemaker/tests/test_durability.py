@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from clients import Service, eventually, gone, kill
 
 from local_sagemaker import daemon
+from local_sagemaker.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,7 @@ def killed(tmp_path_factory):
     service = Service(daemon.start(home))
     before = write_everything(service)
     kill(service.status)
+    (home / "objects" / "half-written").write_bytes(b"x")
     yield Service(daemon.start(home)), before
     daemon.stop(home)
 
@@ -69,7 +71,7 @@ def write_everything(service):
     told["marker"] = s3.delete_object(Bucket="kept", Key="gone")["VersionId"]
     s3.put_object(
         Bucket="west",
-        Key="full",
+        Key="a b/ç",
         Body=b"x",
         Tagging="k=v&l=w",
         StorageClass="STANDARD_IA",
@@ -79,6 +81,7 @@ def write_everything(service):
         ServerSideEncryption="aws:kms",
         SSEKMSKeyId="1234",
     )
+    told["head"] = s3.head_object(Bucket="west", Key="a b/ç")
     s3.put_object(Bucket="west", Key="tagged", Body=b"x")
     s3.put_object_tagging(Bucket="west", Key="tagged", Tagging={"TagSet": [{"Key": "late", "Value": "1"}]})
     s3.put_object_acl(Bucket="west", Key="tagged", ACL="public-read")
@@ -152,14 +155,16 @@ def test_versions_and_delete_markers_survive_a_kill(killed):
 
 
 def test_all_that_an_object_was_given_survives_a_kill(killed):
-    s3 = killed[0].s3
-    head = s3.head_object(Bucket="west", Key="full")
+    s3, told = killed[0].s3, killed[1]
+    head = s3.head_object(Bucket="west", Key="a b/ç")
+    assert head | {"ResponseMetadata": None} == told["head"] | {"ResponseMetadata": None}
+    assert not (killed[0].status.home / "objects" / "half-written").exists()
     assert (head["StorageClass"], head["CacheControl"], head["Metadata"]) == ("STANDARD_IA", "no-cache", {"m": "1"})
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "1234")
-    tags = {item["Key"]: item["Value"] for item in s3.get_object_tagging(Bucket="west", Key="full")["TagSet"]}
+    tags = {item["Key"]: item["Value"] for item in s3.get_object_tagging(Bucket="west", Key="a b/ç")["TagSet"]}
     assert tags == {"k": "v", "l": "w"}
     assert s3.get_object_tagging(Bucket="west", Key="tagged")["TagSet"] == [{"Key": "late", "Value": "1"}]
-    for key in ("full", "tagged"):
+    for key in ("a b/ç", "tagged"):
         grants = s3.get_object_acl(Bucket="west", Key=key)["Grants"]
         assert any(grant["Grantee"].get("URI", "").endswith("AllUsers") for grant in grants), key
 
@@ -203,6 +208,8 @@ def test_a_job_cut_off_is_failed_and_its_log_is_there(killed):
     job = service.sagemaker.describe_training_job(TrainingJobName=told["job"])
     assert job["TrainingJobStatus"] == "Failed"
     assert "The server ended while the job was running" in job["FailureReason"]
+    settings = Settings(home=service.status.home)
+    assert not settings.jobs.exists() and list(settings.temporary.glob("job-*")) == []
     assert service.jobs.log(told["job"]) == ["one", "two"]
     assert service.sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"] == [{"Key": "j", "Value": "1"}]
 

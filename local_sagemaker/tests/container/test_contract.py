@@ -35,10 +35,9 @@ def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contract")
     subprocess.run([sys.executable, CONTRACT / "saved_models.py", folder], check=True, capture_output=True)
     for script in (CONTRACT / "scripts").iterdir():
-        if script.name != "io":
-            shutil.copytree(folder / "models/hp2", folder / "models" / script.name)
-            shutil.copytree(script, folder / "models" / script.name / "model/code")
-    shutil.copytree(CONTRACT / "scripts/io", folder / "single/io/code")
+        shutil.copytree(folder / "models/hp2", folder / "models" / script.name)
+        shutil.copytree(script, folder / "models" / script.name / "model/code")
+    shutil.copytree(CONTRACT / "scripts/h_io", folder / "single/io/code")
     shutil.copytree(folder / "models/hp2", folder / "models/h_syntax")
     (folder / "models/h_syntax/model/code").mkdir()
     (folder / "models/h_syntax/model/code/inference.py").write_text("def handler(data, context:\n    pass\n")

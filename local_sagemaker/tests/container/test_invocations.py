@@ -8,20 +8,6 @@ HEADER = b"x-amzn-sagemaker-custom-attributes"
 
 
 @pytest.mark.parametrize(
-    ("content_type", "media_type"),
-    [
-        (b"application/json", "application/json"),
-        (b"application/json; charset=utf-8", "application/json"),
-        (b"APPLICATION/JSON ;x=y", "application/json"),
-        (b"text/csv; a=application/json", "text/csv"),
-        (b"", ""),
-    ],
-)
-def test_parameters_and_case_of_the_media_type_do_not_matter(content_type, media_type):
-    assert Invocation.from_headers("m", {b"content-type": content_type}, b"").media_type == media_type
-
-
-@pytest.mark.parametrize(
     ("attributes", "version", "method"),
     [
         (b"tfs-model-version=2,tfs-method=classify", "2", "classify"),

@@ -33,40 +33,10 @@ def ask(servable: Servable, **request: object) -> dict:
     return json.loads(servable.predict(json.dumps(request).encode()))
 
 
-def test_a_version_is_known_by_its_number(linear):
-    assert linear.version == "10"
-    assert ask(linear, instances=[[1, 2]]) == {"predictions": [[10, 20]]}
-
-
-def test_the_engine_is_the_one_that_was_asked_for(linear, engine):
-    assert linear.engine.name == f"{engine} graph"
-
-
-def test_named_inputs_and_several_outputs(linear):
-    request = {"signature_name": "combine", "instances": [{"a": 2, "b": 3}, {"a": 4, "b": 5}]}
-    assert ask(linear, **request) == {"predictions": [{"sum": 5, "product": 6}, {"sum": 9, "product": 20}]}
-    request = {"signature_name": "combine", "inputs": {"a": [2, 4], "b": [3, 5]}}
-    assert ask(linear, **request) == {"outputs": {"sum": [5, 9], "product": [6, 20]}}
-
-
 def test_an_output_without_a_batch_needs_the_column_format(linear):
     assert ask(linear, signature_name="total", inputs=[1, 2]) == {"outputs": 3}
     with pytest.raises(RequestError, match="column format"):
         ask(linear, signature_name="total", instances=[1, 2])
-
-
-@pytest.mark.parametrize(
-    ("request_", "reason"),
-    [
-        ({"signature_name": "no", "instances": [1]}, 'name: "no" not found in signature def. The model has: add'),
-        ({"signature_name": "combine", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
-        ({"instances": [{"z": [1, 2]}]}, "does not have named input: z"),
-        ({"signature_name": "add", "inputs": {"x": [1, 2], "y": [1, 2, 3]}}, "Incompatible shapes"),
-    ],
-)
-def test_a_request_that_does_not_fit_the_model_is_refused_with_the_reason(linear, request_, reason):
-    with pytest.raises(RequestError, match=reason):
-        ask(linear, **request_)
 
 
 def test_an_image_that_is_none_is_a_refused_request_without_the_runtimes_trimmings(classifiers, tmp_path):
@@ -90,7 +60,7 @@ def test_the_footprint_is_the_weights_and_a_graph_of_its_own(models, engine):
 
 @pytest.fixture(scope="module")
 def tensorflow_1(tmp_path_factory):
-    """A model that TensorFlow 1 saved: 3 is its highest version."""
+    """A model that TensorFlow 1 saved, in two ways."""
     folder = tmp_path_factory.mktemp("tensorflow-1")
     script = Path(__file__).parents[1] / "saved_models" / "tensorflow_1.py"
     command = [sys.executable, script, folder / "model", folder / "vocabulary.txt"]
@@ -113,10 +83,8 @@ def test_a_tensorflow_1_model_with_a_lookup_table_and_an_asset(tensorflow_1):
         ask(model, signature_name="python", instances=[[1, 2]])
     assert "Detected at node" not in str(failure.value)
     assert __file__ not in str(failure.value)
-
-
-def test_what_simple_save_of_tensorflow_1_writes(tensorflow_1):
-    assert ask(Servable("m", tensorflow_1 / "2"), instances=[[1, 2]]) == {"predictions": [[5]]}
+    by_simple_save = Servable("m", tensorflow_1 / "2")
+    assert ask(by_simple_save, instances=[[1, 2]]) == {"predictions": [[5]]}
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +98,9 @@ def unusual(tmp_path_factory, engine):
 
 
 def test_a_model_without_the_default_signature_serves_the_others(unusual):
-    with pytest.raises(RequestError, match='"serving_default" not found in signature def'):
+    with pytest.raises(RequestError, match=r'"serving_default" not found in signature def\. The model has: check'):
         ask(unusual, instances=[1])
     assert ask(unusual, signature_name="greet", inputs="world") == {"outputs": "hello world"}
-
-
-def test_an_empty_batch_is_a_batch(linear):
-    assert ask(linear, signature_name="combine", inputs={"a": [], "b": []}) == {"outputs": {"sum": [], "product": []}}
 
 
 def test_a_type_that_json_cannot_hold_is_refused_with_the_way_out(unusual):

@@ -19,14 +19,6 @@ INTEGERS = [tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint6
 FLOATS = [tf.float32, tf.float64]
 
 
-@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS], ids=lambda dtype: dtype.name)
-@pytest.mark.parametrize("value", [7, [1, 2], [[[[1]], [[2]]]], [[], []]])
-def test_every_type_of_number_in_any_rank(dtype, value):
-    tensor = tensors.to_array(value, dtype)
-    assert tensor.dtype == dtype
-    assert tensor.tolist() == value
-
-
 @pytest.mark.parametrize("written", ["YWJjZA==", "YWJjZA", "YWJj\nZA==", " YWJjZA= =", "YWJjZA.."])
 def test_base64_may_lack_its_padding_and_have_white_space(written):
     assert tensors.to_array({"b64": written}, tf.string) == b"abcd"
@@ -35,27 +27,11 @@ def test_base64_may_lack_its_padding_and_have_white_space(written):
 @pytest.mark.parametrize(
     ("value", "specification", "reason"),
     [
-        ([[[1, 2], [3]]], PIXELS, "Encountered list at unexpected size: 1 at level: 2 expected size: 2"),
-        ([[[1, 2], [3, 4]], [[1, 2]]], PIXELS, "Encountered list at unexpected size: 1 at level: 1 expected size: 2"),
         ([[[1, 2], 3]], PIXELS, "JSON Value: 3 found at incorrect level: 3 in the JSON DOM. Expected at level: 3"),
-        ([[1, [2]]], PIXELS, "Encountered list at unexpected level: 2 expected < 2"),
-        ([[["1", "2"], ["3", "4"]]], PIXELS, 'JSON Value: "1" Type: String is not of expected type: float'),
-        ([[[None, 2], [3, 4]]], PIXELS, "JSON Value: null Type: Null is not of expected type: float"),
-        ([[[1, False], [2, 3]]], PIXELS, "JSON Value: false Type: False is not of expected type: float"),
-        ([[[True, True], [True, True]]], PIXELS, "JSON Value: true Type: True is not of expected type: float"),
-        ([{"b64": "AA=="}], PIXELS, "Type: Object is not of expected type: float"),
-        ([1.0], tf.int32, "JSON Value: 1.0 Type: Number is not of expected type: int32"),
         ([3_000_000_000], tf.int32, "Type: Number is not of expected type: int32"),
-        ([-1], tf.uint8, "Type: Number is not of expected type: uint8"),
         ([-1, 2**64 - 1], tf.uint64, "JSON Value: -1 Type: Number is not of expected"),
-        ([1], tf.bool, "JSON Value: 1 Type: Number is not of expected type: bool"),
-        ([1], WORDS, "JSON Value: 1 Type: Number is not of expected type: string"),
-        ([{"b64": "*"}], WORDS, "Unable to base64 decode"),
-        ([{"b64": "A"}], WORDS, "Unable to base64 decode"),
         ([{"b64": "ç"}], WORDS, "Unable to base64 decode"),
         ([{"b64": 5}], WORDS, "not formatted correctly for base64 data"),
-        ([["a", "b"], ["c"]], WORDS, "unexpected size: 1 at level: 1 expected size: 2"),
-        ([[["a"], ["b"]], ["c", "d"]], tf.string, "found at incorrect level: 3"),
         (json.loads("[" * 600 + '"a"' + "]" * 600), WORDS, "nested deeper than 16 levels"),
         (json.loads("[" * 600 + "1" + "]" * 600), PIXELS, "nested deeper than 16 levels"),
     ],

@@ -32,17 +32,6 @@ def test_an_architecture_is_built_once_and_closed_with_its_last_model(architectu
     assert architectures.take("k", Fake) is not first
 
 
-def test_one_that_cannot_be_built_leaves_nothing(architectures):
-    def fail():
-        raise ValueError("no")
-
-    for _ in range(2):
-        with pytest.raises(ValueError, match="no"):
-            architectures.take("k", fail)
-    assert len(architectures) == 0
-    assert architectures.take("k", Fake)
-
-
 def test_models_that_are_loaded_at_the_same_time_share_what_one_of_them_builds(architectures):
     started, may_end, found = threading.Event(), threading.Event(), []
 

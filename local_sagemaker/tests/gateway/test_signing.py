@@ -82,30 +82,33 @@ def test_an_altered_body_of_an_s3_request_is_refused():
     assert refusal(signed("s3", path="/b/k") | {"body": b"other"}) == "XAmzContentSHA256Mismatch"
 
 
+@pytest.fixture
+def move_clock(monkeypatch):
+    """A function that moves the clock of the server."""
+
+    def move(**distance):
+        moment = datetime.now(UTC) + timedelta(**distance)
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return moment
+
+        monkeypatch.setattr(signing, "datetime", Clock)
+
+    return move
+
+
 @pytest.mark.parametrize("minutes", [-16, 16])
-def test_a_clock_that_is_far_off_is_refused(monkeypatch, minutes):
+def test_a_clock_that_is_far_off_is_refused(move_clock, minutes):
     parts = signed()
-    moment = datetime.now(UTC) + timedelta(minutes=minutes)
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return moment
-
-    monkeypatch.setattr(signing, "datetime", Clock)
+    move_clock(minutes=minutes)
     assert refusal(parts) == "InvalidSignatureException"
 
 
-def test_a_presigned_url_expires(monkeypatch):
+def test_a_presigned_url_expires(move_clock):
     parts = presigned(seconds=60)
-    moment = datetime.now(UTC) + timedelta(seconds=62)
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return moment
-
-    monkeypatch.setattr(signing, "datetime", Clock)
+    move_clock(seconds=62)
     assert refusal(parts) == "RequestTimeTooSkewed"
 
 

@@ -90,15 +90,11 @@ def test_a_target_model_that_cannot_be_is_refused(service, endpoint, target, wor
     assert words in response["Error"]["Message"]
 
 
-def test_a_target_model_may_begin_with_a_slash(service, endpoint):
-    document = {"instances": [[1, 2]]}
-    assert service.endpoints.invoke(endpoint, document, target="/linear.tar.gz") == {"predictions": [[10, 20]]}
-
-
-def test_a_target_model_may_lie_in_a_folder(service, endpoint, models_bucket, model_archives):
+def test_a_target_model_may_lie_in_a_folder_and_begin_with_a_slash(service, endpoint, models_bucket, model_archives):
     key = f"users/{uuid.uuid4().hex}/my model.tar.gz"
     service.s3.upload_file(str(model_archives["linear"]), models_bucket, f"models/{key}")
-    assert service.endpoints.invoke(endpoint, {"instances": [[1, 2]]}, target=key) == {"predictions": [[10, 20]]}
+    for target in (key, "/linear.tar.gz"):
+        assert service.endpoints.invoke(endpoint, {"instances": [[1, 2]]}, target=target) == {"predictions": [[10, 20]]}
 
 
 def test_an_unknown_endpoint_or_variant_is_refused(service, endpoint):

@@ -220,6 +220,7 @@ def peak(process):
     ("refused", "code"),
     [
         ({"ContentMD5": base64.b64encode(bytes(16)).decode()}, "BadDigest"),
+        ({"ChecksumCRC32": "AAAAAA=="}, "BadDigest"),
         ({"Tagging": "aws:mine=1"}, "InvalidTag"),  # moto has made the object by then
         ({"IfNoneMatch": "*"}, "PreconditionFailed"),
     ],

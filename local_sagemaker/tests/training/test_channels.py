@@ -38,83 +38,65 @@ def channel(name, uri, **source):
     return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri} | source}}
 
 
-@pytest.mark.parametrize(
-    ("uri", "files"),
-    [
-        ("s3://b/data/", {"a.txt", "sub/b.txt", "train/c.txt"}),
-        ("s3://b/data", {"a.txt", "sub/b.txt", "train/c.txt"}),
-        ("s3://b/data/train", {"c.txt"}),
-        ("s3://b/data/a.txt", {"a.txt"}),
-        ("s3://b/data/a", {"a.txt"}),
-    ],
-)
-def test_a_channel_holds_what_lies_below_its_prefix(opt_ml, objects, uri, files):
-    for key in ("data/a.txt", "data/sub/b.txt", "data/train/c.txt", "other/d.txt"):
-        objects.add(key, key.encode())
-    channels.download(channel("training", uri), opt_ml, objects)
-    folder = opt_ml.root / "input/data/training"
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == files
+def files_below(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+TREE = ("data/a.txt", "data/sub/b.txt", "data/train/c.txt", "other/d.txt")
+ALIKE = ("cifar/1.txt", "cifar_test/1.txt", "sets/train_a/1.txt", "sets/train_b/1.txt")
 
 
 @pytest.mark.parametrize(
-    ("uri", "files"),
+    ("keys", "uri", "files"),
     [
-        ("s3://b/cifar", {"1.txt": b"cifar/1.txt", "cifar_test/1.txt": b"cifar_test/1.txt"}),
-        ("s3://b/sets/train_", {f"train_{kind}/1.txt": f"sets/train_{kind}/1.txt".encode() for kind in ("a", "b")}),
+        (TREE, "s3://b/data/", {"a.txt": 0, "sub/b.txt": 1, "train/c.txt": 2}),
+        (TREE, "s3://b/data", {"a.txt": 0, "sub/b.txt": 1, "train/c.txt": 2}),
+        (TREE, "s3://b/data/train", {"c.txt": 2}),
+        (TREE, "s3://b/data/a.txt", {"a.txt": 0}),
+        (TREE, "s3://b/data/a", {"a.txt": 0}),
+        # Files of a prefix that begins alike keep their folders.
+        (ALIKE, "s3://b/cifar", {"1.txt": 0, "cifar_test/1.txt": 1}),
+        (ALIKE, "s3://b/sets/train_", {"train_a/1.txt": 2, "train_b/1.txt": 3}),
+        # Slashes that follow each other are one, and the console's markers of folders are no files.
+        (("data//a.txt", "data/sub//b.txt"), "s3://b/data/", {"a.txt": 0, "sub/b.txt": 1}),
+        (("data/", "data/sub/", "data/sub/a.txt"), "s3://b/data/", {"sub/a.txt": 2}),
     ],
 )
-def test_files_of_a_prefix_that_begins_alike_keep_their_folders(opt_ml, objects, uri, files):
-    for key in ("cifar/1.txt", "cifar_test/1.txt", "sets/train_a/1.txt", "sets/train_b/1.txt"):
+def test_a_channel_holds_what_lies_below_its_prefix(opt_ml, objects, keys, uri, files):
+    for key in keys:
         objects.add(key, key.encode())
     channels.download(channel("training", uri), opt_ml, objects)
-    folder = opt_ml.root / "input/data/training"
-    assert {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()} == files
+    found = files_below(opt_ml.root / "input/data/training")
+    assert found == {name: keys[number].encode() for name, number in files.items()}
 
 
-def test_two_keys_that_would_be_one_file_are_refused(opt_ml, objects):
-    for key in ("cifar/cifar_test/1.txt", "cifar_test/1.txt"):
-        objects.add(key, b"")
-    with pytest.raises(InputError, match=r"The key 'cifar_test/1.txt' would overwrite"):
-        channels.download(channel("training", "s3://b/cifar"), opt_ml, objects)
-
-
-def test_slashes_that_follow_each_other_are_one(opt_ml, objects):
-    for key in ("data//a.txt", "data/sub//b.txt"):
-        objects.add(key, key.encode())
-    channels.download(channel("training", "s3://b/data/"), opt_ml, objects)
-    folder = opt_ml.root / "input/data/training"
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert found == {"a.txt", "sub/b.txt"}
-    objects.add("data/sub/b.txt", b"another")
-    with pytest.raises(InputError, match=r"would overwrite another object's file 'sub/b.txt'"):
-        channels.restore("s3://b/data", opt_ml.root / "restored", objects)
+@pytest.mark.parametrize(
+    ("keys", "uri", "words"),
+    [
+        (
+            ("cifar/cifar_test/1.txt", "cifar_test/1.txt"),
+            "s3://b/cifar",
+            "The key 'cifar_test/1.txt' would overwrite another object's file",
+        ),
+        (("data/sub//b.txt", "data/sub/b.txt"), "s3://b/data", "would overwrite another object's file 'sub/b.txt'"),
+        (("data/a", "data/a/b"), "s3://b/data/", "The key 'data/a/b' cannot become a file"),
+        ((), "s3://b/none/", r"no S3 objects found under S3 URL 's3://b/none/'.*channel 'training'"),
+        (("data/../../../../evil",), "s3://b/data/", "leaves the folder training"),
+    ],
+)
+def test_objects_that_cannot_become_files_are_refused_by_name(opt_ml, objects, tmp_path, keys, uri, words):
+    for key in keys:
+        objects.add(key, b"x")
+    with pytest.raises(InputError, match=words):
+        channels.download(channel("training", uri), opt_ml, objects)
+    assert not list(tmp_path.rglob("evil"))
 
 
 def test_checkpoints_of_a_run_whose_name_begins_alike_are_not_restored(tmp_path, objects):
     for key in ("checkpoints/run1/epoch", "checkpoints/run10/epoch"):
         objects.add(key, key.encode())
-    folder = tmp_path / "restored"
-    channels.restore("s3://b/checkpoints/run1", folder, objects)
-    assert [path.read_bytes() for path in folder.rglob("*") if path.is_file()] == [b"checkpoints/run1/epoch"]
-
-
-def test_folder_markers_of_the_console_are_passed_over(opt_ml, objects):
-    for key in ("data/", "data/sub/", "data/sub/a.txt"):
-        objects.add(key, b"")
-    channels.download(channel("training", "s3://b/data/"), opt_ml, objects)
-    assert (opt_ml.root / "input/data/training/sub/a.txt").is_file()
-
-
-def test_a_channel_without_data_names_its_address(opt_ml, objects):
-    with pytest.raises(InputError, match=r"no S3 objects found under S3 URL 's3://b/none/'.*channel 'training'"):
-        channels.download(channel("training", "s3://b/none/"), opt_ml, objects)
-
-
-def test_a_key_that_climbs_out_of_the_channel_is_refused(opt_ml, objects, tmp_path):
-    objects.add("data/../../../../evil", b"x")
-    with pytest.raises(InputError, match="leaves the folder training"):
-        channels.download(channel("training", "s3://b/data/"), opt_ml, objects)
-    assert not list(tmp_path.rglob("evil"))
+    channels.restore("s3://b/checkpoints/run1", tmp_path / "restored", objects)
+    assert list(files_below(tmp_path / "restored").values()) == [b"checkpoints/run1/epoch"]
 
 
 def test_only_source_files_are_rewritten_to_the_private_place(opt_ml, objects):
@@ -139,13 +121,6 @@ def test_sharded_by_key_each_instance_gets_its_share(tmp_path, objects, count, s
         channels.download(sharded, instance, objects, index=index, count=count)
         got.append("".join(sorted(path.name for path in (instance.root / "input/data/training").iterdir())))
     assert got == shares
-
-
-def test_a_key_that_is_a_file_and_a_folder_at_once_is_named(opt_ml, objects):
-    for key in ("data/a", "data/a/b"):
-        objects.add(key, b"x")
-    with pytest.raises(InputError, match="The key 'data/a/b' cannot become a file"):
-        channels.download(channel("training", "s3://b/data/"), opt_ml, objects)
 
 
 @pytest.mark.parametrize(

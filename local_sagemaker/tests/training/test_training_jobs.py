@@ -176,10 +176,6 @@ def test_a_job_is_stopped_at_its_maximum_run_time(service):
     assert transitions(job)[-3:] == ["Stopping", "Uploading", "MaxRuntimeExceeded"]
 
 
-def test_a_job_ends_when_its_entry_point_does_whatever_it_left_running(service):
-    assert service.jobs.run("sleep 900 & exit 0")["TrainingJobStatus"] == "Completed"  # long before the other ends
-
-
 def test_the_log_begins_with_the_software_that_runs_for_the_image(service):
     image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-training:2.3.0-cpu-py37"
     job = service.jobs.run("echo done", algorithm={"TrainingImage": image})
