@@ -45,15 +45,17 @@ def test_deploying_again_finds_the_same_endpoint(connection, deployed):
 
 
 @pytest.mark.slow
-def test_deploying_afresh_starts_without_loaded_models(connection, classifiers):
+def test_deploying_afresh_starts_without_loaded_models_and_passes_the_environment_on(connection, classifiers):
     name, models_uri = "afresh", f"{connection.base_uri}afresh/"
     s3.upload(connection, classifiers["dense"], models_uri + "a.tar.gz")
-    options = {"models_uri": models_uri, "instance_type": "ml.c5.xlarge"}
+    environment = {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1000"}
+    options = {"models_uri": models_uri, "instance_type": "ml.c5.xlarge", "environment": environment}
     created = []
     for _ in range(2):
         found = endpoint.deploy(connection, name, fresh=True, **options)
         created.append(found.describe()["CreationTime"])
     assert created[0] < created[1]
+    assert found.describe_container()["Environment"] == environment
     found.delete()
 
 
@@ -155,22 +157,6 @@ def test_metrics_tell_what_happened(deployed):
     assert all(isinstance(deployed.metrics.total(name), dict) for name in METRICS)
 
 
-@pytest.mark.slow
-def test_the_environment_of_the_container_is_passed_on(connection):
-    name = f"series-{uuid.uuid4().hex[:8]}"
-    small = endpoint.deploy(
-        connection,
-        name,
-        models_uri=f"{connection.base_uri}none/",
-        instance_type="ml.c5.xlarge",
-        environment={"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1000"},
-    )
-    try:
-        assert small.describe_container()["Environment"] == {"LOCAL_SAGEMAKER_INSTANCE_MEMORY_BYTES": "1000"}
-    finally:
-        small.delete()
-
-
 @pytest.mark.aws
 def test_an_endpoint_that_does_not_exist_names_the_notebook(connection):
     with pytest.raises(EndpointError, match=r"nobody does not exist. Run 04_deploy_multi_model_endpoint first"):
@@ -182,8 +168,10 @@ OPERATIONS = ("DescribeModel", "DescribeEndpointConfig", "CreateEndpoint", "Desc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError])
+@pytest.mark.parametrize(
+    ("operation", "error"),
+    [*((operation, KeyboardInterrupt) for operation in OPERATIONS), ("CreateEndpoint", ConnectionError)],
+)
 def test_a_deployment_that_is_interrupted_or_fails_at_any_step_leaves_nothing(
     connection, monkeypatch, operation, error
 ):

@@ -1,13 +1,11 @@
 import threading
 import time
-import uuid
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from botocore.exceptions import ClientError
 
-from helpers import endpoint, replay, s3
+from helpers import replay
 from helpers.capacity import Trace
 
 BRIGHT = np.full((1, 4, 4, 3), 255, dtype=np.uint8)
@@ -62,31 +60,3 @@ def test_a_call_that_fails_ends_the_traffic_with_its_error():
     with pytest.raises(RuntimeError, match="broken model"):
         replay.run(slow_endpoint(runtime), trace, target_models=names, images=BRIGHT)
     assert len(runtime.called) < 50
-
-
-@pytest.fixture(scope="module")
-def deployed(connection, classifiers):
-    models_uri = f"{connection.base_uri}load/"
-    for name in ("a", "b"):
-        s3.upload(connection, classifiers["dense"], f"{models_uri}{name}.tar.gz")
-    name = f"series-{uuid.uuid4().hex[:8]}"
-    found = endpoint.deploy(connection, name, models_uri=models_uri, instance_type="ml.c5.xlarge")
-    yield found
-    found.delete()
-
-
-@pytest.mark.slow
-def test_the_calls_of_a_trace_reach_the_models_that_they_name(deployed):
-    for name in deployed.list_models():
-        deployed.predict(np.zeros((1, 4, 4, 3)), target_model=name)
-    trace = Trace(0.15 * np.arange(1, 11), np.array([0, 1] * 5))
-    replayed = replay.run(deployed, trace, target_models=deployed.list_models(), images=BRIGHT)
-    assert (replayed.seconds > 0).all()
-    hits = deployed.metrics.total("ModelCacheHit")
-    assert (hits["SampleCount"], hits["Sum"]) == (12, 10)
-    assert deployed.metrics.loaded_models(since=replayed.began) == 2
-
-
-def test_a_model_that_is_not_there_is_an_error(deployed):
-    with pytest.raises(ClientError, match="Failed to download model data"):
-        replay.run(deployed, Trace(np.zeros(1), np.zeros(1, dtype=int)), target_models=["none.tar.gz"], images=BRIGHT)

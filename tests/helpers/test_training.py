@@ -57,6 +57,8 @@ def test_a_job_returns_what_its_script_left_and_is_published(connection, channel
     assert result.training_seconds >= 1
     assert training.publish(connection, result, slug="succeeds") == connection.model_uri("succeeds")
     assert s3.exists(connection, connection.model_uri("succeeds"))
+    with pytest.raises(TrainingError, match=r"model.tar.gz holds no archives. Publish a single model with publish"):
+        training.publish_all(connection, result, models_uri=connection.user_models_uri)
 
 
 def test_every_archive_of_a_job_is_published_and_nothing_else(connection, channels):
@@ -65,12 +67,6 @@ def test_every_archive_of_a_job_is_published_and_nothing_else(connection, channe
     assert s3.list_names(connection, connection.user_models_uri) == ["a.tar.gz", "b.tar.gz"]
     assert s3.read(connection, f"{connection.user_models_uri}b.tar.gz") == b"archive b"
     assert sizes == {"a.tar.gz": 9, "b.tar.gz": 9}
-
-
-def test_a_single_model_is_not_taken_for_several(connection, channels):
-    result = train(connection, "single", "succeed.py", channels)
-    with pytest.raises(TrainingError, match=r"model.tar.gz holds no archives. Publish a single model with publish"):
-        training.publish_all(connection, result, models_uri=connection.user_models_uri)
 
 
 def test_a_script_that_raises_fails_with_its_reason_and_uploads_nothing(connection, channels):
@@ -141,19 +137,14 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(connection, tmp_path, monkeyp
     assert [line for line in log if line.startswith("checkpoint: 1 of 3 epochs are done")]
     [job] = jobs(connection, "resumed")
     assert job["EnableManagedSpotTraining"]
+    longest = job["StoppingCondition"]
+    assert longest["MaxWaitTimeInSeconds"] == 2 * longest["MaxRuntimeInSeconds"]
+    assert job["HyperParameters"]["checkpoint-dir"] == job["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
 
 
 def test_spot_instances_need_a_checkpoint(connection, channels):
     with pytest.raises(ValueError, match="Pass checkpoint"):
         train(connection, "spot", "succeed.py", channels, use_spot=True)
-
-
-def test_a_job_on_spot_instances_waits_twice_as_long_as_it_may_run(connection, channels):
-    train(connection, "waits", "succeed.py", channels, checkpoint="waits", use_spot=True, max_run_seconds=50)
-    [job] = jobs(connection, "waits")
-    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 50, "MaxWaitTimeInSeconds": 100}
-    assert job["HyperParameters"]["checkpoint-dir"] == job["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
-    assert job["CheckpointConfig"]["S3Uri"] == f"{connection.base_uri}checkpoints/waits/"
 
 
 def test_a_script_is_shown_as_it_is():

@@ -104,9 +104,28 @@ def _die(*arguments):
     raise ConnectionError("the kernel died")
 
 
+@pytest.fixture
+def needed(monkeypatch):
+    """The permissions that everything needs that is asked of AWS from now on."""
+    asked = set()
+    call = BaseClient._make_api_call
+
+    def listen(self, operation, parameters):
+        service, region = self.meta.service_model.service_name, self.meta.region_name
+        asked.update(needed_permissions(service, operation, parameters, region=region))
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", listen)
+    return asked
+
+
 @pytest.mark.slow
-def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkeypatch, capsys):
+def test_a_killed_run_is_found_asked_about_and_deleted_by_whoever_may_run_the_series(
+    abandoned, others, needed, allowed, monkeypatch, capsys
+):
     connection = abandoned.connection
+    monkeypatch.setattr(session, "connect", lambda target, *, prefix: connection)
+    needed.clear()
     arguments = ["--target", "local", "--prefix", connection.prefix]
     assert orphaned_resources.main(["list", *arguments]) == 0
     listed = capsys.readouterr().out
@@ -128,24 +147,15 @@ def test_a_killed_run_is_found_asked_about_and_deleted(abandoned, others, monkey
     assert orphaned_resources.find(connection) == []
     assert orphaned_resources.main(["list", *arguments]) == 0
     assert "Nothing is left." in capsys.readouterr().out
+    check_policy(abandoned, set(needed), allowed)
     status = connection.boto.client("sagemaker").describe_training_job(TrainingJobName=abandoned.job)
     assert status["TrainingJobStatus"] == "Stopped"
     assert {item.kind for item in orphaned_resources.find(others)} == {"model", "objects"}
 
 
-def test_whoever_may_run_the_series_may_clean_up(abandoned, allowed, monkeypatch):
-    asked = set()
-    call = BaseClient._make_api_call
-
-    def listen(self, operation, parameters):
-        service, region = self.meta.service_model.service_name, self.meta.region_name
-        asked.update(needed_permissions(service, operation, parameters, region=region))
-        return call(self, operation, parameters)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", listen)
+def check_policy(abandoned, asked, allowed):
+    """Fail unless the policy of the notebooks' user allows what was asked."""
     connection = abandoned.connection
-    for item in orphaned_resources.find(connection):
-        orphaned_resources.delete(connection, item)
     account, role = connection.role_arn.split(":")[4], connection.role_arn.rpartition("/")[2]
     policy = permissions.fill_in(
         "notebook_user", account=account, region=connection.region, role=role, prefix=connection.prefix

@@ -36,25 +36,21 @@ def test_a_file_is_downloaded_once(server, tmp_path):
     assert downloads.fetch(f"{url}/data.bin", target, limit=10).read_bytes() == b"abc"
 
 
-def test_a_missing_file_leaves_nothing_behind(server, tmp_path):
-    with pytest.raises(ConnectionError, match="404"):
-        downloads.fetch(f"{server[1]}/missing.bin", tmp_path / "cache" / "missing.bin", limit=10)
-    assert not list(tmp_path.glob("cache/*"))
-
-
-def test_more_than_the_limit_is_refused(server, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        (None, {}, "404"),
+        (b"x" * 101, {}, "more than 100 bytes"),
+        (b"<html>please sign in</html>", {"known_hash": f"md5:{'0' * 32}"}, r"w\.h5.* hash .*not match"),
+    ],
+    ids=["missing", "too large", "a page instead"],
+)
+def test_what_is_not_the_file_is_refused_and_not_kept(server, tmp_path, content, options, words):
     served, url = server
-    (served / "big.bin").write_bytes(b"x" * 100)
-    with pytest.raises(ConnectionError, match="more than 10 bytes"):
-        downloads.fetch(f"{url}/big.bin", tmp_path / "cache" / "big.bin", limit=10)
-    assert not list(tmp_path.glob("cache/*"))
-
-
-def test_a_page_instead_of_the_file_is_not_kept(server, tmp_path):
-    served, url = server
-    (served / "w.h5").write_text("<html>please sign in</html>")
-    with pytest.raises(ConnectionError, match=r"w\.h5.* hash .*not match"):
-        downloads.fetch(f"{url}/w.h5", tmp_path / "cache" / "w.h5", limit=100, known_hash=f"md5:{'0' * 32}")
+    if content:
+        (served / "w.h5").write_bytes(content)
+    with pytest.raises(ConnectionError, match=words):
+        downloads.fetch(f"{url}/w.h5", tmp_path / "cache" / "w.h5", limit=100, **options)
     assert not list(tmp_path.glob("cache/*"))
 
 
