@@ -1,19 +1,11 @@
 """Features are computed once, in bounded memory, and leave no file behind."""
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
 from shared import features as module
 from shared.features import compute_features
-
-SCRIPTS = Path(module.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +27,10 @@ def temporary_folder(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
-def test_features_are_those_of_the_model_and_not_in_memory(frozen, image_sets, batch_size):
+def test_features_are_those_of_the_model_and_in_a_file_without_a_name(frozen, image_sets, temporary_folder, batch_size):
     computed = compute_features(frozen, image_sets, batch_size=batch_size)
     assert [isinstance(features, np.memmap) for features in computed] == [True] * 3
+    assert list(temporary_folder.iterdir()) == []  # so that a process that is killed leaves none
     for features, images in zip(computed, image_sets, strict=True):
         expected = frozen(images.astype(np.float32))
         assert features.dtype == np.float32 and features.shape == expected.shape
@@ -59,27 +52,6 @@ def test_the_log_says_the_size_and_counts_each_set_and_every_tenth_batch(frozen,
     first, *progress = capsys.readouterr().out.splitlines()
     assert first == "Computing the features of the frozen part once: 0.0 MiB in a temporary file"
     assert progress == ["features 10/13", "features 13/13", "features 5/5", "features 2/2"]
-
-
-def test_a_killed_process_leaves_no_file(tmp_path):
-    script = (
-        "import keras, numpy, time; from shared import features\n"
-        "pixels = keras.Input((8, 8, 3)); frozen = keras.Model(pixels, keras.layers.Rescaling(2)(pixels))\n"
-        "map = features.compute_features(frozen, [numpy.ones((4, 8, 8, 3), numpy.uint8)])\n"
-        "print('ready', flush=True); time.sleep(600)"
-    )
-    environment = os.environ | {"TMPDIR": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=SCRIPTS, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert "ready\n" in iter(process.stdout.readline, "")
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
-    finally:
-        process.kill()
-        process.stdout.close()
-    assert [path for path in tmp_path.iterdir() if path.name.startswith("features-")] == []
 
 
 def test_a_full_disk_is_refused_before_anything_is_computed(frozen, image_sets, temporary_folder, monkeypatch):
