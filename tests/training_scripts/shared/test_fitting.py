@@ -99,19 +99,6 @@ def test_the_learning_rate_rises_and_falls_to_zero(clipnorm):
     assert model.optimizer.clipnorm == clipnorm
 
 
-def test_two_runs_export_the_same_bits(training, whole_run, tmp_path):
-    again = training.run(tmp_path)
-    assert again.exit_code == 0, again.stderr
-    first, second = whole_run.exported_variables(), again.exported_variables()
-    assert len(first) > 10
-    assert first == second
-    histories = [run.report("history") for run in (whole_run, again)]
-    for history in histories:
-        del history["seconds"]
-    assert histories[0] == histories[1]
-    assert whole_run.report("provenance") == again.report("provenance")
-
-
 @pytest.mark.parametrize(
     ("threads", "variable", "told", "given"), [(3, "", 3, [3]), (0, "5", 5, []), (0, "", fitting._count_cores(), [])]
 )
