@@ -32,19 +32,14 @@ def test_rescaling_is_part_of_the_network(model):
     assert np.array(rescaling(np.array([0.0, 255.0]))).tolist() == [-1, 1]
 
 
-def test_the_same_seed_gives_the_same_history_and_another_seed_another(cifar_run, cifar_data, call_main):
-    first = cifar_run.report("history")["loss"]
-    losses = {}
-    for seed in (3, 4):
-        error, model_folder = call_main(
-            cifar_train.main, "--data-dir", cifar_data, "--epochs", 2, "--batch-size", 16, "--width", 8,
-            "--seed", seed,
-        )  # fmt: skip
-        assert error is None
-        history = json.loads((model_folder.parent / "output" / "history.json").read_text())
-        losses[seed] = history["loss"]
-    assert losses[3] == pytest.approx(first, rel=1e-3)
-    assert losses[4] != pytest.approx(first, rel=1e-3)
+def test_another_seed_gives_another_history(cifar_run, cifar_data, call_main):
+    """That the same seed gives the same bits is tested in test_checkpoints.py."""
+    error, model_folder = call_main(
+        cifar_train.main, "--data-dir", cifar_data, "--epochs", 2, "--batch-size", 16, "--width", 8, "--seed", 4
+    )
+    assert error is None
+    history = json.loads((model_folder.parent / "output" / "history.json").read_text())
+    assert history["loss"] != pytest.approx(cifar_run.report("history")["loss"], rel=1e-3)
 
 
 def test_a_folder_without_data_is_named_with_the_next_step(tmp_path):
