@@ -38,7 +38,7 @@ def fill_in(
     region: str,
     role: str,
     bucket: str | None = None,
-    prefix: str | None = None,
+    prefix: str = "multi-model-endpoint",
     key: str | None = None,
 ) -> dict[str, Any]:
     """Return one of `POLICIES` with the values of an account in the places for them.
@@ -48,11 +48,9 @@ def fill_in(
     """
     if name not in POLICIES:
         raise ValueError(f"There is no policy {name!r}. There are: {', '.join(POLICIES)}.")
-    values = {"account": account, "region": region, "role": role}
-    values |= {"bucket": f"sagemaker-{region}-{account}", "prefix": "multi-model-endpoint"}
-    others = {"bucket": bucket, "prefix": prefix, "key": key}
-    values |= {place: value for place, value in others.items() if value is not None}
-    values["prefix"] = values["prefix"].strip("/")
+    values = {"account": account, "region": region, "role": role, "prefix": prefix.strip("/")}
+    values["bucket"] = f"sagemaker-{region}-{account}" if bucket is None else bucket
+    values |= {} if key is None else {"key": key}
     for place, value in values.items():
         if not re.fullmatch(_VALUES[place][0], value, re.ASCII):
             raise ValueError(f"{value!r} cannot be the {place}: it must match {_VALUES[place][0]}.")
@@ -71,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m series.permissions",
         description=f"Print an IAM policy of the series with your account filled in.\n\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
     parser.add_argument("policy", choices=POLICIES)
     for name, (_, words) in _VALUES.items():
