@@ -121,9 +121,7 @@ def test_evaluation_counts_every_image(any_run):
     run, _ = any_run
     evaluation = run.report("evaluation")
     assert set(evaluation) == {"validation", "test", "class_names"}
-    measures = {
-        "count", "mistake_count", "accuracy", "accuracy_interval", "negative_log_likelihood", "calibration",
-    }  # fmt: skip
+    measures = {"count", "mistake_count", "accuracy", "accuracy_interval", "calibration"}
     assert set(evaluation["validation"]) == measures
     assert set(evaluation["test"]) == measures | {"confusion_matrix"}
     assert (evaluation["validation"]["count"], evaluation["test"]["count"]) == (20, 10)

@@ -16,19 +16,15 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Compare predictions, float32 probabilities (N, C), with the true labels, int64 (N,), at least one.
 
     Returns:
-        ``count`` (N), ``mistake_count``, ``accuracy`` (0 to 1) and its 95 % ``accuracy_interval``,
-        ``negative_log_likelihood`` (mean, in nats; label smoothing has no part in it), and ``calibration`` as
-        `measure_calibration` returns it.
+        ``count`` (N), ``mistake_count``, ``accuracy`` (0 to 1) and its 95 % ``accuracy_interval``, and ``calibration``
+        as `measure_calibration` returns it.
     """
     right = probabilities.argmax(axis=1) == labels
-    # Below this a probability of float32 is no longer told from zero, whose logarithm is infinite.
-    of_truth = np.maximum(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-7)
     return {
         "count": len(labels),
         "mistake_count": int((~right).sum()),
         "accuracy": float(right.mean()),
         "accuracy_interval": list(wilson_interval(int(right.sum()), len(labels))),
-        "negative_log_likelihood": float(np.log(1 / of_truth).mean()),
         "calibration": measure_calibration(probabilities.max(axis=1), right),
     }
 
