@@ -1,6 +1,5 @@
 """This project's container alone."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ class Container(HttpServer):
     """This project's container alone."""
 
     name = "container"
+    answer_path = ("predictions", 0, "probabilities")
     settings = "python -m local_sagemaker.container; default settings but for a memory limit of 64 GiB"
 
     def command(self) -> list[str]:
@@ -34,7 +34,3 @@ class Container(HttpServer):
     def request(self, model: str, example: Example) -> bytes:
         """Ask in the form of TensorFlow Serving's REST API."""
         return http_request("POST", f"/models/{model}/invoke", example.rest())
-
-    def read_probabilities(self, answer: bytes) -> list[float]:
-        """Return the probabilities of the first prediction."""
-        return json.loads(answer)["predictions"][0]["probabilities"]

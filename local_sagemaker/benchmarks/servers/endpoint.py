@@ -42,10 +42,10 @@ class Endpoint(Server):
 
     def start(self) -> None:
         """Start the server and bring an endpoint into service."""
-        self._connection: Connection | None = None
         os.environ |= {f"LOCAL_SAGEMAKER_INSTANCE_{what}_BYTES": str(64 * 1024**3) for what in ("MEMORY", "DISK")}
         self._status = daemon.start(self.home)
         self.port = self._status.port
+        self._connection = Connection(self.port)
         self.s3, self.sagemaker, self._runtime = map(self.client, ("s3", "sagemaker", "sagemaker-runtime"))
         self.s3.create_bucket(Bucket=BUCKET)
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/", "Mode": "MultiModel"}
@@ -90,8 +90,6 @@ class Endpoint(Server):
 
     def time_calls(self, model: str, example: Example, *, calls: int) -> list[float]:
         """Return the duration of each of so many calls with one signed request, in seconds."""
-        if self._connection is None:
-            self._connection = Connection(self.port)
         return self._connection.time(self.request(model, example), calls=calls)
 
     def time_boto3_calls(self, model: str, example: Example, *, calls: int, runtime: Any = None) -> list[float]:

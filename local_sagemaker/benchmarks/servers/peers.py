@@ -31,12 +31,13 @@ ENVIRONMENTS = user_cache_path("local_sagemaker") / "benchmark-environments"
 class Peer(HttpServer):
     """A server in an environment of its own."""
 
-    requirements: tuple[str, ...]  # what pip installs for it beside TensorFlow
-    package: str  # whose version is told
+    package: str  # what pip installs for it beside TensorFlow, and whose version is told
+    more: tuple[str, ...] = ()  # what else pip installs
+    answer_path = ("probabilities", 0)
 
     def start(self) -> None:
         """Start it in its environment, which is built if it is new; a RuntimeError says why it cannot be."""
-        self._programs, self.versions = _prepare(self.requirements, package=self.package)
+        self._programs, self.versions = _prepare([self.package, *self.more], package=self.package)
         self.repository = self.workplace / "models"
         self.repository.mkdir()
         self.temporary = tempfile.mkdtemp(prefix="peer-")  # for sockets, whose paths must be short
@@ -60,19 +61,15 @@ class Peer(HttpServer):
         """Put a model into the folder that the server knows."""
         (self.repository / model).symlink_to(folder.resolve())
 
-    def read_probabilities(self, answer: bytes) -> list[float]:
-        """Return the probabilities of the first image."""
-        return json.loads(answer)["probabilities"][0]
-
 
 class BentoML(Peer):
     """BentoML with one service that holds all models."""
 
     name = "BentoML"
     settings = "one service with typed NumPy arguments, one worker, which holds the models by name"
-    requirements = ("bentoml",)
     package = "bentoml"
     ready = "/readyz"
+    answer_path = (0,)
 
     def command(self) -> list[str]:
         """Serve the service."""
@@ -98,19 +95,15 @@ class BentoML(Peer):
         path = "/predict_bytes" if example.as_file else "/predict"
         return http_request("POST", path, json.dumps({"model": model} | example.named()).encode())
 
-    def read_probabilities(self, answer: bytes) -> list[float]:
-        """Return the first row of the array."""
-        return json.loads(answer)[0]
-
 
 class MLServer(Peer):
     """Seldon's MLServer with a custom inference runtime."""
 
     name = "MLServer"
     settings = "custom inference runtime, V2 protocol; parallel_workers 0: inference in the server's own process, not 1"
-    requirements = ("mlserver",)
     package = "mlserver"
     ready = "/v2/health/live"
+    answer_path = ("outputs", 0, "data")
 
     def command(self) -> list[str]:
         """Serve the repository."""
@@ -144,18 +137,14 @@ class MLServer(Peer):
             tensor["data"] = example.pixels.flatten().tolist()
         return http_request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}).encode())
 
-    def read_probabilities(self, answer: bytes) -> list[float]:
-        """Return the flat data of the output."""
-        return json.loads(answer)["outputs"][0]["data"]
-
 
 class MultiModelServer(Peer):
     """AWS's multi-model-server, which gives each model a worker process."""
 
     name = "multi-model-server"
     settings = "custom service, one worker per model, which is a process"
-    requirements = ("multi-model-server", "setuptools<81")
     package = "multi-model-server"
+    more = ("setuptools<81",)
 
     def start(self) -> None:
         """Start it if there is Java for it."""
@@ -214,8 +203,8 @@ class RayServe(Peer):
 
     name = "Ray Serve"
     settings = "one replica, @serve.multiplexed; CPU and memory are of proxy, replica and Ray's own; niceness 0, not 15"
-    requirements = ("ray[serve]",)
     package = "ray"
+    more = ("ray[serve]",)
     ready = "/-/healthz"
 
     def command(self) -> list[str]:

@@ -5,7 +5,9 @@ models by name, which it loads from unpacked model folders.
 """
 
 import contextlib
+import functools
 import json
+import operator
 import os
 import random
 import socket
@@ -69,11 +71,11 @@ class Server:
 class HttpServer(Server):
     """A server that is asked over HTTP.
 
-    Each kind defines `command`, the program and its arguments, `request`, the whole HTTP request that asks a model, and
-    `read_probabilities`, which takes the body of an answer.
+    Each kind defines `command`, the program and its arguments, and `request`, the whole HTTP request that asks a model.
     """
 
     ready = "/ping"  # the path that answers once it can be asked
+    answer_path: tuple[str | int, ...]  # where an answer has the probabilities of the first image
 
     def environment(self) -> dict[str, str]:
         """Return what its environment has beside this process's."""
@@ -82,7 +84,6 @@ class HttpServer(Server):
     def start(self) -> None:
         """Start the process and wait until it answers; a RuntimeError has the end of its log."""
         self.port = free_port()
-        self._connection: Connection | None = None
         self.log = self.workplace / "log.txt"
         with self.log.open("wb") as output:
             environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | self.environment()
@@ -94,6 +95,7 @@ class HttpServer(Server):
                 self.stop()
                 raise RuntimeError(f"{self.name} did not start. {self.log.read_text(errors='replace')[-1500:]}")
             time.sleep(0.1)
+        self.connection = Connection(self.port)  # for one call after the other
 
     def stop(self) -> None:
         """Ask it to end, then end what is left of its processes."""
@@ -113,7 +115,8 @@ class HttpServer(Server):
 
     def probabilities(self, model: str, example: Example) -> list[float]:
         """Return what a model answers."""
-        return self.read_probabilities(self.connection.exchange(self.request(model, example)))
+        answer = json.loads(self.connection.exchange(self.request(model, example)))
+        return functools.reduce(operator.getitem, self.answer_path, answer)
 
     def post(self, path: str, document: dict[str, Any]) -> None:
         """Ask for something beside predictions."""
@@ -125,13 +128,6 @@ class HttpServer(Server):
             return psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
-
-    @property
-    def connection(self) -> Connection:
-        """The connection for one call after the other."""
-        if self._connection is None:
-            self._connection = Connection(self.port)
-        return self._connection
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError, AnswerError), contextlib.closing(Connection(self.port)) as connection:

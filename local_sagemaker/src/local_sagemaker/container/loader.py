@@ -65,7 +65,9 @@ class Loader:
 
         A single model is the only one of its container; its code is ``/opt/ml/model/code``.
         """
-        own, root = base_path / "code", self._container_folder(base_path)
+        own = base_path / "code"
+        # What stands for `/opt/ml`: itself where the models lie there, as they do on AWS.
+        root = CONTAINER_FOLDER if base_path.is_relative_to(CONTAINER_FOLDER) else self._links
         if not single and (own / "lib").is_dir():
             self._libraries.append(own / "lib")  # AWS's container has one sys.path for all
         if single or not (own / "inference.py").is_file():
@@ -95,10 +97,6 @@ class Loader:
         await self._api.start()
         await handler.start()
         return handler
-
-    def _container_folder(self, base_path: Path) -> Path:
-        """Return what stands for ``/opt/ml``: itself where the models lie there, as they do on AWS."""
-        return CONTAINER_FOLDER if base_path.is_relative_to(CONTAINER_FOLDER) else self._links
 
     async def load_successor(self, model: LoadedModel) -> LoadedModel:
         """Load what takes the place of a model with a provisional engine; itself if it stays."""

@@ -84,9 +84,7 @@ def saved_graph(text: bytes) -> SavedGraph:
     return _remembered(text) if len(text) <= _LARGEST_REMEMBERED else SavedGraph(text)
 
 
-@functools.lru_cache(_REMEMBERED)
-def _remembered(text: bytes) -> SavedGraph:
-    return SavedGraph(text)
+_remembered = functools.lru_cache(_REMEMBERED)(SavedGraph)
 
 
 def _function(graph: graph_pb2.GraphDef, name: str) -> function_pb2.FunctionDef:

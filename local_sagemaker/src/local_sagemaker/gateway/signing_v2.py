@@ -40,7 +40,9 @@ def verify(request: Request, credentials: Credentials) -> None:
         raise ServiceError("InvalidAccessKeyId", message, status=403)
     if time.time() > int(expires):
         raise ServiceError("AccessDenied", "Request has expired", status=403)
-    signed = {name: value for name, value in (dict(request.headers) | parameters).items() if _is_signed(name)}
+    given = dict(request.headers) | parameters
+    names = (name for name in given if name.startswith("x-amz-") or name in ("content-type", "content-md5"))
+    signed = {name: given[name] for name in names}
     split = urlsplit(f"http://host{request.path}?{request.query}")
     signature = _Signer(credentials, expires).get_signature(request.method, split, HTTPHeaders.from_dict(signed))
     if not hmac.compare_digest(signature.encode(), parameters.get("Signature", "").encode()):
@@ -55,7 +57,3 @@ def mismatch() -> ServiceError:
         "Check your AWS Secret Access Key and signing method.",
         status=403,
     )
-
-
-def _is_signed(name: str) -> bool:
-    return name.startswith("x-amz-") or name in ("content-type", "content-md5")
