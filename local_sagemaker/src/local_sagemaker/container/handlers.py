@@ -66,14 +66,18 @@ class Handler:
         self._starting = asyncio.Lock()
         self._closed = False
 
-    @property
-    def pid(self) -> int | None:
-        """Process id of the handler's keeper, or None if it does not run."""
-        return self._running.process.pid if self._running else None
+    async def start(self) -> _Running:
+        """Start the process, unless it runs, and wait until it has imported the script.
 
-    async def start(self) -> None:
-        """Start the process and wait until it has imported the script; a ``HandlerError`` tells why it cannot."""
-        await self._ensure_running()
+        Raises:
+            HandlerError: If the script cannot be imported, or lacks its functions.
+        """
+        async with self._starting:
+            if self._closed:
+                raise HandlerError("The model is being unloaded.")
+            if self._running is None:
+                self._running = await self._start()
+            return self._running
 
     async def call(self, context: dict[str, Any], body: bytes) -> tuple[str, bytes]:
         """Pass one call to the handler, and return the content type and the body of its answer.
@@ -118,20 +122,12 @@ class Handler:
 
     async def _connection(self) -> tuple[_Running, _Connection]:
         while True:
-            running = await self._ensure_running()
+            running = await self.start()
             connection = await running.idle.get()
             if connection is not None and not connection[0].at_eof():
                 return running, connection
             running.idle.put_nowait(None)  # for the next who waits
             await self._end(running)
-
-    async def _ensure_running(self) -> _Running:
-        async with self._starting:
-            if self._closed:
-                raise HandlerError("The model is being unloaded.")
-            if self._running is None:
-                self._running = await self._start()
-            return self._running
 
     async def _start(self) -> _Running:
         path = self._sockets / f"handler-{secrets.token_hex(4)}"

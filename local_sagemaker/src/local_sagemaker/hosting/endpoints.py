@@ -134,7 +134,8 @@ class Endpoints:
         """Hand all metrics to CloudWatch, the utilization of now included; other calls are answered meanwhile."""
         for fleet in self._serving.values():
             for variant in fleet.variants:
-                variant.record_usage()
+                for instance in variant.instances:
+                    instance.record_usage(multi_model=variant.multi_model)
         await asyncio.to_thread(self._metrics.flush)
 
     def _fleet(self, name: str, region: str) -> Fleet:

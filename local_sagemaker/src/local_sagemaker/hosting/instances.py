@@ -134,11 +134,6 @@ class Instance:
             self.in_flight -= 1
             self._idle.set()
 
-    async def load(self, source: ModelSource) -> None:
-        """Load a model without a call, as a single-model endpoint does before it serves."""
-        async with self.models.use(source):
-            pass
-
     def record_usage(self, *, multi_model: bool) -> None:
         """Publish how many models are loaded, and how far the machine is used."""
         if not self.ready or self._container is None:

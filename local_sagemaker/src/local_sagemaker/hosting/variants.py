@@ -127,7 +127,8 @@ class Variant:
         async def start(instance: Instance) -> None:
             await instance.start(on_loss=self._lose)
             if not self.multi_model:
-                await instance.load(self.source(""))
+                async with instance.models.use(self.source("")):
+                    pass  # it is loaded before the endpoint serves
 
         starts = [asyncio.create_task(start(instance)) for instance in new]
         try:
@@ -145,11 +146,6 @@ class Variant:
             self.instances.remove(instance)
         if not self.instances:
             self._on_loss(f"The container of the production variant {self.name} ended and did not start again.")
-
-    def record_usage(self) -> None:
-        """Publish the utilization of all instances."""
-        for instance in self.instances:
-            instance.record_usage(multi_model=self.multi_model)
 
     def _new_instance(self) -> Instance:
         host = self._host
