@@ -46,9 +46,10 @@ class ContainerClient:
         # Imported only by the tests that need it: it takes seconds.
         from local_sagemaker.container.application import Application
         from local_sagemaker.container.loaded_models import LoadedModels
+        from local_sagemaker.container.loader import Options
 
         self._runner = asyncio.Runner()
-        self.models = LoadedModels(**options)
+        self.models = LoadedModels(Options(**options))
         self._application = Application(self.models)
 
     def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:

@@ -40,8 +40,9 @@ class Container:
 
     def __init__(self, memory_bytes: int) -> None:
         from local_sagemaker.container.loaded_models import LoadedModels
+        from local_sagemaker.container.loader import Options
 
-        self.models = LoadedModels(memory_bytes=memory_bytes)
+        self.models = LoadedModels(Options(memory_bytes=memory_bytes))
 
     async def call(self, method, path, json=None):
         name = path.rpartition("/")[2]

@@ -12,6 +12,7 @@ import pytest
 from local_sagemaker.container.batches import BatchingOptions
 from local_sagemaker.container.invocations import Answer
 from local_sagemaker.container.loaded_models import LoadedModels
+from local_sagemaker.container.loader import Options
 from local_sagemaker.container.servables import UnloadedError
 from local_sagemaker.engines.saved_models import SavedModel
 from local_sagemaker.settings import MEBIBYTE
@@ -185,7 +186,7 @@ def check(name: str, call: tuple, answer: tuple) -> None:
 
 
 async def test_the_rest_api_of_handlers_does_not_reach_a_model_without_one(models):
-    loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
+    loaded = LoadedModels(Options(memory_bytes=MEBIBYTE * 3 // 2))
     await loaded.load(loading("plain", models / "linear")[2])
     request = ("plain", None, "predict", b'{"instances": [[1, 2]]}')
     assert (await loaded._predict_for_handler(*request)).status == 404
@@ -230,7 +231,7 @@ def counted(models: LoadedModels) -> int:
 async def test_the_first_model_of_an_architecture_answers_while_that_is_built_and_then_by_it(
     one_version, gate, batching
 ):
-    loaded = LoadedModels(batching=batching)
+    loaded = LoadedModels(Options(batching=batching))
     body = b'{"instances": [[1, 2]]}'
     await loaded.load(loading("m", one_version)[2])
     first = loaded.servable("m")
@@ -276,7 +277,7 @@ async def test_an_unload_while_the_architecture_is_built_leaves_nothing(one_vers
 
 async def test_where_there_is_no_room_for_a_second_graph_the_first_model_waits_for_its_architecture(models, gate):
     gate.opened.set()
-    loaded = LoadedModels(memory_bytes=MEBIBYTE * 3 // 2)
+    loaded = LoadedModels(Options(memory_bytes=MEBIBYTE * 3 // 2))
     answer = await loaded.load(loading("m", models / "heavy")[2])
     assert answer.status == 200, answer
     assert loaded.servable("m").engine.name == "shared graph"
@@ -286,9 +287,8 @@ async def test_where_there_is_no_room_for_a_second_graph_the_first_model_waits_f
 
 async def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_back(models, gate):
     heavy = SavedModel(models / "heavy" / "1")
-    loaded = LoadedModels(
-        memory_bytes=2 * heavy.weight_bytes + heavy.graph.own_bytes
-    )  # for two, or for one and its provisional engine
+    memory_bytes = 2 * heavy.weight_bytes + heavy.graph.own_bytes  # for two, or for one and its provisional engine
+    loaded = LoadedModels(Options(memory_bytes=memory_bytes))
     await loaded.load(loading("a", models / "heavy")[2])
     assert loaded.servable("a").engine.is_provisional
     second = asyncio.create_task(loaded.load(loading("b", models / "heavy")[2]))

@@ -22,6 +22,7 @@ import tensorflow as tf
 from local_sagemaker import memory
 from local_sagemaker.container.invocations import Answer
 from local_sagemaker.container.loaded_models import LoadedModels
+from local_sagemaker.container.loader import Options
 from local_sagemaker.engines.rehearsals import make_up_inputs
 from local_sagemaker.memory import Usage
 
@@ -41,7 +42,7 @@ async def measure(copies: list[Path]) -> dict[str, Any]:
     Raises:
         LoadError: If the model cannot be loaded.
     """
-    models = LoadedModels(memory_bytes=sys.maxsize)
+    models = LoadedModels(Options(memory_bytes=sys.maxsize))
     try:
         container = _usage()
         used, seconds = [container], []

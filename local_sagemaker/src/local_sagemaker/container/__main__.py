@@ -15,6 +15,7 @@ import uvicorn
 from local_sagemaker.container.application import Application
 from local_sagemaker.container.batches import BatchingOptions
 from local_sagemaker.container.loaded_models import LoadedModels
+from local_sagemaker.container.loader import Options
 from local_sagemaker.settings import GIBIBYTE, RUNTIME_ENVIRONMENT
 
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         batching = BatchingOptions.from_environment(os.environ)
     except ValueError as error:
         parser.error(str(error))
-    models = LoadedModels(
+    limits = Options(
         memory_bytes=options.memory_bytes,
         invocation_seconds=options.invocation_seconds,
         load_seconds=options.load_seconds,
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         batching=batching,
     )
     uvicorn.run(
-        Application(models),
+        Application(LoadedModels(limits)),
         host="127.0.0.1",
         port=options.port or 0,
         uds=options.socket,

@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from local_sagemaker.container import proxy, versions
-from local_sagemaker.container.batches import BatchingOptions
 from local_sagemaker.container.handlers import Handler, HandlerError
 from local_sagemaker.container.invocations import (
     Answer,
@@ -39,7 +38,7 @@ from local_sagemaker.container.invocations import (
     serving_error,
 )
 from local_sagemaker.container.loaded_model import LoadedModel
-from local_sagemaker.container.loader import Loader
+from local_sagemaker.container.loader import Loader, Options
 from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError, check_descriptors
 from local_sagemaker.container.predict_requests import read_exactly, read_signature_name
 from local_sagemaker.container.servables import Servable, UnloadedError
@@ -47,7 +46,6 @@ from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.tensors import RequestError
 from local_sagemaker.container.versions import BasePathError, NeverLoadedError
 from local_sagemaker.engines.engine import Engine
-from local_sagemaker.settings import GIBIBYTE
 
 logger = logging.getLogger(__name__)
 _FIRST_CALL_SECONDS = 1  # for so long, the first call of a model need not share the cores with its replacement
@@ -85,40 +83,16 @@ class Bundle:
 class LoadedModels:
     """Loaded models by name, and the answers to the calls of the contract."""
 
-    def __init__(
-        self,
-        *,
-        memory_bytes: int = 4 * GIBIBYTE,
-        invocation_seconds: float = 60,
-        load_seconds: float = 360,
-        sockets: Path | None = None,
-        universal_code: Path | None = None,
-        batching: BatchingOptions | None = None,
-    ) -> None:
-        """Create an empty set.
-
-        Args:
-            memory_bytes: What the footprints of all loaded models may sum up to, in bytes.
-            invocation_seconds: How long one call may take.
-            load_seconds: How long importing a model's ``inference.py`` may take.
-            sockets: Folder for the sockets of handlers, which the owner alone can enter; by default a new one.
-            universal_code: Folder with an ``inference.py`` for all models that bring none.
-            batching: How concurrent calls of a model are computed as one; by default each is computed alone.
-        """
-        self._invocation_seconds = invocation_seconds
+    def __init__(self, options: Options | None = None) -> None:
+        """Create an empty set; the options are by default those of a container that runs alone."""
+        options = options or Options()
+        self._invocation_seconds = options.invocation_seconds
         self._bundles: dict[str, Bundle] = {}
         self._names: set[str] = set()  # those that are being loaded, too
-        self._budget = MemoryBudget(memory_bytes)
+        self._budget = MemoryBudget(options.memory_bytes)
         self._api = ServingApi(self._predict_for_handler, self._describe_for_handler)
         self._handler_seconds = int(os.environ.get("SAGEMAKER_TFS_WAIT_TIME_SECONDS", "55"))
-        self._loader = Loader(
-            self._api,
-            invocation_seconds=invocation_seconds,
-            load_seconds=load_seconds,
-            sockets=sockets,
-            universal_code=universal_code,
-            batching=batching,
-        )
+        self._loader = Loader(self._api, options)
 
     @property
     def single(self) -> str | None:

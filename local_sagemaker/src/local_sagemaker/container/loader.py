@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.servables import Servable
 from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.threads import Threads
+from local_sagemaker.settings import GIBIBYTE
 
 logger = logging.getLogger(__name__)
 CONTAINER_FOLDER = Path("/opt/ml")
@@ -26,31 +28,32 @@ _LOADS_AT_ONCE = 2
 _THREADS = 16  # of large models, and as many of the others, which need not wait until a large one has ended
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a container holds and serves models."""
+
+    memory_bytes: int = 4 * GIBIBYTE  # what the footprints of all loaded models may sum up to
+    invocation_seconds: float = 60  # how long one call may take
+    load_seconds: float = 360  # how long importing a model's `inference.py` may take
+    sockets: Path | None = None  # folder for sockets of handlers, which the owner alone can enter; else a new one
+    universal_code: Path | None = None  # folder with an `inference.py` for all models that bring none
+    batching: BatchingOptions | None = None  # how concurrent calls are computed as one; else each is computed alone
+
+
 class Loader:
     """Makes loaded models, and ends them."""
 
-    def __init__(
-        self,
-        api: ServingApi,
-        *,
-        invocation_seconds: float,
-        load_seconds: float,
-        sockets: Path | None,
-        universal_code: Path | None,
-        batching: BatchingOptions | None,
-    ) -> None:
-        """Start no thread yet; the options are those of ``LoadedModels``."""
+    def __init__(self, api: ServingApi, options: Options) -> None:
+        """Start no thread yet."""
         self._api = api
-        self._invocation_seconds = invocation_seconds
-        self._load_seconds = load_seconds
-        self._batching = batching
+        self._options = options
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        sockets = options.sockets
         if sockets is None:
             self._folder = tempfile.TemporaryDirectory(prefix="lsm-")
             sockets = Path(self._folder.name)
         self._sockets = sockets
         self._links = sockets / f"ml-{secrets.token_hex(4)}"
-        self._universal_code = universal_code
         self._libraries: list[Path] = []
         self._predictions = Threads(_THREADS, name="predict")
         self._large = Threads(_THREADS, name="predict-large")
@@ -71,7 +74,7 @@ class Loader:
         if not single and (own / "lib").is_dir():
             self._libraries.append(own / "lib")  # AWS's container has one sys.path for all
         if single or not (own / "inference.py").is_file():
-            code = own if single else self._universal_code
+            code = own if single else self._options.universal_code
             if code is None:
                 return None
             first = [code] if single else []
@@ -91,8 +94,8 @@ class Loader:
         handler = Handler(
             Code(code.absolute() / "inference.py", root, first, tuple(self._libraries)),
             sockets=self._sockets,
-            start_seconds=self._load_seconds,
-            call_seconds=self._invocation_seconds,
+            start_seconds=self._options.load_seconds,
+            call_seconds=self._options.invocation_seconds,
         )
         await self._api.start()
         await handler.start()
@@ -106,7 +109,7 @@ class Loader:
     async def release(self, model: LoadedModel) -> None:
         """Release the memory of a model that gets no more calls, when those under way have ended."""
         try:
-            async with asyncio.timeout(self._invocation_seconds):
+            async with asyncio.timeout(self._options.invocation_seconds):
                 await model.drain()
         except TimeoutError:
             logger.warning("unloading %s although a call of it has not ended", model.servable.name)
@@ -124,7 +127,7 @@ class Loader:
 
     def _model(self, servable: Servable) -> LoadedModel:
         threads = self._large if servable.engine.is_large else self._predictions
-        return LoadedModel(servable, threads=threads, batching=self._batching)
+        return LoadedModel(servable, threads=threads, batching=self._options.batching)
 
     def _run(self, function: Callable[[], Any]) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._loads, function)
