@@ -256,8 +256,7 @@ class SharedEngine:
 
 
 def _shared_signature(architecture: Architecture, weights: list[np.ndarray]) -> Signature:
-    call = functools.partial(architecture.call, weights=weights)
-    return Signature(architecture.inputs, architecture.outputs, call)
+    return Signature(architecture.inputs, architecture.outputs, lambda inputs: architecture.call(inputs, weights))
 
 
 def _prepare(path: Path, source: SavedModel) -> PreparedWeights:
