@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from local_sagemaker.actions.service_model import validate
     from local_sagemaker.daemon import DaemonError, Status, reset, start, status, stop
     from local_sagemaker.errors import ServiceError
-    from local_sagemaker.gateway.authorization import permissions
+    from local_sagemaker.gateway.needed_permissions import permissions
     from local_sagemaker.gateway.transcript import read as read_transcript
     from local_sagemaker.gateway.transcript import write as write_transcript
 
@@ -50,7 +50,7 @@ __all__ = [
 _PLACES = {
     **dict.fromkeys(("DaemonError", "Status", "reset", "start", "status", "stop"), "daemon"),
     "ServiceError": "errors",
-    "permissions": "gateway.authorization",
+    "permissions": "gateway.needed_permissions",
     "validate": "actions.service_model",
     "read_transcript": "gateway.transcript",
     "write_transcript": "gateway.transcript",

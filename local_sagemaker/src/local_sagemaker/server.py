@@ -24,7 +24,7 @@ from local_sagemaker import errors
 from local_sagemaker.actions import Actions, accepted_fields
 from local_sagemaker.asgi import Request, body_parts, read_body, send_response
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.gateway import payloads, signing
+from local_sagemaker.gateway import signing, upload_bodies
 from local_sagemaker.gateway.transcript import Transcript
 from local_sagemaker.hosting.container_process import Call
 from local_sagemaker.hosting.endpoints import Endpoints
@@ -162,7 +162,7 @@ class Server:
         """Write the body of an object to disk while it comes, and let moto answer once it is checked and all there."""
         plain = _without_signature(request)
         with self._objects.upload() as upload:
-            payload = payloads.Payload(plain.headers, upload.file.write)
+            payload = upload_bodies.Payload(plain.headers, upload.file.write)
             waiting = bytearray()
             async for part in parts:
                 waiting += part
@@ -243,7 +243,7 @@ class Server:
         request = _without_signature(request)
         buckets.check_supported(request)
         if upload is None:  # else its body was decoded while it came
-            request = payloads.decode(request)
+            request = upload_bodies.decode(request)
         ask = functools.partial(aws_services.send_request, "s3", request, region=access.region)
         if request.method in ("GET", "HEAD"):
             with contextlib.suppress(FileNotFoundError):
@@ -274,7 +274,7 @@ async def _pass_on(send: Send, response: aws_services.Response) -> None:
 def _without_signature(request: Request) -> Request:
     """Return a request to S3 as if it had not been presigned."""
     query = "&".join(part for part in request.query.split("&") if not part.startswith(_PRESIGNED))
-    query, given = payloads.split_headers(query)
+    query, given = upload_bodies.split_headers(query)
     return dataclasses.replace(request, query=query, headers={**request.headers, **given})
 
 

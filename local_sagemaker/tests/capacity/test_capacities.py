@@ -9,7 +9,7 @@ from local_sagemaker.archives import pack
 from local_sagemaker.capacity import capacities, tables
 from local_sagemaker.capacity.capacities import Capacity, ModelError
 from local_sagemaker.hosting.model_cache import ModelCache
-from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.services.metrics import VariantMetrics
 from local_sagemaker.services.objects import StoredObject
 from local_sagemaker.settings import GIBIBYTE, MEBIBYTE, Settings

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from local_sagemaker.container import proxy
+from local_sagemaker.container import single_model_proxy
 
 pytestmark = pytest.mark.slow
 
@@ -149,5 +149,5 @@ def test_single_model_mode(start_container, saved, model):
             wrong.append((case, found, status, content_type, answer))
         if reaching and model != "io":
             media_type = headers["content-type"].partition(";")[0]
-            assert proxy.convert(media_type, body.encode()) == reaching[0].encode(), case
+            assert single_model_proxy.convert(media_type, body.encode()) == reaching[0].encode(), case
     assert not wrong

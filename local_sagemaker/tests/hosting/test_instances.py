@@ -12,7 +12,7 @@ from clients import eventually, packed, running
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.hosting.container_process import Call
 from local_sagemaker.hosting.instances import Instance
-from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.settings import Settings
 
 pytestmark = pytest.mark.slow

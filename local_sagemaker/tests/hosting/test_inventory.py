@@ -5,7 +5,7 @@ import pytest
 
 from local_sagemaker.hosting import inventory
 from local_sagemaker.hosting.inventory import Inventory
-from local_sagemaker.hosting.models import Model, ModelSource, State
+from local_sagemaker.hosting.model_states import Model, ModelSource, State
 from local_sagemaker.services.objects import StoredObject
 
 

@@ -10,7 +10,7 @@ from clients import packed
 
 from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError
 from local_sagemaker.hosting.model_cache import ModelCache
-from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.services.objects import StoredObject
 from local_sagemaker.settings import Settings
 

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.hosting.variants import Host, Variant
 from local_sagemaker.services.metrics import Metrics
 from local_sagemaker.settings import Settings

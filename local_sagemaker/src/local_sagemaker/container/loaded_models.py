@@ -1,7 +1,7 @@
 """The models that a container holds, and what it answers to the calls of its contract.
 
 This is AWS's TensorFlow Serving container 2.20. The rules of its own code, beside those of TensorFlow Serving
-(``tensors``, ``predict_responses``) and of its proxy (``proxy``):
+(``tensors``, ``predict_responses``) and of its proxy (``single_model_proxy``):
 
 1. All versions of a model are loaded; the highest answers, unless ``tfs-model-version`` names another.
 2. Without an ``inference.py``, JSON, JSON lines, CSV and what has no type go to TensorFlow Serving as they are.
@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from local_sagemaker.container import proxy, versions
+from local_sagemaker.container import single_model_proxy, versions
+from local_sagemaker.container.handler_rest_api import ServingApi
 from local_sagemaker.container.handlers import Handler, HandlerError
 from local_sagemaker.container.invocations import (
     Answer,
@@ -42,7 +43,6 @@ from local_sagemaker.container.loader import Loader, Options
 from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError, check_descriptors
 from local_sagemaker.container.predict_requests import read_exactly, read_signature_name
 from local_sagemaker.container.servables import Servable, UnloadedError
-from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.tensors import RequestError
 from local_sagemaker.container.versions import BasePathError, NeverLoadedError
 from local_sagemaker.engines.engine import Engine
@@ -255,7 +255,7 @@ class LoadedModels:
         return Answer(200, body, content_type)
 
     async def _invoke_by_proxy(self, bundle: Bundle, call: Invocation) -> Answer:
-        body = proxy.convert(call.media_type, call.body)
+        body = single_model_proxy.convert(call.media_type, call.body)
         if body is None:
             return error_answer(415, f"Unsupported Media Type: {call.media_type or 'Unknown'}")
         try:

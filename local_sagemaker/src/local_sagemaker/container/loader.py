@@ -15,10 +15,10 @@ from typing import Any
 
 from local_sagemaker import memory
 from local_sagemaker.container.batches import BatchingOptions
+from local_sagemaker.container.handler_rest_api import ServingApi
 from local_sagemaker.container.handlers import Code, Handler
 from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.servables import Servable
-from local_sagemaker.container.serving_api import ServingApi
 from local_sagemaker.container.threads import Threads
 from local_sagemaker.settings import GIBIBYTE
 

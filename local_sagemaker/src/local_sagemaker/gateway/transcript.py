@@ -23,7 +23,7 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 
 from local_sagemaker.asgi import Request
-from local_sagemaker.gateway.authorization import permissions
+from local_sagemaker.gateway.needed_permissions import permissions
 from local_sagemaker.settings import HOST
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from local_sagemaker.errors import ContainerLostError, unavailable
 from local_sagemaker.hosting.container_process import Call, ContainerProcess, ContainerResponse
 from local_sagemaker.hosting.inventory import delete
 from local_sagemaker.hosting.model_cache import ModelCache
-from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.services import metrics
 from local_sagemaker.services.log_store import LogStream

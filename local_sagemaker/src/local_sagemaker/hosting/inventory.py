@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from local_sagemaker import archives
-from local_sagemaker.hosting.models import Model, ModelSource, State
+from local_sagemaker.hosting.model_states import Model, ModelSource, State
 from local_sagemaker.services.objects import Objects
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # on Linux

@@ -16,7 +16,7 @@ from local_sagemaker.archives import ArchiveError
 from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError, invocation, unavailable
 from local_sagemaker.hosting.container_process import ContainerProcess
 from local_sagemaker.hosting.model_disk import ModelDisk
-from local_sagemaker.hosting.models import Model, ModelSource, State
+from local_sagemaker.hosting.model_states import Model, ModelSource, State
 from local_sagemaker.services.metrics import VariantMetrics
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings

@@ -16,7 +16,7 @@ from local_sagemaker import archives
 from local_sagemaker.archives import ArchiveSizeError
 from local_sagemaker.errors import invocation
 from local_sagemaker.hosting.inventory import Inventory
-from local_sagemaker.hosting.models import Model
+from local_sagemaker.hosting.model_states import Model
 from local_sagemaker.services.objects import Objects
 from local_sagemaker.settings import Settings
 

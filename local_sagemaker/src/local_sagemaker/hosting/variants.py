@@ -11,7 +11,7 @@ from typing import Any
 from local_sagemaker import s3_addresses, software
 from local_sagemaker.errors import invocation
 from local_sagemaker.hosting.instances import Instance, new_instance_id
-from local_sagemaker.hosting.models import ModelSource
+from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.services.log_store import LogStream
 from local_sagemaker.services.metrics import Metrics, VariantMetrics

@@ -1,6 +1,6 @@
 import pytest
 
-from local_sagemaker.gateway.authorization import permissions
+from local_sagemaker.gateway.needed_permissions import permissions
 
 ACCOUNT = "us-east-1:123456789012"
 ROLE = "arn:aws:iam::123456789012:role/Me"

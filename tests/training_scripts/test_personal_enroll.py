@@ -19,7 +19,7 @@ def test_whoever_comes_later_gets_the_model_of_the_first_day(
     run_job, personal_run, users_data, shared, served_archive, tmp_path
 ):
     strength = personal_run.report("evaluation")["regularization_strength"]
-    run = run_job("personal_enrol.py", "--regularization-strength", str(strength),
+    run = run_job("personal_enroll.py", "--regularization-strength", str(strength),
                   folder=tmp_path, channels={"training": users_data, "shared": shared})  # fmt: skip
     assert run.exit_code == 0, run.stderr
     assert sorted(path.name for path in run.model.iterdir()) == [f"user-00{number}.tar.gz" for number in range(4)]

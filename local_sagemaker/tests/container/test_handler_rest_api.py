@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from local_sagemaker.container.handler_rest_api import ServingApi
 from local_sagemaker.container.invocations import Answer
-from local_sagemaker.container.serving_api import ServingApi
 
 
 @pytest.fixture

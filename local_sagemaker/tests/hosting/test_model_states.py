@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from local_sagemaker.hosting.models import Model, ModelSource, State
+from local_sagemaker.hosting.model_states import Model, ModelSource, State
 
 STEPS = {
     (State.ABSENT, State.ON_DISK),  # fetched

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from local_sagemaker.asgi import Request
 from local_sagemaker.errors import ServiceError
-from local_sagemaker.gateway import payloads
+from local_sagemaker.gateway import upload_bodies
 
 
 def decode(headers, body, *, method="PUT", query=""):
-    decoded = payloads.decode(Request(method, "/bucket/key", query, headers, body))
+    decoded = upload_bodies.decode(Request(method, "/bucket/key", query, headers, body))
     return decoded.headers, decoded.body
 
 
