@@ -3,6 +3,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,9 @@ def computed(container, monkeypatch) -> list[int]:
     """The first dimension of each computation of the model from now on."""
     rows: list[int] = []
     servable = container.models.servable("m")
-    for signature in servable._signatures.values():
-        monkeypatch.setattr(signature, "call", _counting(signature.call, rows))
+    for name, signature in list(servable._signatures.items()):
+        counting = replace(signature, call=_counting(signature.call, rows))
+        monkeypatch.setitem(servable._signatures, name, counting)
     return rows
 
 
