@@ -148,7 +148,7 @@ def publish_all(connection: Connection, result: TrainingResult, *, models_uri: s
         unpacked.mkdir()
         with tarfile.open(bundle) as archive:
             for member in archive:
-                if member.name.endswith(".tar.gz") and (content := archive.extractfile(member)):
+                if member.isfile() and member.name.endswith(".tar.gz") and (content := archive.extractfile(member)):
                     (unpacked / Path(member.name).name).write_bytes(content.read())
         sizes = {path.name: path.stat().st_size for path in sorted(unpacked.iterdir())}
         if not sizes:

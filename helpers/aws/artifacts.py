@@ -116,6 +116,7 @@ def _mistakes(files: Mapping[str, bytes], split: str, evaluation: dict[str, Any]
         if size > LARGEST_MISTAKES:
             raise ValueError(f"{size / MIB:,.0f} MiB of arrays, where {LARGEST_MISTAKES // MIB} are the limit")
         with np.load(io.BytesIO(files[name]), allow_pickle=False) as arrays:
-            return Mistakes(**arrays, count=int(part["mistake_count"]), image_count=int(part["count"]))
+            known = {name: arrays[name] for name in ("images", "indices", "labels", "predictions", "probabilities")}
+        return Mistakes(**known, count=int(part["mistake_count"]), image_count=int(part["count"]))
     except _DAMAGE as error:
         raise ArtifactError(f"{name} or its part of evaluation.json cannot be read: {error!r}") from error

@@ -40,13 +40,17 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
     """Return the JSON body that asks about images: pixels 0-255, (N, height, width, 3), or JPEG or PNG files.
 
     Raises:
-        ValueError: If it is neither, is empty, or exceeds the 6 MiB that one call may carry.
+        ValueError: If it is neither, is empty, has pixels that are not finite numbers, or exceeds the 6 MiB that one
+            call may carry.
     """
     if isinstance(images, np.ndarray):
         if images.ndim != 4 or images.shape[-1] != 3 or images.size == 0:
             raise ValueError(f"Pixels must have the shape (N, height, width, 3) with N ≥ 1, not {images.shape}.")
+        if not np.isfinite(images).all():
+            raise ValueError("Some pixels are NaN or infinite. Replace them before you send the images.")
         _warn_of_scale(images)
-        document: dict[str, Any] = {"instances": images}
+        # orjson takes the byte order of this machine only.
+        document: dict[str, Any] = {"instances": images.astype(images.dtype.newbyteorder("="), copy=False)}
     else:
         images = list(images)
         if not images or not all(isinstance(image, bytes) for image in images):
@@ -64,7 +68,7 @@ def request_body(images: np.ndarray | Sequence[bytes]) -> bytes:
 
 def _warn_of_scale(pixels: np.ndarray) -> None:
     low, high = pixels.min(), pixels.max()
-    if not (low >= 0 and high <= 255):  # NaN neither
+    if low < 0 or high > 255:
         found = "Some pixels lie outside 0 to 255"
     elif np.issubdtype(pixels.dtype, np.floating) and 0 < high <= 1:
         found = "All pixels lie between 0 and 1"

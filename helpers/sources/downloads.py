@@ -1,7 +1,7 @@
 """Downloads: reach a public address quickly or say why not, fetch within limits, unpack safely."""
 
+import shutil
 import stat
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -109,8 +109,10 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
     Raises:
         ValueError: If the archive is damaged, has no such folder, or would unpack to more than the limits.
     """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
     try:
-        with zipfile.ZipFile(archive) as source, tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        with zipfile.ZipFile(archive) as source:
             members = _members(source, inside)
             if not members:
                 raise ValueError(f"it has no folder {inside} with images")
@@ -120,12 +122,13 @@ def unpack_images(archive: Path, folder: Path, *, inside: str, limit: int, most:
             if sum(member.file_size for member in members.values()) > limit:
                 raise ValueError("it unpacks to more than expected")
             for name, member in members.items():
-                path = Path(beside, "complete", name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(source.read(member))
-            Path(beside, "complete").replace(folder)
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).write_bytes(source.read(member))
+        part.replace(folder)
     except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{archive} cannot be unpacked: {error}. Run again to download it anew.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 

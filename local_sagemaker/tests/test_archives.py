@@ -120,6 +120,36 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
     assert not (tmp_path / "model").exists()
 
 
+GOOD = gzip.compress(tarfile.TarInfo("1").tobuf() + bytes(10_240))
+
+
+def test_gzip_members_may_follow_each_other_with_zeros_between_them(tmp_path):
+    content = gzip.decompress(GOOD)
+    path = tmp_path / "many.tar.gz"
+    path.write_bytes(gzip.compress(content[:700]) + bytes(70_000) + gzip.compress(content[700:]) + bytes(3))
+    assert unpack(path, tmp_path / "model", **LIMITS) == 0
+    assert (tmp_path / "model" / "1").is_file()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [GOOD[:-1], GOOD[:-8], GOOD + b"x", GOOD + bytes(70_000) + b"garbage", GOOD + GOOD[:-1]],
+    ids=["one byte less", "no trailer", "a byte more", "garbage after zeros", "half a member more"],
+)
+def test_an_archive_that_ends_wrongly_is_refused(tmp_path, content):
+    path = tmp_path / "bad.tar.gz"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError):
+        unpack(path, tmp_path / "model", **LIMITS)
+
+
+def test_zeros_after_the_archive_count_against_the_limit(tmp_path):
+    path = tmp_path / "padded.tar.gz"
+    path.write_bytes(GOOD + gzip.compress(bytes(LIMITS["max_bytes"] + 100_000)))
+    with pytest.raises(ArchiveError, match="unpacks to more than 1,000,000 bytes"):
+        unpack(path, tmp_path / "model", **LIMITS)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "checksum"])
 def test_a_damaged_archive_is_refused(tmp_path, damage):
     import random

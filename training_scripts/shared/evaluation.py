@@ -94,7 +94,7 @@ def compare(labels: np.ndarray, users: np.ndarray, *, shared: np.ndarray, person
 
     Returns:
         ``difference`` of the accuracies (-1 to 1, above 0 if personal models are better) and its 95 %
-        ``difference_interval``; ``only_personal_right`` and ``only_shared_right``, counts of images; ``user_count``;
+        ``difference_interval``; ``only_personal_right`` and ``only_shared_right``, counts of images;
         and ``gains``: for each user with images, how many more of them the personal model labels rightly.
     """
     right = {name: found.argmax(axis=1) == labels for name, found in (("shared", shared), ("personal", personal))}

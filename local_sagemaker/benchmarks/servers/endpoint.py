@@ -13,7 +13,6 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import WaiterError
 
 from local_sagemaker import daemon
 from local_sagemaker.archives import pack
@@ -56,11 +55,7 @@ class Endpoint(Server):
         variant["InstanceType"] = "ml.c5.large"
         self.sagemaker.create_endpoint_config(EndpointConfigName=ENDPOINT, ProductionVariants=[variant])
         self.sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
-        try:
-            self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
-        except WaiterError:
-            self.stop()
-            raise
+        self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
 
     def stop(self) -> None:
         """Stop the server."""

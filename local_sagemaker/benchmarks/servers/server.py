@@ -42,8 +42,12 @@ class Server:
         self.versions: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        """Start it."""
-        self.start()
+        """Start it, and stop what was begun if that fails or is interrupted."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

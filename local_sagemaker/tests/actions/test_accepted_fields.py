@@ -80,8 +80,9 @@ def test_a_setting_that_is_off_is_none():
     accepted_fields.check("CreateEndpoint", {"DeploymentConfig": {}, "Tags": []})
 
 
-def test_a_call_is_told_which_setting_is_ignored(service, endpoint):
-    with pytest.raises(ClientError, match="would ignore InferenceId of InvokeEndpoint"):
+@pytest.mark.parametrize("setting", ["TargetContainerHostname", "InferenceComponentName", "InferenceId"])
+def test_a_call_is_told_which_setting_is_ignored(service, endpoint, setting):
+    with pytest.raises(ClientError, match=f"would ignore {setting} of InvokeEndpoint"):
         service.runtime.invoke_endpoint(
-            EndpointName=endpoint, TargetModel="linear.tar.gz", Body=b'{"inputs": [[1, 2]]}', InferenceId="name"
+            EndpointName=endpoint, TargetModel="linear.tar.gz", Body=b'{"inputs": [[1, 2]]}', **{setting: "name"}
         )

@@ -39,6 +39,23 @@ def test_chunks_become_one_body_with_its_checksum(body, size):
     assert headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
 
 
+@pytest.mark.parametrize("change", [lambda body: body[:-2], lambda body: body[:-4] + b"  \r\n\r\n"])
+def test_the_last_empty_line_may_lack_and_blanks_may_follow_the_trailer(change):
+    headers, body = chunked(b"hello world")
+    assert decode(headers, change(body))[1] == b"hello world"
+
+
+@given(st.binary(max_size=100), st.integers(1, 7))
+def test_a_body_may_come_in_pieces(body, size):
+    headers, sent = chunked(body)
+    parts = []
+    payload = upload_bodies.Payload(headers, parts.append)
+    for start in range(0, len(sent), size):
+        payload.feed(sent[start : start + size])
+    payload.finish()
+    assert b"".join(parts) == body
+
+
 def test_another_encoding_stays():
     headers, body = chunked(b"x")
     assert decode(headers | {"content-encoding": "gzip, aws-chunked"}, body)[0]["content-encoding"] == "gzip"
@@ -55,6 +72,10 @@ def test_another_encoding_stays():
         (lambda body: b"zz\r\n" + body, "IncompleteBody"),
         (lambda body: b"ffffffffffff\r\n" + body, "IncompleteBody"),
         (lambda body: b"", "IncompleteBody"),
+        (lambda body: body + b"5\r\nhello\r\n", "IncompleteBody"),
+        (lambda body: body + b"GET / HTTP/1.1\r\n\r\n", "IncompleteBody"),
+        (lambda body: b"5;" + bytes(40_000).replace(b"\0", b"x") + body[1:], "IncompleteBody"),
+        (lambda body: body[:-4] + b"=" * 40_000 + b"\r\n\r\n", "IncompleteBody"),
     ],
 )
 def test_an_altered_chunked_body_is_refused(change, code):

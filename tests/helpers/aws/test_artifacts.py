@@ -61,6 +61,11 @@ def test_reports_and_mistakes_are_read():
     assert (mistakes.count, mistakes.image_count) == (2, 50)
 
 
+def test_an_array_of_the_users_own_is_left_alone():
+    left = artifacts.read_output(archive(**{"mistakes/test.npz": npz(embedding=np.zeros(3))}))
+    np.testing.assert_array_equal(left["mistakes"]["test"].labels, ARRAYS["labels"])
+
+
 def test_no_mistakes_are_read_as_empty_arrays():
     none = npz(**{name: values[:0] for name, values in ARRAYS.items()})
     mistakes = artifacts.read_output(archive(mistakes__test_dot_npz=none))["mistakes"]["test"]

@@ -41,7 +41,7 @@ def invoke(runtime):
     return json.loads(invocation.invoke(runtime, "vision-models", b"{}", target_model="dense.tar.gz"))
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float32", "float64", ">f4", ">i4"])
 def test_pixels_of_every_dtype_and_order_are_the_same_numbers_in_the_body(dtype):
     pixels = np.arange(96).reshape(1, 4, 8, 3).astype(dtype)[:, :, ::2]
     assert json.loads(invocation.request_body(pixels)) == {"instances": pixels.tolist()}
@@ -151,12 +151,17 @@ def test_a_photo_that_is_too_large_is_given_a_size_that_is_not():
             "All pixels lie between 0 and 1. The models take pixels from 0 to 255",
         ),
         (np.full((1, 4, 4, 3), -120.0), "Some pixels lie outside 0 to 255"),
-        (np.full((1, 4, 4, 3), np.nan), "Some pixels lie outside 0 to 255"),
     ],
 )
 def test_pixels_on_another_scale_are_warned_of(pixels, words):
     with pytest.warns(UserWarning, match=words):
         invocation.request_body(pixels)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused(value):
+    with pytest.raises(ValueError, match="Some pixels are NaN or infinite"):
+        invocation.request_body(np.full((1, 4, 4, 3), value))
 
 
 @pytest.mark.parametrize("pixels", [BRIGHT, BRIGHT * 1.0, BRIGHT * 0, BRIGHT * 0.0, BRIGHT // 255])

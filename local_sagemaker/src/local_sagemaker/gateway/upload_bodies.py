@@ -137,17 +137,19 @@ class _Chunks:
         self._trailer.clear()
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            raise _malformed() from error
-        self._waiting = 0 if self._parts else self._waiting + len(data)
-        if self._waiting > MAX_CHUNK_LINE_BYTES:
-            raise _malformed()
-        for part in self._parts:
-            self._write(part)
-        self._parts.clear()
+        """Take the next bytes, so few at a time that neither a line nor what waits to be written grows large."""
+        for start in range(0, len(data), MAX_CHUNK_LINE_BYTES):
+            piece = data[start : start + MAX_CHUNK_LINE_BYTES]
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserError as error:
+                raise _malformed() from error
+            self._waiting = 0 if self._parts else self._waiting + len(piece)
+            if self._waiting > MAX_CHUNK_LINE_BYTES:
+                raise _malformed()
+            for part in self._parts:
+                self._write(part)
+            self._parts.clear()
 
     def finish(self) -> dict[str, str]:
         """Return the names and values of the trailer."""
@@ -157,11 +159,15 @@ class _Chunks:
             raise _malformed()
         return self._trailer
 
+    def on_message_begin(self) -> None:
+        if self._ends:  # what follows the trailer would be another request
+            raise _malformed()
+
     def on_body(self, part: bytes) -> None:
         self._parts.append(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._trailer[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._trailer[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
     def on_message_complete(self) -> None:
         self._ends += 1
