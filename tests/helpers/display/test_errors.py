@@ -24,7 +24,7 @@ def fail(project):
     client = nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(project)}})
 
     def run(code: str) -> tuple[dict, nbclient.exceptions.CellExecutionError]:
-        cell = v4.new_code_cell(code)
+        cell = notebook.cells[0] = v4.new_code_cell(code)  # where the client updates what a cell displays
         with pytest.raises(nbclient.exceptions.CellExecutionError) as failure:
             client.execute_cell(cell, 0)
         return cell.outputs[-1], failure.value
