@@ -54,8 +54,10 @@ def load_vgg16_base(folder: Path, *, image_size: int) -> tuple[keras.Model, dict
     for layer in base.layers:
         for weight in layer.weights:
             name, shape = f"{layer.name}/{weight.name}", tuple(weight.shape)
-            if name not in arrays or arrays[name].shape != shape:
-                raise ValueError(f"vgg16_base.npz lacks {name} in shape {shape}, as VGG16 has it. {NEXT_STEP}")
+            found = arrays[name].shape if name in arrays else None
+            if found != shape:
+                what = "lacks" if found is None else f"has shape {found} for"
+                raise ValueError(f"vgg16_base.npz {what} {name}, which VGG16 has in shape {shape}. {NEXT_STEP}")
             weight.assign(arrays[name])
     return base, record
 

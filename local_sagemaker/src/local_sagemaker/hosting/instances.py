@@ -147,8 +147,9 @@ class Instance:
     def _clear(self) -> None:
         """Make the folder; what a container of an earlier server left there goes, but for the models."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for path in set(self._folder.iterdir()) - set(self._folder.glob("models*")):  # the disk and its inventory
-            delete(path)
+        for path in self._folder.iterdir():
+            if path.name not in ("models", "models-inventory"):  # the disk and what is entered of it
+                delete(path)
 
     async def _until_ready(self) -> None:
         """Hold a call back while a container that died is replaced."""
