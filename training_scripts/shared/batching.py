@@ -12,6 +12,9 @@ import tensorflow as tf
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
+# Batches that are prepared while the model computes on one.
+BATCHES_AHEAD = 2
+
 
 def training_batches(
     inputs: np.ndarray,
@@ -66,8 +69,8 @@ def training_batches(
             batch, targets = pair
             return augment(batch, tf.stack([tf.constant(seed, tf.int64), step * rank_count + rank])), targets
 
-        dataset = dataset.enumerate(first_epoch * steps).map(augmented, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+        dataset = dataset.enumerate(first_epoch * steps).map(augmented, num_parallel_calls=BATCHES_AHEAD)
+    return _prefetch(dataset)
 
 
 def steps_per_epoch(count: int, *, batch_size: int) -> int:
@@ -96,7 +99,18 @@ def batches(
         Data set of inputs (B, ...) in their own dtype, or of pairs of these and float32 labels (B, C).
     """
     dataset = tf.data.Dataset.range(len(inputs)).batch(batch_size)
-    return dataset.map(_lookup(inputs, labels, class_count)).prefetch(tf.data.AUTOTUNE)
+    return _prefetch(dataset.map(_lookup(inputs, labels, class_count)))
+
+
+def _prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Prepare batches while the model computes, without the tuner of tf.data.
+
+    The tuner would choose the number of batches ahead. In TensorFlow 2.21 its thread can miss that the data set is no
+    longer used, and whoever lets go of the data set then waits for it, up to a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(BATCHES_AHEAD).with_options(options)
 
 
 def _lookup(inputs: np.ndarray, labels: np.ndarray | None, class_count: int) -> Callable[[tf.Tensor], Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from shared.archives import write_archives
 from shared.evaluation import compare, evaluate
+from shared.fitting import predict
 from shared.heads import choose_strength, classify, fit_heads, head_of
 from shared.inputs import PARTS, Splits, Users
 from shared.reporting import write_reports
@@ -52,11 +53,12 @@ def make_personal_models(
     head = trained.get_layer(HEAD)
     embedding = keras.Model(trained.input, trained.get_layer(EMBEDDING).output)
     train, validation, test = (
-        (embedding.predict(array, batch_size=64, verbose=0), getattr(splits, name).labels, getattr(users, name))
-        for name, array in zip(PARTS, features, strict=True)
+        (embedded, getattr(splits, name).labels, getattr(users, name))
+        for name, embedded in zip(PARTS, predict(embedding, features), strict=True)
     )
     common: dict[str, Any] = {"count": len(users.names), "start": head_of(head)}
     found: dict[str, Any] = {}
+    with_shared = strength is None
     if strength is None:
         strength, found["strengths"] = choose_strength(train, validation, **common)
     heads = fit_heads(*train, **common, strength=strength)
@@ -73,7 +75,7 @@ def make_personal_models(
         heads=dict(zip(users.names, heads, strict=True)),
         class_names=splits.class_names,
         provenance={**provenance, "regularization_strength": strength},
-        with_shared="strengths" in found,
+        with_shared=with_shared,
     )
     took["archives"] = time.perf_counter() - started
     found |= {

@@ -7,11 +7,11 @@ import tensorflow as tf
 from shared.batching import batches, steps_per_epoch, training_batches
 
 NUMBERS = np.arange(100)
+OPTIONS = {"class_count": 100, "batch_size": 20, "seed": 1, "epochs": 2}
 
 
 def delivered(**changes) -> list[tuple[np.ndarray, np.ndarray]]:
-    options = {"class_count": 100, "batch_size": 20, "seed": 1, "epochs": 2} | changes
-    return list(training_batches(NUMBERS, NUMBERS, **options).as_numpy_iterator())
+    return list(training_batches(NUMBERS, NUMBERS, **OPTIONS | changes).as_numpy_iterator())
 
 
 def inputs_of(pairs) -> list[list[int]]:
@@ -33,6 +33,12 @@ def test_inputs_alone_come_in_the_same_batches():
     for batch, (expected, _) in zip(alone, paired, strict=True):
         np.testing.assert_array_equal(batch, expected)
         assert batch.dtype == np.uint8
+
+
+def test_no_tuner_holds_up_the_end_of_a_data_set():
+    """Its thread can wait for a minute: findings/tensorflow_iterator_waits_for_its_tuner.sh."""
+    for dataset in (training_batches(NUMBERS, NUMBERS, **OPTIONS), batches(NUMBERS, batch_size=20)):
+        assert dataset.options().autotune.enabled is False
 
 
 def test_every_epoch_has_every_pair_once_in_another_order():
