@@ -64,7 +64,7 @@ class Canvas:
         `size` is a factor on all coordinates, `shift` the place of the object's origin in coordinates of the picture.
         """
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-        factor = size * self._half
+        self._scale = factor = size * self._half
         flip = -factor if mirrored else factor
         # Pixel coordinates of a point: plain numbers, because arrays this small are slower.
         self._x = (flip * cosine, -factor * sine, (shift[0] + 1) * self._half)
@@ -78,9 +78,18 @@ class Canvas:
     def ellipse(self, center: Point, radii: Point, color: Color, *, angle: float = 0.0) -> None:
         """Fill an ellipse; its radii are half its width and half its height."""
         (x, y), (width, height) = center, radii
+        if width == height:
+            self._circle(x, y, width, color)
+            return
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         a, b, d, e = width * cosine, -height * sine, width * sine, height * cosine
         self.polygon([(x + a * u + b * v, y + d * u + e * v) for u, v in _CIRCLE], color)
+
+    def _circle(self, x: float, y: float, radius: float, color: Color) -> None:
+        """Fill a circle, which looks the same at any angle."""
+        (a, b, c), (d, e, f) = self._x, self._y
+        across, down, reach = a * x + b * y + c, d * x + e * y + f, radius * self._scale
+        self._pen.ellipse((across - reach, down - reach, across + reach, down + reach), fill=color)
 
     def box(self, left: float, top: float, right: float, bottom: float, color: Color) -> None:
         """Fill a rectangle given by its four sides."""

@@ -272,7 +272,9 @@ def draw_hand(sign: int, student: Student, rng: np.random.Generator) -> np.ndarr
         mirrored=student.left_handed,
     )
     _Hand(canvas, student, rng).draw(sign)
-    mask = Image.fromarray((np.asarray(layer) != key).any(axis=2).astype(np.uint8) * 255)
+    r, g, b = np.moveaxis(np.asarray(layer), 2, 0)
+    drawn = (r != key[0]) | (g != key[1]) | (b != key[2])
+    mask = Image.fromarray(drawn.astype(np.uint8) * 255)
     soft = mask.reduce(SCALE).filter(ImageFilter.GaussianBlur(4)).resize(mask.size)
     aside = (int(rng.integers(-16, 17)), int(rng.integers(2, 14)))
     shadow = Image.new("L", mask.size)
