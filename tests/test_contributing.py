@@ -71,7 +71,7 @@ def test_the_fixtures_for_its_tests_call_what_is_there(project, text):
     there = (project / "tests" / "training_scripts" / "conftest.py").read_text(encoding="utf-8")
     defined = {node.name for node in ast.parse(there).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    nodes = [node for block in blocks for node in ast.walk(ast.parse(textwrap.dedent(block)))]
+    nodes = [node for block in blocks if "fixture" in block for node in ast.walk(ast.parse(textwrap.dedent(block)))]
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert called == {"Training", "write_dataset"}
     assert called | {"any_run", "training"} <= defined

@@ -1,4 +1,4 @@
-"""Every limit, path and name of the emulator, in one place."""
+"""Paths and names of the emulator, and its limits; those of the work within a container are beside that work."""
 
 import errno
 import hashlib
@@ -133,7 +133,7 @@ class Settings:
     start_seconds: float = _limit("START_SECONDS", 60)
     stop_seconds: float = _limit("STOP_SECONDS", 30)
 
-    # Memory for the loaded models of one instance, as measured by their weights, and disk for its unpacked models.
+    # Memory for the weights and own graphs of one instance's loaded models, and disk for its unpacked models.
     instance_memory_bytes: int = _limit("INSTANCE_MEMORY_BYTES", 4 * GIBIBYTE)
     instance_disk_bytes: int = _limit("INSTANCE_DISK_BYTES", 16 * GIBIBYTE)
     # SageMaker answers a cold call within 60 s, or with ModelNotReadyException, and goes on loading for up to 360 s.
@@ -141,7 +141,8 @@ class Settings:
     model_load_seconds: float = _limit("MODEL_LOAD_SECONDS", 360)
     # For so long a model that failed to load may not have others unloaded, nor a bad archive others deleted.
     failure_seconds: float = _limit("FAILURE_SECONDS", 300)
-    # Models of one instance that are downloaded and loaded at the same time, and how many more may wait for it.
+    # Models of one instance whose download or load is under way, and how many more may wait for it. Of these loads, the
+    # container works on two at a time.
     max_concurrent_loads: int = _limit("MAX_CONCURRENT_LOADS", 4)
     max_queued_loads: int = _limit("MAX_QUEUED_LOADS", 200)
     # Calls of one instance that are under way or wait; the next one is refused.

@@ -124,25 +124,25 @@ def test_errors_are_counted(service, endpoint):
 
 @pytest.fixture(scope="module")
 def single(service, models_bucket):
-    """An ordinary endpoint with one model."""
+    """A single-model endpoint with one model."""
     name = f"single-{uuid.uuid4().hex[:8]}"
     service.endpoints.create(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
     yield name
     service.endpoints.delete(name)
 
 
-def test_an_ordinary_endpoint_serves_its_one_model(service, single):
+def test_a_single_model_endpoint_serves_its_one_model(service, single):
     assert service.endpoints.status(single) == "InService"
     assert service.endpoints.invoke(single, {"instances": [[1, 2]]}) == {"predictions": [[10, 20]]}
 
 
-def test_an_ordinary_endpoint_refuses_a_target_model(service, single):
+def test_a_single_model_endpoint_refuses_a_target_model(service, single):
     response = refused(service, single, {"instances": [[1, 2]]}, target="linear.tar.gz")
     words = f"Endpoint {single} is not a multi-model endpoint and does not support target model header."
     assert response["Error"]["Message"] == words
 
 
-def test_an_ordinary_endpoint_without_its_archive_fails_and_is_deleted(service, models_bucket):
+def test_a_single_model_endpoint_without_its_archive_fails_and_is_deleted(service, models_bucket):
     name = f"missing-{uuid.uuid4().hex[:8]}"
     before = set(service.endpoints.containers())
     service.endpoints.create(name, f"s3://{models_bucket}/none.tar.gz", mode="SingleModel")

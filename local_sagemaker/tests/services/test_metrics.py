@@ -148,8 +148,8 @@ def test_the_percentiles_of_latency_lie_between_its_extremes(service, measured):
 
 
 @pytest.mark.slow
-def test_an_ordinary_endpoint_has_no_metrics_of_multi_model_endpoints(service, models_bucket):
-    name = f"ordinary-{uuid.uuid4().hex[:8]}"
+def test_a_single_model_endpoint_has_no_metrics_of_multi_model_endpoints(service, models_bucket):
+    name = f"single-{uuid.uuid4().hex[:8]}"
     service.endpoints.create(name, f"s3://{models_bucket}/models/linear.tar.gz", mode="SingleModel")
     service.endpoints.invoke(name, {"instances": [[1, 2]]})
     dimensions = [{"Name": "EndpointName", "Value": name}]

@@ -9,8 +9,8 @@ This is AWS's TensorFlow Serving container 2.20. The rules of its own code, besi
    caller's ``Accept`` as its content type.
 4. With ``input_handler`` and ``output_handler`` it is the same: the second never sees an error. A handler that raises
    is 500, with its text.
-5. An archive on an ordinary endpoint may hold several models, wherever they lie; ``tfs-model-name`` names one. Without
-   an ``inference.py`` the proxy converts requests, and TensorFlow Serving's answers come as they are.
+5. An archive on a single-model endpoint may hold several models, wherever they lie; ``tfs-model-name`` names one.
+   Without an ``inference.py`` the proxy converts requests, and TensorFlow Serving's answers come as they are.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class Bundle:
     """What one archive brought."""
 
     name: str  # under which it was loaded
-    single: bool  # whether it is the one of an ordinary endpoint
+    single: bool  # whether it is the one of a single-model endpoint
     default: str  # name of the model that answers if no other is named
     models: dict[str, dict[int, LoadedModel]] = field(default_factory=dict)  # their versions, the highest first
     handler: Handler | None = None  # the process of its `inference.py`
@@ -96,7 +96,7 @@ class LoadedModels:
 
     @property
     def single(self) -> str | None:
-        """Name of the bundle of an ordinary endpoint, if it is loaded."""
+        """Name of the bundle of a single-model endpoint, if it is loaded."""
         return next((bundle.name for bundle in self._bundles.values() if bundle.single), None)
 
     def has_handler(self, name: str) -> bool:
@@ -104,7 +104,7 @@ class LoadedModels:
         return self._bundles[name].handler is not None
 
     async def load(self, body: bytes, *, accept: str = "") -> Answer:
-        """``POST /models``: load ``{"model_name": …, "url": …}``; with ``"single": true``, for an ordinary endpoint."""
+        """``POST /models``: load ``{"model_name": …, "url": …}``; a single-model endpoint adds ``"single": true``."""
         try:
             document = orjson.loads(body)
             name, url, single = document["model_name"], Path(document["url"]), document.get("single", False)

@@ -11,7 +11,7 @@ class NoRoomError(MemoryError):
 
 
 def check_descriptors() -> None:
-    """Refuse another model by a ``NoRoomError`` if fewer than 256 files can be opened, or a quarter of all."""
+    """Refuse another model if fewer than 256 more files, or a quarter of the limit if that is less, can be opened."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     used = len(list(Path("/dev/fd").iterdir()))
     if used > most - min(most // 4, 256):

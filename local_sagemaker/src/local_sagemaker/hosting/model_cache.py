@@ -79,7 +79,7 @@ class ModelCache:
 
     @property
     def memory_percent(self) -> float:
-        """Share of the instance's memory for models that the loaded ones take, by the size of their files."""
+        """Share of the instance's memory for models that the loaded ones take, by the size of their unpacked files."""
         used = sum(model.unpacked for model in self._loaded.values())
         return min(100 * used / self._settings.instance_memory_bytes, 100.0)
 
@@ -304,7 +304,7 @@ class ModelCache:
             del self._models[model.source.model_name]
 
     def _time(self, model: Model, metric: str, started: float) -> None:
-        if model.source.target_model:  # an ordinary endpoint has no such metrics
+        if model.source.target_model:  # a single-model endpoint has no such metrics
             self._metrics.record_seconds(metric, time.monotonic() - started)
 
     async def _wait_for_change(self) -> None:

@@ -118,7 +118,7 @@ class Variant:
         """Start or end instances until there are so many; calls are answered meanwhile.
 
         Raises:
-            Exception: If one does not come up, or cannot load the model of an ordinary endpoint; none is added then.
+            Exception: If one does not come up, or cannot load the model of a single-model endpoint; none is added then.
         """
         surplus, self.instances = self.instances[count:], self.instances[:count]
         await stop_instances(surplus)
