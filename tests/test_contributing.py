@@ -75,7 +75,7 @@ def test_the_fixtures_for_its_tests_call_what_is_there(project, text):
     called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert called == {"Training", "write_dataset"}
     assert called | {"any_run", "training"} <= defined
-    assert "RUN_A_SCRIPT" in there
+    assert "EVERY_SCRIPT" in there
 
 
 def test_the_code_follows_the_projects_own_rules(code):

@@ -9,7 +9,7 @@ import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ import pytest
 from helpers.sources.weights import layer_shapes
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
-RUN_A_SCRIPT = {"run_job", "any_run", "cifar_run", "hands_run", "personal_run", "training", "whole_run"}
+# Scripts that the tests of every script run on; each has the fixtures `…_data`, `…_training` and `…_run`.
+EVERY_SCRIPT = ("cifar", "hands")
+RUN_A_SCRIPT = {"run_job", "any_run", "personal_run", "training", *(f"{name}_run" for name in EVERY_SCRIPT)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -144,6 +146,24 @@ def run_script(script: str, *arguments: str, folder: Path, channels: dict[str, P
     return Run(finished.returncode, finished.stdout, finished.stderr, model, output)
 
 
+@dataclass(frozen=True)
+class Training:
+    """A script with data and arguments, which can be run again and again."""
+
+    script: str
+    arguments: tuple[str, ...]
+    channels: dict[str, Path]
+
+    def run(self, folder: Path, *more: str) -> Run:
+        folder.mkdir(exist_ok=True)
+        return run_script(self.script, *self.arguments, *more, folder=folder, channels=self.channels)
+
+    def finished(self, tmp_path_factory: pytest.TempPathFactory, *more: str) -> Run:
+        run = self.run(tmp_path_factory.mktemp(Path(self.script).stem), *more)
+        assert run.exit_code == 0, run.stderr
+        return run
+
+
 @pytest.fixture(scope="session")
 def run_job():
     """The function that runs a script as a training job does."""
@@ -179,23 +199,32 @@ def vgg16_base(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar_run(tmp_path_factory, cifar_data) -> Run:
-    arguments = ("--epochs", "2", "--batch-size", "16", "--width", "8", "--seed", "3")
-    return Training("cifar_train.py", arguments, {"training": cifar_data}).finished(tmp_path_factory)
+def cifar_training(cifar_data) -> Training:
+    arguments = ("--batch-size", "16", "--width", "8", "--seed", "3")
+    return Training("cifar_train.py", arguments, {"training": cifar_data})
 
 
 @pytest.fixture(scope="session")
-def hands_run(tmp_path_factory, hands_data, vgg16_base) -> Run:
-    arguments = ("--epochs", "1", "--image-size", "32", "--seed", "3")
-    channels = {"training": hands_data, "weights": vgg16_base}
-    return Training("sign_language_train.py", arguments, channels).finished(tmp_path_factory)
+def cifar_run(tmp_path_factory, cifar_training) -> Run:
+    return cifar_training.finished(tmp_path_factory, "--epochs", "2")
+
+
+@pytest.fixture(scope="session")
+def hands_training(hands_data, vgg16_base) -> Training:
+    arguments = ("--batch-size", "16", "--image-size", "32", "--seed", "3")
+    return Training("sign_language_train.py", arguments, {"training": hands_data, "weights": vgg16_base})
+
+
+@pytest.fixture(scope="session")
+def hands_run(tmp_path_factory, hands_training) -> Run:
+    return hands_training.finished(tmp_path_factory, "--epochs", "1")
 
 
 @pytest.fixture(scope="session")
 def personal_run(tmp_path_factory, users_data, vgg16_base) -> Run:
-    arguments = ("--epochs", "2", "--image-size", "32", "--batch-size", "16")
+    arguments = ("--batch-size", "16", "--image-size", "32")
     channels = {"training": users_data, "weights": vgg16_base}
-    return Training("personal_train.py", arguments, channels).finished(tmp_path_factory)
+    return Training("personal_train.py", arguments, channels).finished(tmp_path_factory, "--epochs", "2")
 
 
 @pytest.fixture(scope="session")
@@ -211,41 +240,17 @@ def served_archive(tmp_path_factory, unpack):
     return load
 
 
-@pytest.fixture(scope="session", params=["cifar", "sign-language"])
+@pytest.fixture(scope="session", params=EVERY_SCRIPT)
 def any_run(request) -> tuple[Run, Path]:
-    """Each finished run with its data, for what holds of both."""
-    names = {"cifar": ("cifar_run", "cifar_data"), "sign-language": ("hands_run", "hands_data")}
-    run, data = names[request.param]
-    return request.getfixturevalue(run), request.getfixturevalue(data)
+    """Each finished run with its data, for what holds of all."""
+    return request.getfixturevalue(f"{request.param}_run"), request.getfixturevalue(f"{request.param}_data")
 
 
-@dataclass(frozen=True)
-class Training:
-    """A script with data and arguments, which can be run again and again."""
-
-    script: str
-    arguments: tuple[str, ...]
-    channels: dict[str, Path]
-
-    def run(self, folder: Path, *more: str) -> Run:
-        folder.mkdir(exist_ok=True)
-        return run_script(self.script, *self.arguments, *more, folder=folder, channels=self.channels)
-
-    def finished(self, tmp_path_factory: pytest.TempPathFactory) -> Run:
-        run = self.run(tmp_path_factory.mktemp(Path(self.script).stem))
-        assert run.exit_code == 0, run.stderr
-        return run
-
-
-@pytest.fixture(scope="session", params=["cifar", "sign-language"])
+@pytest.fixture(scope="session", params=EVERY_SCRIPT)
 def training(request) -> Training:
     """Each script with three epochs of four steps, on two threads."""
-    common = ("--epochs", "3", "--batch-size", "16", "--seed", "3", "--threads", "2")
-    if request.param == "cifar":
-        channels = {"training": request.getfixturevalue("cifar_data")}
-        return Training("cifar_train.py", (*common, "--width", "8"), channels)
-    channels = {"training": request.getfixturevalue("hands_data"), "weights": request.getfixturevalue("vgg16_base")}
-    return Training("sign_language_train.py", (*common, "--image-size", "32"), channels)
+    script = request.getfixturevalue(f"{request.param}_training")
+    return replace(script, arguments=(*script.arguments, "--epochs", "3", "--threads", "2"))
 
 
 @pytest.fixture(scope="session")
