@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "training": {"services"},
     "hosting": {"services"},
     "actions": {"hosting", "training"},
-    "capacity": {"container", "engines", "hosting"},
+    "fit": {"container", "engines", "hosting"},
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker import daemon
-from local_sagemaker.capacity import capacities, tables
+from local_sagemaker.fit import capacities, tables
 from local_sagemaker.settings import Settings, default_home
 
 

@@ -58,7 +58,7 @@ def validation(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
 
 
-def invocation(message: str) -> ServiceError:
+def runtime_validation(message: str) -> ServiceError:
     """Return a ``ValidationError`` of the SageMaker runtime API."""
     return ServiceError("ValidationError", message)
 

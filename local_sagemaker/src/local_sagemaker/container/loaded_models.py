@@ -38,10 +38,10 @@ from local_sagemaker.container.invocations import (
     http_error,
     serving_error,
 )
-from local_sagemaker.container.loaded_model import LoadedModel
 from local_sagemaker.container.loader import Loader, Options
 from local_sagemaker.container.memory_budget import MemoryBudget, NoRoomError, check_descriptors
 from local_sagemaker.container.predict_requests import read_exactly, read_signature_name
+from local_sagemaker.container.scheduled_model import ScheduledModel
 from local_sagemaker.container.servables import Servable, UnloadedError
 from local_sagemaker.container.tensors import RequestError
 from local_sagemaker.container.versions import BasePathError, NeverLoadedError
@@ -72,10 +72,10 @@ class Bundle:
     name: str  # under which it was loaded
     single: bool  # whether it is the one of a single-model endpoint
     default: str  # name of the model that answers if no other is named
-    models: dict[str, dict[int, LoadedModel]] = field(default_factory=dict)  # their versions, the highest first
+    models: dict[str, dict[int, ScheduledModel]] = field(default_factory=dict)  # their versions, the highest first
     handler: Handler | None = None  # the process of its `inference.py`
 
-    def places(self) -> Iterator[tuple[str, int, LoadedModel]]:
+    def places(self) -> Iterator[tuple[str, int, ScheduledModel]]:
         """Return all versions of all models."""
         return ((name, version, model) for name, each in self.models.items() for version, model in each.items())
 
@@ -295,7 +295,7 @@ class LoadedModels:
             await self._end(bundle)
             raise
 
-    async def _load_version(self, place: Place, folder: Path) -> LoadedModel:
+    async def _load_version(self, place: Place, folder: Path) -> ScheduledModel:
         """Load a version of a model, which counts first what its files say, then what it takes."""
         self._budget.enter(place)
         try:
@@ -311,7 +311,7 @@ class LoadedModels:
             self._budget.leave(place)
             raise
 
-    async def _count(self, place: Place, model: LoadedModel) -> LoadedModel:
+    async def _count(self, place: Place, model: ScheduledModel) -> ScheduledModel:
         """Have a model count what it takes; end it if that is too much, such as with a graph of its own."""
         try:
             await self._budget.take(place, model.servable.engine.footprint)
@@ -320,7 +320,7 @@ class LoadedModels:
             raise
         return model
 
-    def _enter(self, bundle: Bundle, name: str, version: int, model: LoadedModel) -> None:
+    def _enter(self, bundle: Bundle, name: str, version: int, model: ScheduledModel) -> None:
         """Have a version of a model answer calls from now on."""
         engine = model.servable.engine
         if engine.was_prepared and not engine.is_provisional:
@@ -330,7 +330,7 @@ class LoadedModels:
             model.replacement = asyncio.create_task(self._replace(bundle, name, version, model))
             self._budget.expect(model.replacement)
 
-    async def _replace(self, bundle: Bundle, name: str, version: int, model: LoadedModel) -> None:
+    async def _replace(self, bundle: Bundle, name: str, version: int, model: ScheduledModel) -> None:
         """Put the same model with a faster engine in the place of one, unless it is unloaded meanwhile."""
         held = bundle.models[name]
         with contextlib.suppress(TimeoutError):
@@ -366,7 +366,7 @@ class LoadedModels:
         if endings:
             await asyncio.gather(*endings)
 
-    async def _end_version(self, place: Place, model: LoadedModel) -> None:
+    async def _end_version(self, place: Place, model: ScheduledModel) -> None:
         try:
             await _end_replacement(model)
         finally:
@@ -375,7 +375,7 @@ class LoadedModels:
             self._loader.return_freed()
 
 
-async def _end_replacement(model: LoadedModel) -> None:
+async def _end_replacement(model: ScheduledModel) -> None:
     """Wait until nothing is put in the place of a model that is not there any more."""
     model.answered.set()
     if model.replacement:
@@ -392,7 +392,7 @@ def _load_error(name: str, error: Exception, accept: str) -> Answer:
     return error_answer(500, f"Failed to load model {name}: {type(error).__name__}: {error}")
 
 
-def _status(models: dict[str, dict[int, LoadedModel]]) -> dict[str, Any]:
+def _status(models: dict[str, dict[int, ScheduledModel]]) -> dict[str, Any]:
     status = {"error_code": "OK", "error_message": ""}
     found = [version for each in models.values() for version in each]
     states = [{"version": str(version), "state": "AVAILABLE", "status": status} for version in found]

@@ -17,7 +17,7 @@ from local_sagemaker import memory
 from local_sagemaker.container.batches import BatchingOptions
 from local_sagemaker.container.handler_rest_api import ServingApi
 from local_sagemaker.container.handlers import Code, Handler
-from local_sagemaker.container.loaded_model import LoadedModel
+from local_sagemaker.container.scheduled_model import ScheduledModel
 from local_sagemaker.container.servables import Servable
 from local_sagemaker.container.threads import Threads
 from local_sagemaker.settings import GIBIBYTE
@@ -59,7 +59,7 @@ class Loader:
         self._large = Threads(_THREADS, name="predict-large")
         self._loads = ThreadPoolExecutor(_LOADS_AT_ONCE, thread_name_prefix="load")
 
-    async def load(self, name: str, folder: Path, *, at_once: bool) -> LoadedModel:
+    async def load(self, name: str, folder: Path, *, at_once: bool) -> ScheduledModel:
         """Load a version of a model; ``at_once`` lets it have a provisional engine, which answers sooner."""
         return self._model(await self._run(partial(Servable, name, folder, at_once=at_once)))
 
@@ -101,12 +101,12 @@ class Loader:
         await handler.start()
         return handler
 
-    async def load_successor(self, model: LoadedModel) -> LoadedModel:
+    async def load_successor(self, model: ScheduledModel) -> ScheduledModel:
         """Load what takes the place of a model with a provisional engine; itself if it stays."""
         servable = await self._run(model.servable.successor)
         return model if servable is model.servable else self._model(servable)
 
-    async def release(self, model: LoadedModel) -> None:
+    async def release(self, model: ScheduledModel) -> None:
         """Release the memory of a model that gets no more calls, when those under way have ended."""
         try:
             async with asyncio.timeout(self._options.invocation_seconds):
@@ -125,9 +125,9 @@ class Loader:
         if self._folder:
             self._folder.cleanup()
 
-    def _model(self, servable: Servable) -> LoadedModel:
+    def _model(self, servable: Servable) -> ScheduledModel:
         threads = self._large if servable.engine.is_large else self._predictions
-        return LoadedModel(servable, threads=threads, batching=self._options.batching)
+        return ScheduledModel(servable, threads=threads, batching=self._options.batching)
 
     def _run(self, function: Callable[[], Any]) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._loads, function)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from local_sagemaker.errors import STORAGE_ERRORS, ContainerError, ServiceError, invocation, model_error
+from local_sagemaker.errors import STORAGE_ERRORS, ContainerError, ServiceError, model_error, runtime_validation
 from local_sagemaker.hosting.container_process import Call, ContainerResponse
 from local_sagemaker.hosting.fleets import Fleet
 from local_sagemaker.hosting.spare_container import SpareContainer
@@ -143,8 +143,8 @@ class Endpoints:
         if fleet is None or fleet.host.region != region:
             endpoint = self._records.get(ENDPOINT, name)
             if endpoint is None or region_of(endpoint["EndpointArn"]) != region:
-                raise invocation(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
-            raise invocation(
+                raise runtime_validation(f"Endpoint {name} of account {ACCOUNT_ID} not found.")
+            raise runtime_validation(
                 f"Endpoint {name} is {endpoint['EndpointStatus']} and does not serve. Wait until it is InService."
             )
         return fleet

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from local_sagemaker.errors import invocation
+from local_sagemaker.errors import runtime_validation
 from local_sagemaker.hosting.variants import Host, Variant, stop_instances
 
 
@@ -64,4 +64,4 @@ class Fleet:
         for variant in self.variants:
             if variant.name == target_variant:
                 return variant
-        raise invocation(f"Endpoint {self.host.endpoint} has no production variant {target_variant!r}.")
+        raise runtime_validation(f"Endpoint {self.host.endpoint} has no production variant {target_variant!r}.")

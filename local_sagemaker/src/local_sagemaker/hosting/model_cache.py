@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_sagemaker.archives import ArchiveError
-from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError, invocation, unavailable
+from local_sagemaker.errors import ContainerError, ContainerLostError, ServiceError, runtime_validation, unavailable
 from local_sagemaker.hosting.container_process import ContainerProcess
 from local_sagemaker.hosting.model_disk import ModelDisk
 from local_sagemaker.hosting.model_states import Model, ModelSource, State
@@ -204,7 +204,7 @@ class ModelCache:
             until = time.monotonic() + self._settings.failure_seconds
             self._failures[name] = _Failure(model.etag, error, until)
             if isinstance(error, ArchiveError):
-                raise invocation(
+                raise runtime_validation(
                     f'Failed to extract model data archive from URL "{model.source.uri}". Please ensure that the '
                     f"object located at the URL is a valid tar.gz archive. {error}"
                 ) from error

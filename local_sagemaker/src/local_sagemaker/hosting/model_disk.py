@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from local_sagemaker import archives
 from local_sagemaker.archives import ArchiveSizeError
-from local_sagemaker.errors import invocation
+from local_sagemaker.errors import runtime_validation
 from local_sagemaker.hosting.inventory import Inventory
 from local_sagemaker.hosting.model_states import Model
 from local_sagemaker.services.objects import Objects
@@ -85,7 +85,7 @@ class ModelDisk:
                 stored = newer if newer != stored else None
             else:
                 return
-        raise invocation(
+        raise runtime_validation(
             f"Failed to download model data (bucket: {source.bucket}, key: {source.key}). Please ensure that "
             "there is an object located at the URL and that the role passed to CreateModel has permissions to "
             "download the model."

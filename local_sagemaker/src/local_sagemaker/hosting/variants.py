@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker import s3_addresses, software
-from local_sagemaker.errors import invocation
+from local_sagemaker.errors import runtime_validation
 from local_sagemaker.hosting.instances import Instance, new_instance_id
 from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.hosting.spare_container import SpareContainer
@@ -72,12 +72,12 @@ class Variant:
         endpoint = self._host.endpoint
         if not self.multi_model:
             if target_model:
-                raise invocation(
+                raise runtime_validation(
                     f"Endpoint {endpoint} is not a multi-model endpoint and does not support target model header."
                 )
             return ModelSource(self._bucket, self._prefix, "")
         if not target_model:
-            raise invocation(
+            raise runtime_validation(
                 f"Endpoint {endpoint} is a multi-model endpoint: the invocation must name its model in TargetModel."
             )
         target_model = target_model.removeprefix("/")  # as some public clients send it
@@ -86,9 +86,11 @@ class Variant:
             or not target_model.isprintable()
             or target_model[:1] in "/ "
         ):
-            raise invocation(f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix.")
+            raise runtime_validation(
+                f"Target model {target_model[:80]!r} is no valid name of an archive below the prefix."
+            )
         if ".." in target_model.split("/"):
-            raise invocation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")
+            raise runtime_validation(f"Target model {target_model!r} leaves the endpoint's S3 prefix.")
         return ModelSource(self._bucket, self._prefix + target_model, target_model)
 
     def instance(self, source: ModelSource) -> Instance:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from local_sagemaker.archives import pack
-from local_sagemaker.capacity import capacities, tables
-from local_sagemaker.capacity.capacities import Capacity, ModelError
+from local_sagemaker.fit import capacities, tables
+from local_sagemaker.fit.capacities import Capacity, ModelError
 from local_sagemaker.hosting.model_cache import ModelCache
 from local_sagemaker.hosting.model_states import ModelSource
 from local_sagemaker.services.metrics import VariantMetrics

@@ -12,8 +12,8 @@ from local_sagemaker.container.threads import Threads
 _PREDICTIONS_AT_ONCE = min(max(os.cpu_count() or 1, 2), 8)
 
 
-class LoadedModel:
-    """A servable, with its open batches if it has any."""
+class ScheduledModel:
+    """A servable whose calls take turns, or are computed in batches."""
 
     def __init__(self, servable: Servable, *, threads: Threads, batching: BatchingOptions | None) -> None:
         """Hold a model, whose concurrent calls are computed as one if ``batching`` says how."""

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from local_sagemaker.container.loaded_model import LoadedModel
+from local_sagemaker.container.scheduled_model import ScheduledModel
 from local_sagemaker.container.threads import Threads
 
 
@@ -34,7 +34,7 @@ def servable():
 async def test_as_many_predictions_are_computed_at_once_as_there_are_cores_and_threads_are_left_to_others(servable):
     wanted = min(max(os.cpu_count(), 2), 8)
     threads = Threads(16, name="test")
-    model = LoadedModel(servable, threads=threads, batching=None)
+    model = ScheduledModel(servable, threads=threads, batching=None)
     calls = [asyncio.create_task(model.answer("predict", bytes([number]))) for number in range(2 * wanted)]
     while servable.most < wanted:
         await asyncio.sleep(0.01)

@@ -136,7 +136,7 @@ def _check(model: Path, folder: Path) -> int:
 
 def _measure(folders: list[Path], workplace: Path) -> dict[str, Any]:
     result, log = workplace / "result.json", workplace / "log.txt"
-    command = [sys.executable, "-m", "local_sagemaker.capacity.footprints", str(result), *map(str, folders)]
+    command = [sys.executable, "-m", "local_sagemaker.fit.footprints", str(result), *map(str, folders)]
     # One arena for all threads: of others, glibc's malloc_trim leaves the end, up to twice the largest block that was
     # ever freed. Which threads load a copy, and so how much of that there is, depends on how busy the machine is.
     environment = dict(os.environ) | {"TF_CPP_MIN_LOG_LEVEL": "2", "MALLOC_ARENA_MAX": "1"} | RUNTIME_ENVIRONMENT

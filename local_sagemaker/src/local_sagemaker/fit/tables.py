@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from local_sagemaker.capacity.capacities import Capacity
+from local_sagemaker.fit.capacities import Capacity
 
 
 def write(capacity: Capacity) -> str:

@@ -1,7 +1,7 @@
 """The footprint of a model: what the container needs for it, measured by loading copies of it as the container does.
 
 This is a program of its own, because memory is measured well only in a process that has done nothing else yet:
-``python -m local_sagemaker.capacity.footprints RESULT COPY COPY …``. ``capacities`` runs it.
+``python -m local_sagemaker.fit.footprints RESULT COPY COPY …``. ``capacities`` runs it.
 """
 
 import asyncio
