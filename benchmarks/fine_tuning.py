@@ -68,14 +68,13 @@ class Laboratory:
         """Keep what all trainings share."""
         self.pool, self._weights_folder, self._epochs, self._seeds = pool, weights_folder, epochs, seeds
 
-    def build(self, *, image_size: int, trained_blocks: int, image_count: int) -> tuple[keras.Model, keras.Model]:
+    def build(self, *, image_size: int, trained_layers: int, image_count: int) -> tuple[keras.Model, keras.Model]:
         """Return the frozen part, and the trained part compiled for a training on so many images."""
         base, _ = load_vgg16_base(self._weights_folder, image_size=image_size)
-        frozen = script.build_frozen_part(
-            base, input_size=self.pool.images.shape[1], last_layer=script.LAST_FROZEN_LAYERS[trained_blocks]
-        )
+        last_frozen = script.last_frozen_layer(base, trained_layers=trained_layers)
+        frozen = script.build_frozen_part(base, input_size=self.pool.images.shape[1], last_layer=last_frozen)
         classifier = {"class_count": 10, "dense_units": DEFAULTS.dense_units, "dropout": DEFAULTS.dropout}
-        trained = script.build_trained_part(base, trained_blocks=trained_blocks, **classifier)
+        trained = script.build_trained_part(base, last_frozen=last_frozen, **classifier)
         self.compile(trained, image_count=image_count)
         return frozen, trained
 
@@ -85,10 +84,10 @@ class Laboratory:
         compile_model(model, arguments, image_count=image_count, clipnorm=script.CLIPNORM)
 
     def features(
-        self, indices: np.ndarray | None = None, *, image_size: int, trained_blocks: int = 1, preprocessing: str = RIGHT
+        self, indices: np.ndarray | None = None, *, image_size: int, trained_layers: int = 3, preprocessing: str = RIGHT
     ) -> tuple[np.ndarray, float]:
         """Return features of images of the pool, by default all, and the processor seconds that they took."""
-        frozen, _ = self.build(image_size=image_size, trained_blocks=trained_blocks, image_count=DEFAULTS.batch_size)
+        frozen, _ = self.build(image_size=image_size, trained_layers=trained_layers, image_count=DEFAULTS.batch_size)
         images = self.pool.images if indices is None else self.pool.images[indices]
         pixels = spoil(images, preprocessing)
         # The first call builds the graph.
@@ -102,22 +101,24 @@ class Laboratory:
         features: np.ndarray,
         *,
         image_size: int,
-        trained_blocks: int = 1,
+        trained_layers: int = 3,
         split: str = "random",
         served: dict[str, np.ndarray] | None = None,
     ) -> list[dict[str, Any]]:
         """Train with each seed on what `features` returned for the whole pool, with these settings, and on a split.
 
-        `served` are further features of the validation images, by name, to measure the accuracy on. Returns for each
-        seed `seed`, `epochs`, `accuracy`, `served` (accuracy by name), and `seconds`: those of the processor for an
-        epoch, without validation.
+        `served` are further features of the validation images, by name, to measure the accuracy on.
+
+        Returns:
+            For each seed `seed`, `epochs`, `accuracy`, `served` (accuracy by name), and `seconds`: those of the
+            processor for an epoch, without validation.
         """
         train, validation, _ = self.pool.splits[split]
         steps = steps_per_epoch(len(train), batch_size=DEFAULTS.batch_size)
         runs = []
         for seed in range(1, self._seeds + 1):
             keras.utils.set_random_seed(seed)
-            _, model = self.build(image_size=image_size, trained_blocks=trained_blocks, image_count=len(train))
+            _, model = self.build(image_size=image_size, trained_layers=trained_layers, image_count=len(train))
             data = self._training_data(features[train], self.pool.labels[train], seed=seed, epochs=self._epochs)
             started = time.process_time()
             model.fit(data, epochs=self._epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
@@ -133,12 +134,13 @@ class Laboratory:
     def compare_epochs(self, *, image_size: int, image_count: int, rounds: int) -> dict[str, Any]:
         """Run epochs with the frozen part recomputed and cached, in turn, on the same images with the same parts.
 
-        Returns `rounds`: for "recomputed" and "cached" lists of wall and processor seconds; `ratio`: the median over
-        the rounds of the first divided by the second, for both clocks.
+        Returns:
+            `rounds`: for "recomputed" and "cached" lists of wall and processor seconds; `ratio`: the median over the
+            rounds of the first divided by the second, for both clocks.
         """
         chosen = self.pool.splits["random"][0][:image_count]
         images, labels = self.pool.images[chosen], self.pool.labels[chosen]
-        frozen, trained = self.build(image_size=image_size, trained_blocks=1, image_count=len(chosen))
+        frozen, trained = self.build(image_size=image_size, trained_layers=3, image_count=len(chosen))
         frozen.trainable = False
         whole = keras.Model(frozen.input, trained(frozen.output))
         self.compile(whole, image_count=len(chosen))

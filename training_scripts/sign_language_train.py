@@ -1,7 +1,7 @@
 """Fine-tune VGG16 on hand signs for the digits 0 to 9.
 
-The first blocks of VGG16, three of the five unless you choose otherwise, stay as they were pretrained. What they
-make of an image never changes, so it is computed once for every image and kept. The rest of VGG16 and a new
+The first layers of VGG16, eight of its thirteen convolutions unless you choose otherwise, stay as they were pretrained.
+What they make of an image never changes, so it is computed once for every image and kept. The rest of VGG16 and a new
 classifier train on that.
 """
 
@@ -15,10 +15,9 @@ from shared.features import compute_features
 from shared.fitting import begin, train_classifier
 from shared.pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
 
-LAST_LAYER = "block5_conv3"
-# The layer whose output is kept, by the number of blocks that train.
-LAST_FROZEN_LAYERS = {0: LAST_LAYER, 1: "block4_pool", 2: "block3_pool"}
-# The new classifier is random at first; clipping keeps its gradients from undoing the pretrained blocks.
+# Of VGG16, which ends with a pooling that the new classifier replaces.
+LAST_LAYER, END = "block5_conv3", "block5_pool"
+# The new classifier is random at first; clipping keeps its gradients from undoing the pretrained layers.
 CLIPNORM = 1.0
 
 
@@ -34,30 +33,36 @@ def create_arguments() -> argparse.ArgumentParser:
     )
     add_vgg16_arguments(parser, image_size=56)
     parser.add_argument(
-        "--trained-blocks",
+        "--trained-layers",
         type=int,
-        choices=LAST_FROZEN_LAYERS,
-        default=2,
-        help="blocks of VGG16, counted from its end, that train with the new classifier; the others stay frozen",
+        choices=range(7),
+        default=5,
+        help="convolutions of VGG16, counted from its end, that train with the new classifier; the others stay frozen",
     )
     parser.add_argument("--dense-units", type=positive_int, default=256, help="units of the dense layer")
     parser.add_argument("--dropout", type=fraction, default=0.3, help="share of dense units left out")
     return parser
 
 
+def last_frozen_layer(base: keras.Model, *, trained_layers: int) -> str:
+    """Return the name of the layer whose output is kept if so many convolutions train."""
+    names: list[str] = [layer.name for layer in base.layers]
+    first_trained = [*(name for name in names if "conv" in name), END][-1 - trained_layers]
+    return names[names.index(first_trained) - 1]
+
+
 def build_trained_part(
-    base: keras.Model, *, trained_blocks: int, class_count: int, dense_units: int, dropout: float
+    base: keras.Model, *, last_frozen: str, class_count: int, dense_units: int, dropout: float
 ) -> keras.Model:
     """Build the part that trains, from features (N, h, w, channels) to probabilities (N, C).
 
-    The last blocks of the pretrained base begin with their weights. A dense layer and a classifier are new; `dropout`
-    is the share of the dense layer's units left out in a training step.
+    The layers of the pretrained base after `last_frozen` begin with their weights. A dense layer and a classifier are
+    new; `dropout` is the share of the dense layer's units left out in a training step.
     """
     names = [layer.name for layer in base.layers]
-    last_frozen = names.index(LAST_FROZEN_LAYERS[trained_blocks])
-    features = keras.Input(base.layers[last_frozen].output.shape[1:], name="features")
+    features = keras.Input(base.get_layer(last_frozen).output.shape[1:], name="features")
     x = features
-    for layer in base.layers[last_frozen + 1 : names.index(LAST_LAYER) + 1]:
+    for layer in base.layers[names.index(last_frozen) + 1 : names.index(LAST_LAYER) + 1]:
         x = layer(x)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(dense_units, activation="relu")(x)
@@ -67,16 +72,16 @@ def build_trained_part(
 
 
 def main() -> None:
-    """Compute the features of the frozen blocks, train the others on them, evaluate, report, export."""
+    """Compute the features of the frozen layers, train the others on them, evaluate, report, export."""
     args = parse(create_arguments())
     splits = begin(args)
     base, weights = load_vgg16_base(args.weights_dir, image_size=args.image_size)
-    last_layer = LAST_FROZEN_LAYERS[args.trained_blocks]
-    frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_layer)
+    last_frozen = last_frozen_layer(base, trained_layers=args.trained_layers)
+    frozen = build_frozen_part(base, input_size=splits.image_size, last_layer=last_frozen)
     features = compute_features(frozen, splits.images)
     trained = build_trained_part(
         base,
-        trained_blocks=args.trained_blocks,
+        last_frozen=last_frozen,
         class_count=len(splits.class_names),
         dense_units=args.dense_units,
         dropout=args.dropout,

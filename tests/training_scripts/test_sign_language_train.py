@@ -22,15 +22,16 @@ def images():
     return np.random.default_rng(5).integers(0, 256, (5, 40, 40, 3), dtype=np.uint8)
 
 
-def build_parts(base, trained_blocks):
-    frozen = script.build_frozen_part(base, input_size=40, last_layer=script.LAST_FROZEN_LAYERS[trained_blocks])
-    trained = script.build_trained_part(base, trained_blocks=trained_blocks, class_count=10, dense_units=8, dropout=0.5)
+def build_parts(base, trained_layers):
+    last_frozen = script.last_frozen_layer(base, trained_layers=trained_layers)
+    frozen = script.build_frozen_part(base, input_size=40, last_layer=last_frozen)
+    trained = script.build_trained_part(base, last_frozen=last_frozen, class_count=10, dense_units=8, dropout=0.5)
     return frozen, trained
 
 
-@pytest.mark.parametrize("trained_blocks", [0, 1, 2])
-def test_the_two_parts_make_up_vgg16(base, images, trained_blocks):
-    frozen, trained = build_parts(base, trained_blocks)
+@pytest.mark.parametrize("trained_layers", range(7))
+def test_the_two_parts_make_up_vgg16(base, images, trained_layers):
+    frozen, trained = build_parts(base, trained_layers)
     (features,) = compute_features(frozen, [images])
     resized = tf.image.resize(tf.cast(images, tf.float32), (32, 32), antialias=True)
     expected = base(keras.applications.vgg16.preprocess_input(resized))
@@ -41,28 +42,25 @@ def test_the_two_parts_make_up_vgg16(base, images, trained_blocks):
 
 
 @pytest.mark.parametrize(
-    ("trained_blocks", "blocks", "feature_shape"),
-    [(0, [], (2, 2, 512)), (1, ["block5"], (2, 2, 512)), (2, ["block4", "block5"], (4, 4, 256))],
+    ("trained_layers", "feature_shape"), [(0, (2, 2, 512)), (3, (2, 2, 512)), (5, (4, 4, 512)), (6, (4, 4, 256))]
 )
-def test_only_the_chosen_blocks_and_the_classifier_train(base, trained_blocks, blocks, feature_shape):
-    frozen, trained = build_parts(base, trained_blocks)
+def test_only_the_chosen_layers_and_the_classifier_train(base, trained_layers, feature_shape):
+    frozen, trained = build_parts(base, trained_layers)
     assert frozen.output_shape == trained.input_shape == (None, *feature_shape)
     names = [layer.name for layer in trained.layers if layer.trainable_weights]
-    assert [name for name in names if name.startswith("block")] == [
-        f"{block}_conv{number}" for block in blocks for number in (1, 2, 3)
-    ]
-    assert len(names) == 3 * len(blocks) + 2 and names[-1] == "probabilities"
+    last = [f"block{block}_conv{number}" for block in (4, 5) for number in (1, 2, 3)][6 - trained_layers :]
+    assert names[:-2] == last and names[-1] == "probabilities"
 
 
-def test_the_last_two_blocks_train_unless_told_otherwise():
+def test_five_layers_train_unless_told_otherwise():
     parser = script.create_arguments()
-    assert parser.parse_args([]).trained_blocks == 2
+    assert parser.parse_args([]).trained_layers == 5
     with pytest.raises(SystemExit):
-        parser.parse_args(["--trained-blocks", "3"])
+        parser.parse_args(["--trained-layers", "7"])
 
 
 def test_the_model_is_of_the_same_kind_whatever_trains(call_main, hands_data, vgg16_base, hands_run, capsys):
-    options = ["--epochs", 1, "--image-size", 32, "--trained-blocks", 0]
+    options = ["--epochs", 1, "--image-size", 32, "--trained-layers", 0]
     error, folder = call_main(script.main, "--data-dir", hands_data, "--weights-dir", vgg16_base, *options)
     assert error is None
     log = capsys.readouterr().out
@@ -76,7 +74,7 @@ def test_the_model_is_of_the_same_kind_whatever_trains(call_main, hands_data, vg
     assert shapes[0] == shapes[1]
 
 
-def test_the_exported_model_keeps_the_frozen_weights_and_moves_the_last_blocks(hands_run, vgg16_base):
+def test_the_exported_model_keeps_the_frozen_weights_and_moves_the_last_layers(hands_run, vgg16_base):
     checkpoint = tf.train.load_checkpoint(hands_run.model / "1" / "variables" / "variables")
     stored = [
         checkpoint.get_tensor(name) for name, shape in checkpoint.get_variable_to_shape_map().items() if len(shape) == 4
@@ -85,8 +83,8 @@ def test_the_exported_model_keeps_the_frozen_weights_and_moves_the_last_blocks(h
     with np.load(vgg16_base / "vgg16_base.npz") as arrays:
         for name in (name for name in arrays if name.endswith("kernel")):
             is_unchanged = any(np.array_equal(arrays[name], kernel) for kernel in stored)
-            assert is_unchanged == (not name.startswith(("block4", "block5"))), name
-            # One epoch moves the pretrained weights of the last blocks but does not replace them.
+            assert is_unchanged == (not name.startswith(("block4_conv2", "block4_conv3", "block5"))), name
+            # One epoch moves the pretrained weights of the last layers but does not replace them.
             distance = min(np.abs(arrays[name] - k).max() for k in stored if k.shape == arrays[name].shape)
             assert distance < 0.05, name
 
