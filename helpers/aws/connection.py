@@ -1,16 +1,21 @@
 """A way to SageMaker: the account and what it asks of all that runs in it, and the places of the series in S3."""
 
+import contextlib
 import difflib
 import logging
 import re
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 # AWS's own tests pair these two; there is no inference image 2.21.
 _TENSORFLOW = {"training": "2.21", "inference": "2.20"}
+# jsonschema, which the SDK imports, takes it if it is there, to check addresses in other scripts than Latin. It builds
+# a parser at its import, which would take a third of the time of importing the SDK.
+_SLOW_PARSER = "rfc3987_syntax"
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Connection:
 
     @cached_property
     def sagemaker(self) -> Any:
-        """SageMaker Python SDK session, made when it is first wanted: importing the SDK takes four seconds."""
+        """SageMaker Python SDK session, made when it is first wanted: importing the SDK takes seconds."""
         return sdk_session(self.boto, self.bucket)
 
     @property
@@ -146,9 +151,22 @@ class Connection:
         return str(image_uris.retrieve("tensorflow", self.region, instance_type=instance_type, **options))
 
 
+@contextlib.contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Have imports do without an optional module, unless it has been imported already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # what Python takes for "cannot be imported"
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
 def sdk_session(boto: Any, bucket: str | None) -> Any:
     """Return a session of the SageMaker Python SDK, whose own messages would drown a notebook's, and keep it quiet."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without(_SLOW_PARSER):
         warnings.simplefilter("ignore")
         from sagemaker.core.helper.session_helper import Session
 

@@ -1,6 +1,8 @@
 """What an account asks for: read from settings, and found again in every request that it is about."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,19 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_started(settings
 @pytest.mark.parametrize("key", [KEY, "1234abcd-12ab-34cd-56ef-1234567890ab", "mrk-1234abcd12ab34cd56ef1234567890ab"])
 def test_a_key_is_named_by_its_arn_or_its_id(key):
     assert Account(kms_key=key).object_encryption["SSEKMSKeyId"] == key
+
+
+def test_the_sdk_is_imported_without_a_slow_parser_that_it_does_not_need():
+    """findings/jsonschema_builds_a_parser_at_import.sh."""
+    code = """if True:
+        import sys
+        import boto3
+        from helpers.aws.connection import sdk_session
+        sdk_session(boto3.Session("key", "secret", region_name="us-east-1"), "bucket")
+        assert "jsonschema" in sys.modules and "rfc3987_syntax" not in sys.modules
+        from rfc3987_syntax import is_valid_syntax
+        assert is_valid_syntax("iri", "https://example.org/")
+        sdk_session(boto3.Session("key", "secret", region_name="us-east-1"), "bucket")
+        assert sys.modules["rfc3987_syntax"]
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
