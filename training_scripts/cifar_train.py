@@ -7,9 +7,7 @@ with Deep Convolutional Neural Networks" (2012), cut down to images of 32 x 32 p
 
 import argparse
 
-import keras
-from keras import layers
-
+from shared import keras, layers
 from shared.arguments import create_parser, fraction, parse, positive_int
 from shared.augmentation import mirror_and_shift
 from shared.fitting import begin, train_classifier

@@ -8,9 +8,7 @@ of their own: `heads` fits all of them at once, and `archives` writes a hundred 
 import argparse
 import time
 
-import keras
-from keras import layers
-
+from shared import keras, layers
 from shared.arguments import create_parser, fraction, parse, positive_int
 from shared.augmentation import shift
 from shared.features import compute_features

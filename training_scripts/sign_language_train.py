@@ -7,9 +7,7 @@ classifier train on that.
 
 import argparse
 
-import keras
-from keras import layers
-
+from shared import keras, layers
 from shared.arguments import create_parser, fraction, parse, positive_int
 from shared.features import compute_features
 from shared.fitting import begin, train_classifier
