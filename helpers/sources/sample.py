@@ -1,11 +1,14 @@
 """The source "sample": images that `data/generated_sample` draws, each on demand."""
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing import pool, resource_tracker
+from typing import Any
 
 import numpy as np
 
@@ -52,14 +55,29 @@ def _draw(numbers: np.ndarray, *, image: str, size: int, **options: int) -> np.n
         step = stack.enter_context(Step("Drawing the sample", total=len(numbers), unit="images"))
         drawn: Iterator[np.ndarray] = map(draw, numbers.tolist())
         if len(numbers) >= _WORTH_PROCESSES and not _is_script():
-            # Ctrl-C reaches all of them; this process alone answers it, and ends the others.
-            ignore = (signal.SIGINT, signal.SIG_IGN)
-            pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(None, signal.signal, ignore))
-            drawn = pool.imap(draw, numbers.tolist(), chunksize=16)
+            drawn = stack.enter_context(_processes()).imap(draw, numbers.tolist(), chunksize=16)
         for row, drawing in enumerate(drawn):
             images[row] = drawing
             step.advance()
     return images
+
+
+@contextlib.contextmanager
+def _processes() -> Iterator[pool.Pool]:
+    """Start a process for each core, and leave none behind.
+
+    With the first of them Python starts a process that cleans up after them and lives as long as this one. It ignores
+    SIGTERM, and a Jupyter kernel that ends waits for it in vain, for 2.5 seconds.
+    """
+    tracker: Any = resource_tracker._resource_tracker  # nothing public ends it
+    is_new = tracker._fd is None
+    # Ctrl-C reaches all of them; this process alone answers it, and ends the others.
+    with multiprocessing.get_context("spawn").Pool(None, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as processes:
+        yield processes
+    del processes
+    gc.collect()  # their locks are registered until they are gone
+    if is_new:
+        tracker._stop()
 
 
 def _is_script() -> bool:

@@ -2,6 +2,7 @@ import multiprocessing
 import subprocess
 import sys
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +119,11 @@ def test_all_cores_draw_the_same_images_as_one(monkeypatch):
     numbers = np.array([5, 0, 12, 7])
     alone = sample.hands(20, seed=1).read(numbers)
     monkeypatch.setattr(sample, "_WORTH_PROCESSES", 4)
+    tracker = resource_tracker._resource_tracker._fd
     assert np.array_equal(sample.hands(20, seed=1).read(numbers), alone)
     assert multiprocessing.active_children() == []
+    # A kernel would wait for it: findings/jupyter_kernel_waits_for_the_resource_tracker.sh
+    assert resource_tracker._resource_tracker._fd == tracker
 
 
 def test_a_script_draws_alone_because_processes_would_run_it_again(tmp_path):
