@@ -13,8 +13,6 @@ from shared.features import compute_features
 from shared.fitting import begin, train_classifier
 from shared.pretrained import add_vgg16_arguments, build_frozen_part, load_vgg16_base
 
-# Of VGG16, which ends with a pooling that the new classifier replaces.
-LAST_LAYER, END = "block5_conv3", "block5_pool"
 # The new classifier is random at first; clipping keeps its gradients from undoing the pretrained layers.
 CLIPNORM = 1.0
 
@@ -43,9 +41,12 @@ def create_arguments() -> argparse.ArgumentParser:
 
 
 def last_frozen_layer(base: keras.Model, *, trained_layers: int) -> str:
-    """Return the name of the layer whose output is kept if so many convolutions train."""
+    """Return the name of the layer whose output is kept if so many convolutions train.
+
+    The pooling at the end of VGG16 counts as none: the new classifier replaces it.
+    """
     names: list[str] = [layer.name for layer in base.layers]
-    first_trained = [*(name for name in names if "conv" in name), END][-1 - trained_layers]
+    first_trained = [*(name for name in names if "conv" in name), names[-1]][-1 - trained_layers]
     return names[names.index(first_trained) - 1]
 
 
@@ -54,13 +55,13 @@ def build_trained_part(
 ) -> keras.Model:
     """Build the part that trains, from features (N, h, w, channels) to probabilities (N, C).
 
-    The layers of the pretrained base after `last_frozen` begin with their weights. A dense layer and a classifier are
-    new; `dropout` is the share of the dense layer's units left out in a training step.
+    The layers of the pretrained base after `last_frozen`, but for the last one, begin with their weights. A dense layer
+    and a classifier are new; `dropout` is the share of the dense layer's units left out in a training step.
     """
     names = [layer.name for layer in base.layers]
     features = keras.Input(base.get_layer(last_frozen).output.shape[1:], name="features")
     x = features
-    for layer in base.layers[names.index(last_frozen) + 1 : names.index(LAST_LAYER) + 1]:
+    for layer in base.layers[names.index(last_frozen) + 1 : -1]:
         x = layer(x)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(dense_units, activation="relu")(x)

@@ -14,7 +14,7 @@ from typing import Any
 # AWS's own tests pair these two; there is no inference image 2.21.
 _TENSORFLOW = {"training": "2.21", "inference": "2.20"}
 # jsonschema, which the SDK imports, takes it if it is there, to check addresses in other scripts than Latin. It builds
-# a parser at its import, which would take a third of the time of importing the SDK.
+# a parser at its import, which would take two fifths of the time of importing the SDK.
 _SLOW_PARSER = "rfc3987_syntax"
 
 

@@ -75,7 +75,8 @@ def _processes() -> Iterator[pool.Pool]:
     with multiprocessing.get_context("spawn").Pool(None, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as processes:
         yield processes
     del processes
-    gc.collect()  # their locks are registered until they are gone
+    # Their locks are registered until they are gone. After an error, its traceback holds them, and the tracker stays.
+    gc.collect()
     if is_new:
         tracker._stop()
 

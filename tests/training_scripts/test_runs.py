@@ -5,14 +5,12 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "training_scripts"
 LINE = re.compile(
     r"epoch (\d+)/(\d+) loss=(\d+\.\d+) accuracy=(\d\.\d+) "
     r"val_loss=(\d+\.\d+) val_accuracy=(\d\.\d+) seconds=(\d+\.\d+)"
@@ -184,12 +182,13 @@ def test_the_log_names_the_data_and_the_weights(any_run):
     assert "UserWarning" not in run.stderr
 
 
-def test_the_scripts_start_without_what_keras_takes_along_for_others():
+def test_the_scripts_start_without_what_keras_takes_along_for_others(project):
     """That would take another half of the time of starting, in each job."""
+    scripts = project / "training_scripts"
     code = f"""if True:
         import sys
-        {"; ".join(f"import {path.stem}" for path in sorted(SCRIPTS.glob("*.py")))}
+        {"; ".join(f"import {path.stem}" for path in sorted(scripts.glob("*.py")))}
         assert not {{"sklearn", "matplotlib", "pandas"}} & set(sys.modules)
         import matplotlib, pandas, sklearn  # can be had
     """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=SCRIPTS)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=scripts)

@@ -13,7 +13,7 @@ import tensorflow as tf
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 # Batches that are prepared while the model computes on one.
-BATCHES_AHEAD = 2
+_BATCHES_AHEAD = 2
 
 
 def training_batches(
@@ -69,7 +69,7 @@ def training_batches(
             batch, targets = pair
             return augment(batch, tf.stack([tf.constant(seed, tf.int64), step * rank_count + rank])), targets
 
-        dataset = dataset.enumerate(first_epoch * steps).map(augmented, num_parallel_calls=BATCHES_AHEAD)
+        dataset = dataset.enumerate(first_epoch * steps).map(augmented, num_parallel_calls=_BATCHES_AHEAD)
     return _prefetch(dataset)
 
 
@@ -110,7 +110,7 @@ def _prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    return dataset.prefetch(BATCHES_AHEAD).with_options(options)
+    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def _lookup(inputs: np.ndarray, labels: np.ndarray | None, class_count: int) -> Callable[[tf.Tensor], Any]:
