@@ -86,7 +86,8 @@ def train(
     if use_spot and not checkpoint:
         raise ValueError("A job on spot instances may be interrupted. Pass checkpoint, so that it need not start anew.")
     account, kms_key = connection.account, connection.account.kms_key or None
-    unknown = f"If the job was created, python -m series.orphaned_resources list --target {connection.target} shows it."
+    listing = f"python -m series.orphaned_resources list --target {connection.target} --prefix {connection.prefix}"
+    unknown = f"If the job was created, {listing} shows it."
     with Step(f"Training job for {slug}", unit="epochs", if_stopped=unknown) as step:
         step.note = "importing the SageMaker SDK"
         sdk = connection.sagemaker

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers import endpoint, training
+from shared import arguments
 
 PAGE = "CONTRIBUTING.md"
 
@@ -65,6 +66,17 @@ def test_the_third_model_goes_from_a_folder_of_images_to_an_answer(
     assert seen["answer"].probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert "of 15 test images" in capsys.readouterr().out
     assert endpoint.find(connection, "try-pets") is None
+
+
+def test_its_script_finds_the_weights_in_their_channel(text, tmp_path, monkeypatch):
+    [code] = re.findall(r"^```python\n([^`]*add_folder[^`]*)^```$", text, re.MULTILINE)
+    (tmp_path / "base.h5").touch()
+    for variable in ("SM_CHANNEL_TRAINING", "SM_CHANNEL_WEIGHTS", "SM_MODEL_DIR", "SM_OUTPUT_DATA_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["pets_train.py"])
+    seen = vars(arguments).copy()
+    exec(compile(code, PAGE, "exec"), seen)
+    assert seen["path"] == tmp_path / "base.h5"
 
 
 def test_the_fixtures_for_its_tests_call_what_is_there(project, text):
