@@ -23,23 +23,33 @@ async def read_body(receive: Callable[[], Awaitable[Any]], *, limit: int | None 
         ConnectionResetError: If the client goes away.
         OverflowError: If it is longer than the limit, in bytes.
     """
-    return b"".join([part async for part in body_parts(receive, limit=limit)])
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:  # not by body_parts: a generator takes as long as much else of a call
+        message = await receive()
+        parts.append(_part(message, size, limit))
+        size, more = size + len(parts[-1]), message.get("more_body")
+    return b"".join(parts)
 
 
 async def body_parts(receive: Callable[[], Awaitable[Any]], *, limit: int | None = None) -> AsyncIterator[bytes]:
     """Yield the parts of a request body as they come; the errors are those of ``read_body``."""
-    size = 0
-    while True:
+    size, more = 0, True
+    while more:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError("The client went away.")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if limit is not None and size > limit:
-            raise OverflowError(f"The request body is longer than {limit:,} bytes.")
-        yield chunk
-        if not message.get("more_body"):
-            return
+        part = _part(message, size, limit)
+        size, more = size + len(part), message.get("more_body")
+        yield part
+
+
+def _part(message: dict[str, Any], size: int, limit: int | None) -> bytes:
+    """Return the part of a body that a message brings, after so many bytes of it."""
+    if message["type"] == "http.disconnect":
+        raise ConnectionResetError("The client went away.")
+    part: bytes = message.get("body", b"")
+    if limit is not None and size + len(part) > limit:
+        raise OverflowError(f"The request body is longer than {limit:,} bytes.")
+    return part
 
 
 async def send_response(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -104,7 +104,8 @@ class Server:
         path, query = (scope[part].decode("latin-1") for part in ("raw_path", "query_string"))
         request = Request(scope["method"], path, query, headers)
         try:
-            _check_headers([name.decode("latin-1") for name, _ in scope["headers"]])
+            if len(headers) < len(scope["headers"]):
+                _check_repeated([name.decode("latin-1") for name, _ in scope["headers"]])
             if headers.get("host") not in self._hosts:
                 raise ServiceError("AccessDenied", "The Host header names another server.", status=403)
             buckets.check_form(request)
@@ -116,7 +117,7 @@ class Server:
                     parts = body_parts(receive, limit=limit)
                     await _pass_on(send, await self._upload(request, access, check_body, parts))
                     return
-                request = dataclasses.replace(request, body=await read_body(receive, limit=limit))
+                request = Request(request.method, path, query, headers, await read_body(receive, limit=limit))
             check_body(hashlib.sha256(request.body).hexdigest())
             if self._transcript:
                 self._transcript.add(request, access.service, region=access.region)
@@ -137,14 +138,11 @@ class Server:
     @contextlib.contextmanager
     def _room(self, headers: Mapping[str, str], limit: int) -> Iterator[None]:
         """Count a body among those that are being taken, or refuse it."""
-        too_large = ServiceError(
-            "ValidationError", f"The request body is larger than the limit of {limit:,} bytes.", status=413
-        )
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdecimal()):
             raise ServiceError("InvalidRequest", f"The Content-Length {length!r} is no number.")
         if int(length) > limit:
-            raise too_large
+            raise _too_large(limit)
         expected = limit if "transfer-encoding" in headers else int(length)
         if self._waiting_bytes + expected > self._settings.max_waiting_bytes:
             raise ServiceError("SlowDown", "The server is taking too many bodies. Try again.", status=503)
@@ -152,7 +150,7 @@ class Server:
         try:
             yield
         except OverflowError:
-            raise too_large from None
+            raise _too_large(limit) from None
         finally:
             self._waiting_bytes -= expected
 
@@ -278,10 +276,13 @@ def _without_signature(request: Request) -> Request:
     return dataclasses.replace(request, query=query, headers={**request.headers, **given})
 
 
-def _check_headers(names: list[str]) -> None:
+def _too_large(limit: int) -> ServiceError:
+    message = f"The request body is larger than the limit of {limit:,} bytes."
+    return ServiceError("ValidationError", message, status=413)
+
+
+def _check_repeated(names: list[str]) -> None:
     """Refuse headers that occur twice and say who sends what: another reader could understand them in another way."""
-    if len(set(names)) == len(names):
-        return
     repeated = {name for name in names if names.count(name) > 1 and (name in _SINGLE or name.startswith("x-amz"))}
     if repeated:
         raise ServiceError("InvalidRequest", f"The request has more than one header {', '.join(sorted(repeated))}.")

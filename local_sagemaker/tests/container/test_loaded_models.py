@@ -3,6 +3,7 @@ import json
 import random
 import shutil
 import threading
+import timeit
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from local_sagemaker.container.batches import BatchingOptions
 from local_sagemaker.container.invocations import Answer
-from local_sagemaker.container.loaded_models import LoadedModels
+from local_sagemaker.container.loaded_models import Bundle, LoadedModels
 from local_sagemaker.container.loader import Options
 from local_sagemaker.container.servables import UnloadedError
 from local_sagemaker.engines.saved_models import SavedModel
@@ -298,3 +299,12 @@ async def test_a_load_waits_for_the_memory_that_a_provisional_engine_is_giving_b
     assert (await second).status == 200
     assert counted(loaded) == 2 * MEBIBYTE
     await loaded.close()
+
+
+def test_a_call_does_not_look_through_all_models():
+    few, many = LoadedModels(), LoadedModels()
+    for models, count in ((few, 1), (many, 100_000)):
+        models._bundles = {str(number): Bundle(str(number), False, "", {}) for number in range(count)}
+        assert models.single is None
+    looks = [min(timeit.repeat(lambda models=models: models.single, number=10)) for models in (few, many)]
+    assert looks[1] < 50 * looks[0]  # a look through them takes a thousand times as long

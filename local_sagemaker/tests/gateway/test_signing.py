@@ -51,6 +51,16 @@ def test_a_signed_request_yields_its_scope(service, path):
     assert scope == signing.Scope(service, "eu-west-1")
 
 
+def test_a_client_may_sign_headers_that_botocore_leaves_out(monkeypatch):
+    monkeypatch.setattr("botocore.auth.SIGNED_HEADERS_BLACKLIST", [])
+    parts = signed(headers={"User-Agent": "another client"})
+    monkeypatch.undo()
+    assert "user-agent" in parts["headers"]["authorization"]
+    assert verify(**parts, credentials=KEYS).service == "sagemaker"
+    parts["headers"]["user-agent"] = "altered"
+    assert refusal(parts) == "SignatureDoesNotMatch"
+
+
 def test_a_presigned_url_is_accepted():
     assert verify(**presigned(key="/bucket/a%20b"), credentials=KEYS).service == "s3"
 

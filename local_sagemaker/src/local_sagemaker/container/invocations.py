@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
@@ -14,6 +13,7 @@ import orjson
 _ATTRIBUTE = re.compile(r"(tfs-[a-z\-]+)=([^,]+)")
 _MODEL_NAME = re.compile(r"[a-zA-Z0-9][\w.-]{0,254}", re.ASCII)
 _VERSION = re.compile(r"\d+", re.ASCII)
+_NO_ATTRIBUTES: Mapping[str, str] = {}
 _METHODS = ("predict", "classify", "regress")
 _JSON, _XML = "application/json", "application/xml"
 _FROM_XML = {_XML, "text/xml"}
@@ -137,6 +137,6 @@ class Invocation:
             "timeout": timeout,
         }
 
-    @cached_property
-    def _attributes(self) -> dict[str, str]:
-        return dict(_ATTRIBUTE.findall(self.custom_attributes or ""))
+    @property
+    def _attributes(self) -> Mapping[str, str]:
+        return dict(_ATTRIBUTE.findall(self.custom_attributes)) if self.custom_attributes else _NO_ATTRIBUTES

@@ -96,8 +96,9 @@ class LoadedModels:
 
     @property
     def single(self) -> str | None:
-        """Name of the bundle of a single-model endpoint, if it is loaded."""
-        return next((bundle.name for bundle in self._bundles.values() if bundle.single), None)
+        """Name of the bundle of a single-model endpoint, if it is loaded; there is no other beside it."""
+        first = next(iter(self._bundles.values()), None)  # every call asks, however many there are
+        return first.name if first and first.single else None
 
     def has_handler(self, name: str) -> bool:
         """Tell whether a loaded bundle has an ``inference.py``."""

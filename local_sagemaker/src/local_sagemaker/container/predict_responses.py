@@ -22,9 +22,10 @@ import numpy as np
 import orjson
 import tensorflow as tf
 
-from local_sagemaker.container.tensors import RequestError, can_be_sent, type_name
+from local_sagemaker.container.tensors import RequestError, type_name
 
 _USUAL_EXPONENT = 13  # nine digits of such a number, and the power of ten that shifts them, are exact as float64
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _FEW = 32  # numbers are not worth NumPy's calls
 _POWERS = 10.0 ** np.arange(23)
 
@@ -79,8 +80,8 @@ def plain(array: np.ndarray, name: str, *, by_row: bool) -> Any:
         return _text(array.tolist(), encoded=name.endswith("_bytes"))
     if (array.dtype.kind in "iub" and array.dtype != np.uint16) or array.size == 0:
         return array.tolist()
-    dtype = tf.as_dtype(array.dtype)
-    if not can_be_sent(dtype):
+    if array.dtype not in _FLOATS:
+        dtype = tf.as_dtype(array.dtype)
         advice = " Make the model's last layer one of float32 (dtype='float32')." if dtype.is_floating else ""
         raise RequestError(f"Failed to write JSON value for tensor type: {type_name(dtype)}.{advice}")
     finite = np.isfinite(array).all()

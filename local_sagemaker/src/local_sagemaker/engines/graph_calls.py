@@ -58,10 +58,8 @@ class GraphCall:
             tf.errors.OpError: If the graph fails, or does not take inputs of these shapes.
         """
         arrays = [inputs[name] for name in self._inputs]
-        if not all(map(_is_expected, self._inputs.values(), arrays)):
-            refusal = self._refusal(tuple(array.shape for array in arrays))
-            if refusal:
-                raise tf.errors.InvalidArgumentError(None, None, refusal)
+        if refusal := self._refusal(tuple(array.shape for array in arrays)):
+            raise tf.errors.InvalidArgumentError(None, None, refusal)
         try:
             outputs = self._call(*arrays, *weights)
         except tf.errors.OpError as error:
@@ -70,10 +68,6 @@ class GraphCall:
             message = bytes(error.object).decode("utf-8", "replace")
             raise tf.errors.InvalidArgumentError(None, None, _NODES.sub("", message)) from None
         return {name: _as_array(value) for name, value in zip(self._outputs, outputs, strict=True)}
-
-
-def _is_expected(specification: tf.TensorSpec, array: np.ndarray) -> bool:
-    return bool(specification.shape.is_compatible_with(array.shape))
 
 
 def _as_array(value: np.ndarray | np.generic | bytes) -> np.ndarray:
@@ -89,6 +83,8 @@ def _refusal(
     shapes: Sequence[tuple[int, ...]],
 ) -> str:
     """Return why the graph takes no inputs of these shapes; empty if it does, as far as shapes tell."""
+    if all(wanted.shape.is_compatible_with(shape) for wanted, shape in zip(inputs.values(), shapes, strict=True)):
+        return ""
     flat = _inlined(graph(), fetches)
     with tf.Graph().as_default():
         placeholders = {

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from local_sagemaker.asgi import Request
@@ -39,11 +39,25 @@ class Scope:
     region: str  # AWS Region of the request
 
 
-class _Signer(SigV4Auth):
-    """botocore's signer, which leaves the body's hash to us; its own way there prepares the whole request."""
+class _Headers(dict[str, str]):
+    """Headers as botocore's signers read them, each once: those of its own requests take most of the time."""
 
-    def payload(self, request: AWSRequest) -> str:
+    def get_all(self, name: str) -> list[str]:
+        return [self[name]]
+
+
+class _Signer(SigV4Auth):
+    """botocore's signer, of the headers that the client says it signed; the body's hash is left to us."""
+
+    def headers_to_sign(self, request: Any) -> Any:
+        return request.headers
+
+    def payload(self, request: Any) -> str:
         return ""
+
+
+class _S3Signer(_Signer, S3SigV4Auth):
+    """The same for S3, whose paths are signed as they are."""
 
 
 class _Claim(NamedTuple):
@@ -196,13 +210,13 @@ def _check_time(claim: _Claim) -> None:
 
 
 def _signature(claim: _Claim, request: Request, payload_hash: str, credentials: Credentials) -> str:
-    signer_type = S3SigV4Auth if claim.service == "s3" else _Signer
+    signer_type = _S3Signer if claim.service == "s3" else _Signer
     signer = signer_type(credentials, claim.service, claim.region)
     headers = request.headers
     url = f"http://{headers.get('host', '')}{request.path}" + (f"?{claim.query}" if claim.query else "")
-    signed = {name: headers[name] for name in claim.signed_headers.split(";") if name in headers}
-    again = AWSRequest(method=request.method, url=url, headers=signed, data=b"")
-    again.context["timestamp"] = claim.timestamp
+    signed = _Headers({name: headers[name] for name in claim.signed_headers.split(";") if name in headers})
+    context = {"timestamp": claim.timestamp}
+    again = SimpleNamespace(method=request.method, url=url, params={}, headers=signed, context=context)
     canonical = signer.canonical_request(again).rpartition("\n")[0] + "\n" + payload_hash
     signature: str = signer.signature(signer.string_to_sign(again, canonical), again)
     return signature
