@@ -26,7 +26,7 @@ test: lint
 	for project in $(PROJECTS); do (cd $$project && \
 	  $(PYTEST) -m "not alone" --numprocesses 2 --dist loadfile --no-loadscope-reorder) || status=$$?; done; exit $$status
 
-# Before a commit: all but the tests marked slow or alone, in some five minutes.
+# Before a commit: all but the tests marked slow or alone, in three minutes on two idle cores.
 quick: lint
 	@status=0; for project in $(PROJECTS); do (cd $$project && \
 	  $(PYTEST) -q -m "not slow and not alone" --numprocesses 2 --dist loadfile --durations 5) || status=$$?; done; exit $$status

@@ -1,9 +1,12 @@
 import mmap
 
+import pytest
+
 from local_sagemaker import memory
 from local_sagemaker.settings import MEBIBYTE
 
 
+@pytest.mark.alone
 def test_what_a_process_allocates_and_maps_is_found_and_what_it_frees_is_returned(tmp_path):
     (tmp_path / "file").write_bytes(bytes(8 * MEBIBYTE))
     memory.return_freed()
@@ -31,6 +34,7 @@ class Circle:
         self.block = bytearray(b"x") * (16 * MEBIBYTE)
 
 
+@pytest.mark.alone
 def test_what_only_a_circle_of_references_holds_is_returned():
     memory.return_circles()
     before = memory.usage()

@@ -101,6 +101,7 @@ def test_model_trainer_runs_a_script_with_its_channels_and_hyperparameters(train
     assert left == "data --epochs 3 --name a b"
 
 
+@pytest.mark.slow
 def test_a_single_quote_that_breaks_the_sdks_shell_file_is_the_reason_of_the_failure(train):
     job = train(wait=False, name="it's")
     assert job["TrainingJobStatus"] == "Failed"

@@ -293,6 +293,7 @@ def test_a_head_without_an_end_is_refused(small_service):
         assert b" 431 " in connection.makefile("rb").readline()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n"])
 def test_a_silent_client_is_not_waited_for(small_service, sent):
     with connected(small_service) as connection:
@@ -300,6 +301,7 @@ def test_a_silent_client_is_not_waited_for(small_service, sent):
         assert connection.recv(100) == b""
 
 
+@pytest.mark.slow
 def test_idle_connections_do_not_keep_others_out(small_service):
     with contextlib.ExitStack() as stack:
         idle = [stack.enter_context(connected(small_service)) for _ in range(20)]

@@ -106,6 +106,7 @@ def test_the_kernel_is_this_python_whatever_the_user_registered(write_notebook, 
     assert summary(tmp_path / "out")["notebooks"][0]["results"] == {"prefix": sys.prefix}
 
 
+@pytest.mark.slow
 def test_a_failure_stops_the_series_and_the_printed_command_resumes_it(
     write_notebook, tmp_path, targets, capfd, monkeypatch
 ):
@@ -197,6 +198,7 @@ def test_the_list_shows_titles_and_parameters(write_notebook, capsys):
     assert capsys.readouterr().out == listed
 
 
+@pytest.mark.slow
 def test_the_outputs_of_a_run_are_kept_and_their_picture_is_drawn(write_notebook, tmp_path, capsys):
     cell = "from helpers.plots import style\nfigure, _ = style.new_figure(1, 1, width=4, height=2)\nfigure"
     path = write_notebook("01_data", [cell], keep=[0])

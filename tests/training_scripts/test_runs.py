@@ -182,6 +182,7 @@ def test_the_log_names_the_data_and_the_weights(any_run):
     assert "UserWarning" not in run.stderr
 
 
+@pytest.mark.slow
 def test_the_scripts_start_without_what_keras_takes_along_for_others(project):
     """That would take another half of the time of starting, in each job."""
     scripts = project / "training_scripts"

@@ -27,6 +27,7 @@ def loaded(start_container, models):
     return client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "too_few"), [("shared", 2 * MEBIBYTE), ("own", 3 * MEBIBYTE)])
 def test_more_models_than_the_memory_holds(start_container, models, monkeypatch, engine, too_few):
     monkeypatch.setenv("LOCAL_SAGEMAKER_ENGINE", engine)

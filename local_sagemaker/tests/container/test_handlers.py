@@ -151,6 +151,7 @@ def test_what_a_handler_prints_goes_to_the_containers_log_and_nowhere_else(conta
     assert capfd.readouterr().out.count("printed") == 10_000
 
 
+@pytest.mark.slow
 def test_a_handler_that_hangs_is_ended_in_time_and_disturbs_nobody(start_container, write_model):
     container = start_container(invocation_seconds=3)
     for name, script in (("bad", "misbehaving"), ("good", "pair")):
@@ -197,6 +198,7 @@ def test_an_inference_script_that_cannot_be_loaded_is_an_error_and_the_log_says_
     assert len(handler_processes()) == before
 
 
+@pytest.mark.slow
 def test_an_import_that_hangs_is_ended_and_disturbs_nobody(start_container, write_model, caplog):
     container = start_container(load_seconds=3)
     url = write_model("hanging", "import time\ntime.sleep(3600)")

@@ -75,6 +75,7 @@ ANSWER = (200, "application/json", b'{"predictions":[[10.0,20.0]]}')
 ANSWER_OF_MODEL = Answer(200, ANSWER[2])
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_prints_or_wants_too_much_memory_does_not_disturb_another(start_container, models, odd):
     container = start_container()
     container.together(loading("good", models / "linear"), loading("odd", odd))
@@ -89,6 +90,7 @@ def test_a_model_that_fails_prints_or_wants_too_much_memory_does_not_disturb_ano
     assert answers[len(calls) :] == [ANSWER] * 8
 
 
+@pytest.mark.slow
 def test_a_prediction_that_takes_too_long_is_an_error_and_leaves_room_for_another_model(
     start_container, models, odd, working
 ):
@@ -100,6 +102,7 @@ def test_a_prediction_that_takes_too_long_is_an_error_and_leaves_room_for_anothe
     assert [status for status, _, _ in slow_answers] == [504] * 6
 
 
+@pytest.mark.slow
 def test_a_small_model_answers_while_large_ones_take_all_the_threads_that_they_may(
     start_container, models, odd, working
 ):
@@ -114,6 +117,7 @@ def test_a_small_model_answers_while_large_ones_take_all_the_threads_that_they_m
     assert [status for status, _, _ in slow_answers] == [504] * 20
 
 
+@pytest.mark.slow
 def test_many_models_are_loaded_invoked_and_unloaded_at_the_same_time(start_container, models, write_model):
     """Random calls on 12 models, three of them with a handler; every answer fits what can be true at its time."""
     container = start_container(memory_bytes=MEBIBYTE * 7 // 2)  # three of the heavy ones
@@ -228,6 +232,7 @@ def counted(models: LoadedModels) -> int:
     return sum(models._budget._taken.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", [None, BatchingOptions()], ids=["alone", "batched"])
 async def test_the_first_model_of_an_architecture_answers_while_that_is_built_and_then_by_it(
     one_version, gate, batching
@@ -255,6 +260,7 @@ async def test_the_first_model_of_an_architecture_answers_while_that_is_built_an
     await loaded.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("called", [True, False])
 async def test_an_unload_while_the_architecture_is_built_leaves_nothing(one_version, gate, called):
     from local_sagemaker.engines import engine

@@ -89,7 +89,7 @@ def ask(engine, *numbers):
     return answer
 
 
-@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("kind", [*SHARED[:3], *(pytest.param(kind, marks=pytest.mark.slow) for kind in SHARED[3:])])
 def test_a_shared_graph_answers_as_the_saved_model_does(kinds, engines, open_engine, tmp_path, kind):
     inputs = kinds.save(kind, tmp_path / "1")
     shared, own = open_engine(tmp_path / "1"), open_engine(tmp_path / "1", engines.OwnEngine)

@@ -109,6 +109,7 @@ def test_the_limits_tell_how_many_copies_fit(heavy, memory, disk, expected):
     assert limited.copies == min(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("memory", "disk"), [(3.5, 16), (40.0, 9)])
 def test_as_many_copies_as_predicted_are_really_held(heavy, model_archives, tmp_path, memory, disk):
     limited = replace(heavy, memory_limit=int(memory * MEBIBYTE), disk_limit=int(disk * MEBIBYTE))
@@ -134,6 +135,7 @@ def test_a_copy_with_a_shared_graph_takes_its_weights_as_mapped_files(heavy):
     assert 0 < measured["prepared_load"] < measured["first_load"]
 
 
+@pytest.mark.slow
 def test_a_copy_with_a_graph_of_its_own_takes_about_what_it_counts(table):
     measured = table.measured
     assert measured["engine"] == "own graph"
@@ -142,6 +144,7 @@ def test_a_copy_with_a_graph_of_its_own_takes_about_what_it_counts(table):
     assert really / 2 < measured["counted_bytes"] < really * 2
 
 
+@pytest.mark.slow
 def test_the_table_and_the_document_tell_the_same(heavy):
     limited = replace(heavy, memory_limit=7 * MEBIBYTE // 2, disk_limit=GIBIBYTE)
     document = json.loads(json.dumps(limited.document()))
@@ -155,6 +158,7 @@ def test_the_table_and_the_document_tell_the_same(heavy):
     assert f"about {anonymous / MEBIBYTE:,.1f} MiB" in said
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_fit_is_told_with_what_to_do(heavy):
     said = tables.write(replace(heavy, memory_limit=1000))
     assert "0 copies fit" in said

@@ -142,6 +142,7 @@ def test_a_single_model_endpoint_refuses_a_target_model(service, single):
     assert response["Error"]["Message"] == words
 
 
+@pytest.mark.slow
 def test_a_single_model_endpoint_without_its_archive_fails_and_is_deleted(service, models_bucket):
     name = f"missing-{uuid.uuid4().hex[:8]}"
     before = set(service.endpoints.containers())
@@ -205,6 +206,7 @@ def test_an_endpoint_that_is_told_nonsense_about_batching_fails_and_its_log_tell
     service.endpoints.delete(name)
 
 
+@pytest.mark.slow
 def test_an_endpoint_in_progress_is_neither_deleted_nor_updated(service, models_bucket):
     name = f"short-{uuid.uuid4().hex[:8]}"
     service.endpoints.create_model(name, f"s3://{models_bucket}/models/")

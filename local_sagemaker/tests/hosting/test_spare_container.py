@@ -11,6 +11,8 @@ from clients import eventually, family, gone
 from local_sagemaker.hosting.spare_container import SpareContainer
 from local_sagemaker.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def waiting(pid):
     """Return the processes below one that wait to become a container, without their keepers."""

@@ -80,6 +80,7 @@ def test_lines_are_read_in_pages_and_those_beyond_the_limits_go(started):
     assert (service.status.home / "logs.sqlite").stat().st_size < 1_500_000
 
 
+@pytest.mark.slow
 def test_after_many_requests_a_start_answers_few_again_and_all_that_they_did_is_there(started):
     service = started()
     iam = service.client("iam")
@@ -98,6 +99,7 @@ def test_after_many_requests_a_start_answers_few_again_and_all_that_they_did_is_
     assert service.statistics("Own", "m", {}) == (70, 70.0)
 
 
+@pytest.mark.slow
 def test_a_state_that_moto_cannot_read_is_named_with_the_way_out(started, tmp_path):
     service = started()
     kill(service.status)

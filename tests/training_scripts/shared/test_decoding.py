@@ -226,6 +226,7 @@ def test_both_sides_have_one_limit_and_know_the_same_formats():
     assert image_files.OTHER_FORMATS == decoding.OTHER_FORMATS
 
 
+@pytest.mark.slow
 def test_both_sides_read_malformed_exif_data_alike():
     """Files that are wrong in a few bytes anywhere in front of the pixels."""
 

@@ -17,6 +17,7 @@ def export(model, folder):
     return exporting.export_classifier(model, folder, class_names=["a", "b", "c"], provenance={"seed": 1})
 
 
+@pytest.mark.slow
 def test_an_export_replaces_an_earlier_one(model, tmp_path):
     path = export(model, tmp_path / "model")
     (path / "left over").touch()
@@ -25,6 +26,7 @@ def test_an_export_replaces_an_earlier_one(model, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.slow
 def test_a_failing_export_leaves_nothing_and_keeps_the_earlier_model(model, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "_write_card", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -39,6 +41,7 @@ def test_a_failing_export_leaves_nothing_and_keeps_the_earlier_model(model, tmp_
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"])
 def test_probabilities_are_float32_under_every_training_policy(tmp_path, policy):
     before = keras.config.dtype_policy()
