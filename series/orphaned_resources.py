@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (ValueError, RuntimeError, BotoCoreError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        shown = table(found) if found else "Nothing is left."
+        shown = table(found) if found else "Nothing is left below this prefix. For another, pass --prefix."
         print(f"{connection.base_uri} {connection.where}:", shown, sep="\n", flush=True)
         if arguments.command == "list" or not found:
             return 0

@@ -146,7 +146,7 @@ def test_a_killed_run_is_found_asked_about_and_deleted_by_whoever_may_run_the_se
     assert capsys.readouterr().out.count("gone: ") == len(orphaned_resources.KINDS)
     assert orphaned_resources.find(connection) == []
     assert orphaned_resources.main(["list", *arguments]) == 0
-    assert "Nothing is left." in capsys.readouterr().out
+    assert "Nothing is left below this prefix." in capsys.readouterr().out
     check_policy(abandoned, set(needed), allowed)
     status = connection.boto.client("sagemaker").describe_training_job(TrainingJobName=abandoned.job)
     assert status["TrainingJobStatus"] == "Stopped"
