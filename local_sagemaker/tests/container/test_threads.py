@@ -4,6 +4,7 @@ import threading
 import weakref
 
 import pytest
+from clients import eventually
 
 from local_sagemaker.container.threads import Threads
 
@@ -126,10 +127,6 @@ def test_no_answer_is_written_to_the_log_if_it_reaches_nobody(threads, caplog):
     loop.close()
     with caplog.at_level(logging.ERROR):
         closed.set()
-        do(threads, lambda: None)
-        for _ in range(100):
-            if caplog.text:
-                break
-            do(threads, lambda: None)
+        eventually(lambda: caplog.text)
     assert "RuntimeError: Event loop is closed" in caplog.text
     assert "the answer" not in caplog.text
