@@ -77,6 +77,12 @@ def test_ctrl_c_ends_a_server_in_the_foreground(tmp_path):
     assert "Traceback" not in said
 
 
+def test_fit_says_how_limits_are_written(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "model.tar.gz", "--memory-bytes", "4GiB"])
+    assert "'4GiB' is no number of bytes; pass a whole one, such as 4294967296" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_fit_tells_programs_how_many_copies_of_a_model_fit(model_archives, capsys):
     limits = ["--memory-bytes", str(5 * 2**20), "--disk-bytes", str(2**30)]

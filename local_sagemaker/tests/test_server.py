@@ -56,6 +56,31 @@ def test_an_unknown_access_key_is_refused(service):
         service.client("sagemaker", access_key="UNKNOWN").list_models()
 
 
+def test_a_client_whose_upload_was_refused_before_its_body_goes_on(service):
+    """boto3 waits with a body until it is asked for it, and keeps it if that is an error."""
+    bucket, client = service.buckets.create(), service.client("s3")
+    unknown = (
+        "before-sign.s3.PutObject",
+        lambda request, **_: request.headers.add_header("x-amz-checksum-blake3", "x"),
+    )
+    for body in (b"x" * 5000, b"y"):
+        client.meta.events.register(*unknown, unique_id="unknown")
+        with pytest.raises(ClientError) as failure:
+            client.put_object(Bucket=bucket, Key="refused", Body=body)
+        assert failure.value.response["Error"]["Code"] == "NotImplemented"
+        client.meta.events.unregister(*unknown, unique_id="unknown")
+        client.put_object(Bucket=bucket, Key="taken", Body=body)
+        assert client.get_object(Bucket=bucket, Key="taken")["Body"].read() == body
+
+
+def test_headers_beyond_latin_letters_are_taken_as_they_are_sent(service):
+    bucket = service.buckets.create()
+    disposition = 'attachment; filename="à ü.txt"'
+    service.s3.put_object(Bucket=bucket, Key="k", Body=b"content", ContentDisposition=disposition)
+    found = service.s3.head_object(Bucket=bucket, Key="k")["ContentDisposition"]
+    assert found.encode("latin-1").decode() == disposition  # boto3 reads what servers send as Latin-1
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1:1"])
 def test_a_request_for_another_host_is_refused(service, host):
     status, text = send(service, Host=host)
@@ -189,6 +214,14 @@ def test_json_that_is_nested_deeply_is_refused(service, name, operation):
         getattr(client, operation)()
     assert failure.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert failure.value.response["Error"]["Code"] == "SerializationException"
+
+
+@pytest.mark.parametrize("call", ["list_buckets", "get_bucket_location", "get_bucket_versioning"])
+def test_a_url_of_a_bucket_that_boto3_presigns_by_default_works(service, call):
+    named = {} if call == "list_buckets" else {"Bucket": service.buckets.create()}
+    url = service.client("s3", signature_version="s3").generate_presigned_url(call, Params=named)
+    parts = urlsplit(url)
+    assert send(service, f"{parts.path}?{parts.query}", method="GET", body=None)[0] == 200
 
 
 def test_a_url_that_boto3_presigns_by_default_works(service):

@@ -67,9 +67,9 @@ def _folder(text: str) -> Path:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isascii() and text.isdecimal() else 0
     if value <= 0:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes; pass a whole one, such as 4294967296")
     return value
 
 

@@ -16,6 +16,14 @@ class Request:
     body: bytes = b""
 
 
+def as_sent(value: str) -> str:
+    """Return the text of a header's value: HTTP has Latin-1, and most clients send what is more as UTF-8."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
 async def read_body(receive: Callable[[], Awaitable[Any]], *, limit: int | None = None) -> bytes:
     """Read a whole request body.
 

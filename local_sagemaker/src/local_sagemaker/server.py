@@ -22,7 +22,7 @@ from moto import __version__ as MOTO
 
 from local_sagemaker import errors
 from local_sagemaker.actions import Actions, accepted_fields
-from local_sagemaker.asgi import Request, body_parts, read_body, send_response
+from local_sagemaker.asgi import Request, as_sent, body_parts, read_body, send_response
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing, upload_bodies
 from local_sagemaker.gateway.transcript import Transcript
@@ -205,7 +205,7 @@ class Server:
             unquote(request.path.split("/")[2]),
             call,
             region=region,
-            target_model=headers.get("x-amzn-sagemaker-target-model", ""),
+            target_model=as_sent(headers.get("x-amzn-sagemaker-target-model", "")),
             target_variant=headers.get("x-amzn-sagemaker-target-variant", ""),
         )
         answer = [
@@ -240,6 +240,7 @@ class Server:
     def _s3(self, request: Request, access: signing.Scope, upload: Upload | None = None) -> aws_services.Response:
         request = _without_signature(request)
         buckets.check_supported(request)
+        buckets.check_upload(request)
         if upload is None:  # else its body was decoded while it came
             request = upload_bodies.decode(request)
         ask = functools.partial(aws_services.send_request, "s3", request, region=access.region)
@@ -311,6 +312,8 @@ def _unexpected(error: Exception, request: Request, home: Path) -> ServiceError:
 async def _send_error(send: Send, error: ServiceError, headers: Mapping[str, str]) -> None:
     content_type, body = errors.document(error, headers)
     answer = [(b"content-type", content_type.encode()), (b"x-amzn-errortype", error.code.encode())]
+    if "expect" in headers:  # the client keeps the body that was announced, and what follows would be taken for it
+        answer.append((b"connection", b"close"))
     await send_response(send, error.status, answer, body)
 
 

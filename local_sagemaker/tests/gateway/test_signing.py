@@ -61,6 +61,14 @@ def test_a_client_may_sign_headers_that_botocore_leaves_out(monkeypatch):
     assert refusal(parts) == "SignatureDoesNotMatch"
 
 
+@pytest.mark.parametrize("change", [";x-later", ";host", ";x-amz-acl"])
+def test_the_list_of_signed_headers_is_signed_as_well(change):
+    parts = signed()
+    [names] = [part for part in parts["headers"]["authorization"].split(", ") if part.startswith("SignedHeaders=")]
+    parts["headers"]["authorization"] = parts["headers"]["authorization"].replace(names, names + change)
+    assert refusal(parts) == "SignatureDoesNotMatch"
+
+
 def test_a_presigned_url_is_accepted():
     assert verify(**presigned(key="/bucket/a%20b"), credentials=KEYS).service == "s3"
 

@@ -174,6 +174,22 @@ def test_a_multipart_upload_names_a_version_only_where_the_bucket_keeps_versions
         assert ("VersionId" in answer) == bool(status)
 
 
+def test_an_upload_that_is_not_under_way_is_named(service):
+    named = {"Bucket": service.buckets.create(), "Key": "k", "UploadId": "gone"}
+    calls = {
+        "upload_part": {"PartNumber": 1, "Body": b"x"},
+        "upload_part_copy": {"PartNumber": 1, "CopySource": f"{named['Bucket']}/k"},
+        "complete_multipart_upload": {"MultipartUpload": {"Parts": [{"ETag": "e", "PartNumber": 1}]}},
+        "abort_multipart_upload": {},
+        "list_parts": {},
+    }
+    for call, more in calls.items():
+        with pytest.raises(ClientError) as failure:
+            getattr(service.s3, call)(**named, **more)
+        answer = failure.value.response
+        assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == ("NoSuchUpload", 404), call
+
+
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"])
 def test_an_object_with_the_content_type_of_a_form_keeps_its_bytes(service, content_type):
     place = {"Bucket": service.buckets.create(), "Key": "k"}

@@ -96,7 +96,7 @@ def _refusal(
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             reason = _REASON.match(str(error))
             given = ", ".join(f"{name} has shape {list(shape)}" for name, shape in zip(inputs, shapes, strict=True))
-            return f"{given}, which the model does not take: {reason[1] if reason else error}."
+            return f"{given}, which the model does not take: {(reason[1] if reason else str(error)).rstrip('.')}."
     return ""
 
 

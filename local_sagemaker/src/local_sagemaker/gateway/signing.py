@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.credentials import Credentials
 
-from local_sagemaker.asgi import Request
+from local_sagemaker.asgi import Request, as_sent
 from local_sagemaker.errors import ServiceError
 from local_sagemaker.gateway import signing_v2
 from local_sagemaker.settings import DEFAULT_REGION, HOST, MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGNED_SECONDS
@@ -40,7 +40,11 @@ class Scope:
 
 
 class _Headers(dict[str, str]):
-    """Headers as botocore's signers read them, each once: those of its own requests take most of the time."""
+    """The headers that a client says it signed, as botocore's signers read them: its own take most of the time."""
+
+    def __init__(self, names: str, headers: Mapping[str, str]) -> None:
+        super().__init__({name: as_sent(headers[name]) for name in names.split(";") if name in headers})
+        self.names = names
 
     def get_all(self, name: str) -> list[str]:
         return [self[name]]
@@ -51,6 +55,9 @@ class _Signer(SigV4Auth):
 
     def headers_to_sign(self, request: Any) -> Any:
         return request.headers
+
+    def signed_headers(self, headers_to_sign: _Headers) -> str:
+        return headers_to_sign.names
 
     def payload(self, request: Any) -> str:
         return ""
@@ -136,7 +143,7 @@ def check_head(request: Request, credentials: Credentials) -> tuple[Scope, Calla
         message = f"There were headers present in the request which were not signed: {', '.join(unsigned)}"
         raise ServiceError("AccessDenied", message, status=403)
     for name in claim.signed_headers.split(";"):
-        if _ODD_SPACE.search(headers.get(name, "")):
+        if _ODD_SPACE.search(as_sent(headers.get(name, ""))):
             raise ServiceError("AccessDenied", f"The header {name} holds a control character.", status=403)
     declared = headers.get("x-amz-content-sha256", "") if claim.payload_hash is None else ""
     states_body = claim.payload_hash or declared  # then the signature is of what it says of the body
@@ -214,8 +221,7 @@ def _signature(claim: _Claim, request: Request, payload_hash: str, credentials: 
     signer = signer_type(credentials, claim.service, claim.region)
     headers = request.headers
     url = f"http://{headers.get('host', '')}{request.path}" + (f"?{claim.query}" if claim.query else "")
-    signed = _Headers({name: headers[name] for name in claim.signed_headers.split(";") if name in headers})
-    context = {"timestamp": claim.timestamp}
+    signed, context = _Headers(claim.signed_headers, headers), {"timestamp": claim.timestamp}
     again = SimpleNamespace(method=request.method, url=url, params={}, headers=signed, context=context)
     canonical = signer.canonical_request(again).rpartition("\n")[0] + "\n" + payload_hash
     signature: str = signer.signature(signer.string_to_sign(again, canonical), again)

@@ -43,7 +43,8 @@ def verify(request: Request, credentials: Credentials) -> None:
     given = dict(request.headers) | parameters
     names = (name for name in given if name.startswith("x-amz-") or name in ("content-type", "content-md5"))
     signed = {name: given[name] for name in names}
-    split = urlsplit(f"http://host{request.path}?{request.query}")
+    path = request.path.rstrip("/") + "/" if request.path.count("/") == 1 else request.path
+    split = urlsplit(f"http://host{path}?{request.query}")  # a bucket's name is signed with a slash, and sent without
     signature = _Signer(credentials, expires).get_signature(request.method, split, HTTPHeaders.from_dict(signed))
     if not hmac.compare_digest(signature.encode(), parameters.get("Signature", "").encode()):
         raise mismatch()

@@ -57,6 +57,18 @@ def check_supported(request: Request) -> None:
         raise ServiceError("NotImplemented", f"local_sagemaker's S3 does not support {what}.", status=501)
 
 
+def check_upload(request: Request) -> None:
+    """Refuse a part, or the end, of a multipart upload that is not under way: moto fails on it."""
+    upload = dict(parse_qsl(request.query)).get("uploadId")
+    bucket = aws_services.s3_backend().buckets.get(request.path.lstrip("/").partition("/")[0])
+    if upload and bucket and request.method in ("POST", "PUT") and upload not in bucket.multiparts:
+        message = (
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+            "completed."
+        )
+        raise ServiceError("NoSuchUpload", message, status=404)
+
+
 def check_form(request: Request) -> None:
     """Refuse a presigned POST (501), which a browser sends as a form whose signature is in its body."""
     is_bucket = "/" not in request.path.strip("/")
