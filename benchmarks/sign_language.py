@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--epochs", type=int, default=6, help="passes over the images")
     add("--seeds", type=int, default=2, help="trainings per setting")
     add("--limit", type=int, help="at most so many training images, or all")
-    add("--image-sizes", type=int, nargs="+", default=[48, 64, 96, 128, 160], help="sizes to compare")
+    add("--image-sizes", type=int, nargs="+", default=[48, 64, 96, 128, 160], help="sizes to compare, all in one list")
     add("--image-size", type=int, default=64, help="size of the other comparisons")
     add("--epoch-images", type=int, default=640, help="images of an epoch with and without the cache")
     add("--rounds", type=int, default=3, help="such epochs of each kind, in turn")

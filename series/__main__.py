@@ -35,7 +35,9 @@ def _commands() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="execute the notebooks in order")
     run.add_argument("--parameters", type=Path, metavar="FILE", help="YAML file of parameter values")
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="one value")
-    run.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers of the notebooks to run")
+    run.add_argument(
+        "--only", nargs="+", action="extend", default=[], metavar="NN", help="numbers of the notebooks to run"
+    )
     run.add_argument("--output", type=Path, metavar="DIR", help="default: runs/<time stamp in UTC>")
     commands.add_parser("list", help="show the notebooks and their parameters")
     keep = commands.add_parser("keep", help="store the outputs of a run in the notebooks, and draw their pictures")
@@ -108,12 +110,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             texts=dict(options.p),
             selected=select(options.only),
         )
+        output = options.output or Path("runs", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%SZ}")
+        output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     # `kill` and a closed terminal end a run as Ctrl-C does: with the kernel stopped and a summary.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    output = options.output or Path("runs", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%SZ}")
     summary = runner.run(assigned, output, advise=lambda entry: _advice(entry, assigned, output, options))
     print(f"\nSummary: {output / report.SUMMARY}\nPage:    {output / report.PAGE}", flush=True)
     for entry in summary["notebooks"]:

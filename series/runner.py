@@ -1,6 +1,7 @@
 """Execute notebooks in order, with papermill, until one fails."""
 
 import datetime
+import logging
 import re
 import sys
 import time
@@ -104,6 +105,8 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, object]) -> dict
             step.complete()
     except KeyboardInterrupt:
         status = "interrupted"
+        # The kernel answers the interrupt with an error that nobody waits for any more; asyncio would print it.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     except papermill.PapermillExecutionError as failure:
         status, error = "failed", {"section": step.section, "name": failure.ename, "message": failure.evalue}
     except Exception as failure:

@@ -191,6 +191,18 @@ def test_bad_arguments_end_before_anything_runs(write_notebook, tmp_path, target
     assert targets == []
 
 
+def test_an_output_that_cannot_be_a_folder_is_named(write_notebook, tmp_path, capsys):
+    write_notebook("01_data", ["1"])
+    (tmp_path / "file").touch()
+    assert run(tmp_path / "file") == 2
+    assert f"error: [Errno 17] File exists: '{tmp_path / 'file'}'" in capsys.readouterr().err
+
+
+def test_only_may_be_given_several_times():
+    options = series._commands().parse_args(["run", "--only", "01", "--only", "02", "03"])
+    assert options.only == ["01", "02", "03"]
+
+
 def test_the_list_shows_titles_and_parameters(write_notebook, capsys):
     write_notebook("01_data", ["1"], parameters="EPOCHS = 5  # passes\nSOURCE = 'auto'  # of the images")
     assert series.main(["list"]) == 0

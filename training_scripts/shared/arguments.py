@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _OPTIONAL = {"checkpoint_dir"}
+_WRITTEN = {"model_dir", "output_data_dir", "checkpoint_dir"}
 
 
 def number(convert: type, meaning: str, is_valid: Callable[[Any], bool]) -> Callable[[str], Any]:
@@ -36,6 +37,7 @@ def number(convert: type, meaning: str, is_valid: Callable[[Any], bool]) -> Call
 positive_int = number(int, "an integer of at least 1", lambda value: value >= 1)
 whole_number = number(int, "an integer of at least 0", lambda value: value >= 0)
 positive_float = number(float, "a finite number above 0", lambda value: 0 < value < math.inf)
+seed = number(int, "an integer from 0 to 4294967295", lambda value: 0 <= value < 2**32)
 fraction = number(float, "a number from 0 up to 1, 1 excluded", lambda value: 0 <= value < 1)
 
 
@@ -58,7 +60,7 @@ def create_parser(
     parser.add_argument("--weight-decay", type=fraction, default=weight_decay, help=decay)
     smoothing = "probability that one-hot labels spread evenly over all classes"
     parser.add_argument("--label-smoothing", type=fraction, default=label_smoothing, help=smoothing)
-    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, augmentation and dropout")
+    parser.add_argument("--seed", type=seed, default=1, help="seed of weights, order, augmentation and dropout")
     parser.add_argument(
         "--checkpoint-dir",
         type=Path,
@@ -99,17 +101,25 @@ def add_folder(parser: argparse.ArgumentParser, flag: str, *, variable: str, hel
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Read the command line; leave with a sentence if an argument is wrong or a folder is not named."""
+    """Read the command line; leave with a sentence if an argument is wrong, or a folder not named or not writable."""
     arguments = parser.parse_args()
     for name, value in vars(arguments).items():
         if value is None and name not in _OPTIONAL:
             flag = "--" + name.replace("_", "-")
             meaning = next(action.help for action in parser._actions if action.dest == name)
             parser.error(f"{flag} names no folder. Pass {flag}: {meaning}.")
+        if name in _WRITTEN and value and not _can_be_written(value):
+            parser.error(f"--{name.replace('_', '-')} {value} cannot be written. Name another folder.")
     replaced = arguments.model_dir / "1"  # exporting.VERSION, without TensorFlow's import
     if replaced.exists() and not (replaced / "saved_model.pb").is_file():
         parser.error(f"{replaced} would be replaced, and holds no model. Pass another folder to --model-dir.")
     return arguments
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Tell whether a folder, or the one that it will be made in, takes files: better before a training than after."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, int | float | str]:

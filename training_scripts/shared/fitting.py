@@ -33,15 +33,17 @@ def begin(arguments: argparse.Namespace) -> Splits:
     Raises:
         RuntimeError: TensorFlow runs already, with another number of threads.
         FileNotFoundError: There is no data set.
-        ValueError: It is damaged.
+        ValueError: It is damaged, or has fewer images than a batch.
     """
     # The random weights of the first rank go to all; beyond them, each rank draws noise of its own.
-    keras.utils.set_random_seed(arguments.seed + ranks.rank())
+    keras.utils.set_random_seed((arguments.seed + ranks.rank()) % 2**32)
     if arguments.threads:
         tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     else:
         arguments.threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or _count_cores()
     splits = load_splits(arguments.data_dir)
+    if "batch_size" in arguments:
+        steps_per_epoch(len(splits.train.labels), batch_size=arguments.batch_size)
     print(f"data: {splits.summary()}", flush=True)
     return splits
 

@@ -35,6 +35,23 @@ def test_outside_a_job_the_folders_are_required(parse, capsys):
     assert "as 01_prepare_data leaves it; a training job sets it by SM_CHANNEL_TRAINING." in message
 
 
+@pytest.mark.parametrize("flag", ["--model-dir", "--output-data-dir", "--checkpoint-dir"])
+def test_a_folder_that_cannot_be_written_is_named_before_the_training(parse, tmp_path, capsys, flag):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit):
+        parse(flag, str(tmp_path / "file" / "folder"))
+    assert f"{flag} {tmp_path}/file/folder cannot be written. Name another folder." in capsys.readouterr().err
+    parse(flag, str(tmp_path / "new" / "folder"))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296", "x"])
+def test_a_seed_that_numpy_would_not_take_is_named(parse, capsys, value):
+    with pytest.raises(SystemExit):
+        parse("--seed", value)
+    assert f"{value} is out of range; pass an integer from 0 to 4294967295" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_model_is_not_replaced_by_one(parse, tmp_path, capsys):
     (tmp_path / VERSION).mkdir()
     with pytest.raises(SystemExit):

@@ -111,3 +111,9 @@ def test_the_number_of_threads_is_set_and_told(threads, variable, told, given, c
     arguments = argparse.Namespace(seed=1, threads=threads, data_dir=cifar_data)
     fitting.begin(arguments)
     assert (arguments.threads, set_threads) == (told, given)
+
+
+def test_too_few_images_for_a_batch_are_told_before_anything_is_computed(cifar_data):
+    arguments = argparse.Namespace(seed=2**32 - 1, threads=0, data_dir=cifar_data, batch_size=10_000)
+    with pytest.raises(ValueError, match=r"fewer than one batch of 10000. Lower --batch-size."):
+        fitting.begin(arguments)
