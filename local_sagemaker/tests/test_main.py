@@ -40,6 +40,8 @@ def test_start_status_env_stop_reset(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("Stopped.\nNo server is running.\n")
     assert main([*home, "env"]) == 1
     assert main([*home, "reset"]) == 0
+    assert main(["--home", str(tmp_path / "none"), "reset"]) == 0
+    assert f"There is no state in {tmp_path / 'none'}." in capsys.readouterr().out
     assert list((tmp_path / "home").iterdir()) == []
 
 

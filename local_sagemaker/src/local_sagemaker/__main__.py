@@ -84,8 +84,9 @@ def _run(options: argparse.Namespace, home: Path) -> int:
         case "fit":
             return _fit(options)
         case "reset":
+            said = f"Deleted the state in {home}." if home.exists() else f"There is no state in {home}."
             daemon.reset(home)
-            print(f"Deleted the state in {home}.")
+            print(said)
         case "status" | "env":
             running = daemon.status(home)
             if running is None:
