@@ -108,13 +108,21 @@ def unix_connection(path: Path) -> http.client.HTTPConnection:
     return connection
 
 
+def _accepts(path: Path) -> bool:
+    """Whether somebody listens at a Unix socket, which is there a moment before."""
+    with contextlib.suppress(OSError):
+        unix_connection(path).close()
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def container_process(path: Path, *, output: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
     """A container that listens at a path."""
     command = [sys.executable, "-m", "local_sagemaker.container", "--socket", str(path)]
     with subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            eventually(lambda: path.exists() or process.poll() is not None)
+            eventually(lambda: _accepts(path) or process.poll() is not None)
             yield process
         finally:
             process.kill()
