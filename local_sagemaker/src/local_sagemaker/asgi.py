@@ -18,6 +18,8 @@ class Request:
 
 def as_sent(value: str) -> str:
     """Return the text of a header's value: HTTP has Latin-1, and most clients send what is more as UTF-8."""
+    if value.isascii():
+        return value
     try:
         return value.encode("latin-1").decode()
     except UnicodeError:
