@@ -137,12 +137,11 @@ def run(
 ) -> dict[str, Any]:
     """Execute notebooks in order, each with its assigned values, until one fails; write the summary and the report.
 
-    Entries of an earlier run in the output folder are kept. Given the entry of the notebook that stopped the run,
-    `advise` returns the commands that help, by what they do.
+    The output folder is there; entries of an earlier run in it are kept. Given the entry of the notebook that
+    stopped the run, `advise` returns the commands that help, by what they do.
     """
     from helpers import session  # late: the SageMaker SDK takes seconds, and the checks of parameters need none of it
 
-    output.mkdir(parents=True, exist_ok=True)
     started = datetime.datetime.now(datetime.UTC)
     target = next((str(values["TARGET"]) for values in assigned.values() if "TARGET" in values), "local")
     entries: list[dict[str, Any]] = []

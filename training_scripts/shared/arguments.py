@@ -104,12 +104,12 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read the command line; leave with a sentence if an argument is wrong, or a folder not named or not writable."""
     arguments = parser.parse_args()
     for name, value in vars(arguments).items():
+        flag = "--" + name.replace("_", "-")
         if value is None and name not in _OPTIONAL:
-            flag = "--" + name.replace("_", "-")
             meaning = next(action.help for action in parser._actions if action.dest == name)
             parser.error(f"{flag} names no folder. Pass {flag}: {meaning}.")
         if name in _WRITTEN and value and not _can_be_written(value):
-            parser.error(f"--{name.replace('_', '-')} {value} cannot be written. Name another folder.")
+            parser.error(f"{flag} {value} cannot be written. Name another folder.")
     replaced = arguments.model_dir / "1"  # exporting.VERSION, without TensorFlow's import
     if replaced.exists() and not (replaced / "saved_model.pb").is_file():
         parser.error(f"{replaced} would be replaced, and holds no model. Pass another folder to --model-dir.")

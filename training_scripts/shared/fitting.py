@@ -43,7 +43,7 @@ def begin(arguments: argparse.Namespace) -> Splits:
         arguments.threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or _count_cores()
     splits = load_splits(arguments.data_dir)
     if "batch_size" in arguments:
-        steps_per_epoch(len(splits.train.labels), batch_size=arguments.batch_size)
+        steps_per_epoch(len(splits.train.labels), batch_size=arguments.batch_size)  # refuses too few at once
     print(f"data: {splits.summary()}", flush=True)
     return splits
 

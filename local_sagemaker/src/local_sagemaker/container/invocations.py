@@ -13,7 +13,6 @@ import orjson
 _ATTRIBUTE = re.compile(r"(tfs-[a-z\-]+)=([^,]+)")
 _MODEL_NAME = re.compile(r"[a-zA-Z0-9][\w.-]{0,254}", re.ASCII)
 _VERSION = re.compile(r"\d+", re.ASCII)
-_NO_ATTRIBUTES: Mapping[str, str] = {}
 _METHODS = ("predict", "classify", "regress")
 _JSON, _XML = "application/json", "application/xml"
 _FROM_XML = {_XML, "text/xml"}
@@ -138,5 +137,5 @@ class Invocation:
         }
 
     @property
-    def _attributes(self) -> Mapping[str, str]:
-        return dict(_ATTRIBUTE.findall(self.custom_attributes)) if self.custom_attributes else _NO_ATTRIBUTES
+    def _attributes(self) -> dict[str, str]:
+        return dict(_ATTRIBUTE.findall(self.custom_attributes)) if self.custom_attributes else {}

@@ -112,11 +112,6 @@ def fast_array(value: Any, dtype: tf.DType) -> np.ndarray | None:
     return _cast(array, dtype)
 
 
-def can_be_sent(dtype: tf.DType) -> bool:
-    """Tell whether TensorFlow Serving's JSON has values of a type."""
-    return dtype in _SENT
-
-
 def type_name(dtype: tf.DType) -> str:
     """Return the name of a type in TensorFlow Serving's texts."""
     return _NAMES.get(dtype) or str(dtype.name)
@@ -199,7 +194,7 @@ def _leaf(value: Any, dtype: tf.DType) -> Any:
     if isinstance(value, dict):
         if dtype == tf.string:
             return decode(value)
-    elif not can_be_sent(dtype):
+    elif dtype not in _SENT:
         raise RequestError(f"Conversion of JSON Value: {quote(value)} to type: {type_name(dtype)}", status=501)
     elif dtype == tf.string:
         if kind is str:
